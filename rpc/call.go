@@ -1,0 +1,138 @@
+package rpc
+
+import (
+	"crypto/tls"
+	"encoding/json"
+	"net/http"
+	"net/netip"
+	"time"
+)
+
+// Revision is one dated version of a protocol, such as "2025-11-25". What it can
+// and cannot do is a row of traits in its dialect; nothing compares revisions.
+type Revision string
+
+// Era says how peers of a revision open a conversation.
+type Era uint8
+
+// The eras.
+const (
+	Legacy Era = iota // a handshake and a session (up to 2025-11-25)
+	Modern            // stateless; each request says who asks (from 2026-07-28)
+)
+
+// String returns "legacy" or "modern".
+func (e Era) String() string {
+	if e == Modern {
+		return "modern"
+	}
+	return "legacy"
+}
+
+// Dialect names a method table and an error table.
+type Dialect string
+
+// MCP is the dialect of the Model Context Protocol.
+const MCP Dialect = "mcp"
+
+// Dest says who answers a method.
+type Dest uint8
+
+// Who answers a method.
+const (
+	Gateway Dest = iota // the gateway itself
+	Owner               // the upstream that owns the name in the params
+	Every               // all upstreams of the endpoint, merged
+	Holder              // whoever holds the session or the call the message belongs to
+)
+
+// Field names the member of the params that says what a call is about.
+type Field string
+
+// Method is a row of a dialect's method table.
+type Method struct {
+	Name         string
+	Dest         Dest
+	Idempotent   bool     // may be sent again when it is unknown whether it ran
+	Cacheable    bool     // its result carries or may be given a lifetime
+	Subject      Field    // the member that names the target; empty if none does
+	Since, Until Revision // first and last revision that has it; empty means unbounded
+}
+
+// Call is one client message on its way in. The edge makes it, authentication
+// adds the principal, the router adds the target; from then on it is read-only and
+// whoever must change it passes on a copy.
+type Call struct {
+	Message  *Message
+	Method   *Method // never nil; a row made up for methods that are in no table
+	Dialect  Dialect
+	Received time.Time
+	Endpoint string // the path the client used
+	Host     string // the Host header
+	Header   http.Header
+	Remote   netip.AddrPort
+	TLS      *tls.ConnectionState
+
+	Client    Client
+	Principal Principal
+	Target    Target
+	Record    *Record // shared by copies of the call; may be nil
+}
+
+// Client is what a client said of itself.
+type Client struct {
+	Revision     Revision
+	Era          Era
+	Session      string          // the session's key inside the gateway; empty for modern clients
+	LogLevel     string          // modern: the level this request asks for
+	Info         json.RawMessage // Implementation object, or nil
+	Capabilities json.RawMessage // ClientCapabilities object, or nil
+}
+
+// Principal is who calls. It comes from a credential and is never read from a
+// header the client chose. The zero Principal is anonymous.
+type Principal struct {
+	Org, Team, Key, User string
+	Scopes               []string
+	Expires              time.Time
+}
+
+// Kind says what a target is.
+type Kind uint8
+
+// The kinds of target.
+const (
+	None Kind = iota
+	Tool
+	Prompt
+	Resource
+	Task
+)
+
+// Target is what a call is about, resolved.
+type Target struct {
+	Kind         Kind
+	Exposed      string // the name the client used
+	Canonical    string // the name rules match
+	Upstream     string // who serves it
+	Own          string // its name there
+	Idempotent   bool
+	Cacheable    bool
+	ParamHeaders []ParamHeader
+}
+
+// ParamHeader is an argument that a modern upstream wants mirrored in a header
+// (SEP-2243): Mcp-Param-Name, and the path of properties to the argument.
+type ParamHeader struct {
+	Name string
+	Path []string
+}
+
+// Record collects what happened to a call, for logs and traces. It is written by
+// the goroutine that serves the call only.
+type Record struct {
+	Upstream string   // who was asked
+	Revision Revision // what was spoken with it
+	Attempts int
+	Code     string // how it ended: empty for success, else the error's code name
+}

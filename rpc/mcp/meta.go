@@ -1,0 +1,69 @@
+package mcp
+
+import (
+	"encoding/json"
+
+	"github.com/headgate/headgate/rpc"
+)
+
+// Keys of _meta that belong to the hop (MCP 2026-07-28, Basic, _meta).
+const (
+	MetaVersion      = "io.modelcontextprotocol/protocolVersion"
+	MetaCapabilities = "io.modelcontextprotocol/clientCapabilities"
+	MetaClientInfo   = "io.modelcontextprotocol/clientInfo"
+	MetaLogLevel     = "io.modelcontextprotocol/logLevel"
+	MetaServerInfo   = "io.modelcontextprotocol/serverInfo"
+	MetaProgress     = "progressToken"
+)
+
+// RequestKeys are the keys of a modern request's _meta that a legacy server must
+// not be shown: some reject what they do not know.
+var RequestKeys = []string{MetaVersion, MetaCapabilities, MetaClientInfo, MetaLogLevel}
+
+// ClientOf reads what a modern request says of its sender. The error is the one to
+// answer with: InvalidParams for a missing or malformed key, UnsupportedVersion for
+// a revision that is not known.
+func ClientOf(m *rpc.Message) (rpc.Client, error) {
+	version, ok := m.MetaText(MetaVersion)
+	if !ok {
+		return rpc.Client{}, rpc.Errorf(rpc.InvalidParams, "params._meta needs the string %q", MetaVersion)
+	}
+	if !IsModern(rpc.Revision(version)) {
+		return rpc.Client{}, Unsupported(version)
+	}
+	caps, ok := m.Meta(MetaCapabilities)
+	if !ok || caps[0] != '{' {
+		return rpc.Client{}, rpc.Errorf(rpc.InvalidParams, "params._meta needs the object %q", MetaCapabilities)
+	}
+	c := rpc.Client{Revision: rpc.Revision(version), Era: rpc.Modern, Capabilities: caps}
+	if info, ok := m.Meta(MetaClientInfo); ok {
+		c.Info = info
+	}
+	if level, ok := m.Meta(MetaLogLevel); ok {
+		if c.LogLevel, ok = m.MetaText(MetaLogLevel); !ok || !isLogLevel(c.LogLevel) {
+			return rpc.Client{}, rpc.Errorf(rpc.InvalidParams, "%s is no log level: %s", MetaLogLevel, rpc.Excerpt(string(level)))
+		}
+	}
+	return c, nil
+}
+
+// Unsupported is the error for a revision that is not spoken here. Its data names
+// those that are (MCP 2026-07-28, Versioning).
+func Unsupported(requested string) *rpc.Error {
+	e := rpc.Errorf(rpc.UnsupportedVersion, "protocol version %s is not supported", rpc.Excerpt(requested))
+	e.Data = map[string]any{"supported": Supported(), "requested": requested}
+	return e
+}
+
+func isLogLevel(s string) bool {
+	switch s {
+	case "debug", "info", "notice", "warning", "error", "critical", "alert", "emergency":
+		return true
+	}
+	return false
+}
+
+// IsProgressToken reports whether the text is a string or a number.
+func IsProgressToken(v json.RawMessage) bool {
+	return len(v) > 0 && (v[0] == '"' || v[0] == '-' || '0' <= v[0] && v[0] <= '9')
+}

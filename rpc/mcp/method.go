@@ -1,0 +1,98 @@
+package mcp
+
+import "github.com/headgate/headgate/rpc"
+
+// Names of the methods the gateway itself deals with.
+const (
+	Initialize  = "initialize"
+	Initialized = "notifications/initialized"
+	Discover    = "server/discover"
+	Ping        = "ping"
+	ToolsList   = "tools/list"
+	ToolsCall   = "tools/call"
+	Cancelled   = "notifications/cancelled"
+	Progress    = "notifications/progress"
+	LogMessage  = "notifications/message"
+
+	ToolsChanged     = "notifications/tools/list_changed"
+	PromptsChanged   = "notifications/prompts/list_changed"
+	ResourcesChanged = "notifications/resources/list_changed"
+	RootsChanged     = "notifications/roots/list_changed"
+)
+
+// Rows that no client can name: the edge makes them of HTTP requests and of
+// messages that are no requests, so that they take the same path as every call.
+const (
+	SessionAnswer = "session/answer" // a legacy client's answer to a question
+	SessionStream = "session/stream" // a legacy client's GET stream
+	SessionEnd    = "session/end"    // a legacy client's DELETE
+)
+
+// methods that clients send. Since and Until bound them by revision; a method that
+// a revision lacks is unknown there.
+var methods = table(
+	rpc.Method{Name: Initialize, Dest: rpc.Gateway, Until: LatestLegacy},
+	rpc.Method{Name: Ping, Dest: rpc.Gateway, Until: LatestLegacy},
+	rpc.Method{Name: Discover, Dest: rpc.Gateway, Since: LatestModern},
+	rpc.Method{Name: ToolsList, Dest: rpc.Every, Idempotent: true, Cacheable: true},
+	rpc.Method{Name: ToolsCall, Dest: rpc.Owner, Subject: "name"},
+	rpc.Method{Name: Initialized, Dest: rpc.Holder, Until: LatestLegacy},
+	rpc.Method{Name: Cancelled, Dest: rpc.Holder},
+	rpc.Method{Name: Progress, Dest: rpc.Holder, Until: LatestLegacy},
+	rpc.Method{Name: RootsChanged, Dest: rpc.Holder, Until: LatestLegacy},
+)
+
+// made up by the edge only.
+var edgeMethods = table(
+	rpc.Method{Name: SessionAnswer, Dest: rpc.Holder},
+	rpc.Method{Name: SessionStream, Dest: rpc.Holder},
+	rpc.Method{Name: SessionEnd, Dest: rpc.Holder},
+)
+
+func table(rows ...rpc.Method) map[string]*rpc.Method {
+	out := make(map[string]*rpc.Method, len(rows))
+	for i := range rows {
+		out[rows[i].Name] = &rows[i]
+	}
+	return out
+}
+
+// Lookup returns the row of a method that clients of a revision may send. A method
+// that revision does not have, or that is not known at all, is not found.
+func Lookup(name string, r rpc.Revision) (*rpc.Method, bool) {
+	m, ok := methods[name]
+	if !ok || !within(r, m.Since, m.Until) {
+		return nil, false
+	}
+	return m, true
+}
+
+// Known reports whether some revision has the method.
+func Known(name string) bool { return methods[name] != nil }
+
+// EdgeMethod returns one of the rows that only the edge can produce. The name must
+// be SessionAnswer, SessionStream or SessionEnd.
+func EdgeMethod(name string) *rpc.Method { return edgeMethods[name] }
+
+// Foreign returns a row for a method that is in no table. It goes to the one
+// upstream of its endpoint, if there is just one.
+func Foreign(name string) *rpc.Method { return &rpc.Method{Name: name, Dest: rpc.Owner} }
+
+// MirroredSubject returns the member of params whose value Mcp-Name mirrors, empty
+// if the method has none (SEP-2243; tasks by SEP-2663).
+func MirroredSubject(method string) rpc.Field {
+	switch method {
+	case ToolsCall, "prompts/get":
+		return "name"
+	case "resources/read":
+		return "uri"
+	case "tasks/get", "tasks/update", "tasks/cancel":
+		return "taskId"
+	}
+	return ""
+}
+
+func within(r, since, until rpc.Revision) bool {
+	i := index(r)
+	return (since == "" || i >= index(since)) && (until == "" || i <= index(until))
+}

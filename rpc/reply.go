@@ -1,0 +1,74 @@
+package rpc
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"sync/atomic"
+)
+
+// Source is where a [Reply] gets its messages. Next and Close may be called at the
+// same time, as may Answer; Next is called by one goroutine at a time.
+type Source interface {
+	// Next returns the next message, or io.EOF after the last one. The message is
+	// valid until the following Next or Close.
+	Next() (*Message, error)
+	// Answer carries the client's answer to a question that Next returned.
+	Answer(*Message) error
+	// Close ends the call and wakes a waiting Next. It is called once.
+	Close() error
+}
+
+// Reply is what comes back for a call: notifications and questions, then one
+// response, then io.EOF. The reply to a notification is empty, and a stream's may
+// have no response. Whoever got a Reply must close it.
+type Reply struct {
+	Header   http.Header // HTTP header fields for the answer, such as limits; may be nil
+	Revision Revision    // what the upstream spoke; empty if the gateway answered in the client's own
+
+	source Source
+	closed atomic.Bool
+}
+
+// NewReply returns a reply that pulls from s.
+func NewReply(s Source) *Reply { return &Reply{source: s} }
+
+// Respond returns a reply of one message. With nil it is empty.
+func Respond(m *Message) *Reply { return NewReply(&single{message: m}) }
+
+// Next returns the next message: a notification, a question (a request of the
+// upstream's own) or the response. After the response, or where there is none, it
+// returns io.EOF. The message is valid until the following Next or Close;
+// [Message.Clone] keeps it longer. One goroutine at a time may call Next.
+func (r *Reply) Next() (*Message, error) { return r.source.Next() }
+
+// Answer passes the client's answer to a question on to who asked. It may be called
+// while another goroutine waits in Next. The message's id is the question's.
+func (r *Reply) Answer(m *Message) error { return r.source.Answer(m) }
+
+// Close ends the call, which cancels it if it still runs, and wakes a waiting
+// Next. It may be called at any time, by any goroutine, more than once.
+func (r *Reply) Close() error {
+	if r.closed.Swap(true) {
+		return nil
+	}
+	return r.source.Close()
+}
+
+// ErrNoQuestion is returned for an answer to what was never asked.
+var ErrNoQuestion = errors.New("no such question")
+
+// single is a source of at most one message.
+type single struct{ message *Message }
+
+func (s *single) Next() (*Message, error) {
+	m := s.message
+	s.message = nil
+	if m == nil {
+		return nil, io.EOF
+	}
+	return m, nil
+}
+
+func (*single) Answer(*Message) error { return ErrNoQuestion }
+func (*single) Close() error          { return nil }

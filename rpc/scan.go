@@ -1,0 +1,277 @@
+package rpc
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/bits"
+)
+
+// DefaultDepth is the nesting limit where none is given. RFC 8259 §9 lets a parser
+// set one; nothing in the protocols needs more.
+const DefaultDepth = 64
+
+// SyntaxError says where bytes stop being the JSON that is accepted here.
+type SyntaxError struct {
+	Offset    int    // byte offset in the message
+	Reason    string // what is wrong there
+	Ambiguous bool   // it is JSON, but readers differ in what they make of it
+}
+
+// Error implements error.
+func (e *SyntaxError) Error() string { return fmt.Sprintf("%s at byte %d", e.Reason, e.Offset) }
+
+// scanner is one strict pass over JSON text (RFC 8259). It checks grammar and
+// depth and leaves UTF-8 to one check over the whole text before it.
+type scanner struct {
+	data  []byte
+	pos   int
+	depth int // limit; zero means DefaultDepth
+}
+
+func (s *scanner) fail(reason string) error { return &SyntaxError{Offset: s.pos, Reason: reason} }
+
+func (s *scanner) peek() byte {
+	if s.pos < len(s.data) {
+		return s.data[s.pos]
+	}
+	return 0
+}
+
+func (s *scanner) space() {
+	for s.pos < len(s.data) {
+		switch s.data[s.pos] {
+		case ' ', '\t', '\n', '\r':
+			s.pos++
+		default:
+			return
+		}
+	}
+}
+
+// value skips one value that is nested in level containers.
+func (s *scanner) value(level int) error {
+	switch c := s.peek(); c {
+	case '"':
+		return s.str()
+	case '{':
+		return s.object(level, nil)
+	case '[':
+		return s.array(level)
+	case 't':
+		return s.literal("true")
+	case 'f':
+		return s.literal("false")
+	case 'n':
+		return s.literal("null")
+	default:
+		if c == '-' || '0' <= c && c <= '9' {
+			return s.number()
+		}
+		return s.fail("expected a value")
+	}
+}
+
+func (s *scanner) enter(level int) error {
+	limit := s.depth
+	if limit == 0 {
+		limit = DefaultDepth
+	}
+	if level >= limit {
+		return s.fail("nested too deep")
+	}
+	s.pos++
+	s.space()
+	return nil
+}
+
+// object skips an object. For each member it calls visit, if given, with the
+// position at the value; visit must consume the value.
+func (s *scanner) object(level int, visit func(key span) error) error {
+	if err := s.enter(level); err != nil {
+		return err
+	}
+	if s.peek() == '}' {
+		s.pos++
+		return nil
+	}
+	for {
+		if s.peek() != '"' {
+			return s.fail("expected a member name")
+		}
+		start := s.pos
+		if err := s.str(); err != nil {
+			return err
+		}
+		key := span{start, s.pos}
+		s.space()
+		if s.peek() != ':' {
+			return s.fail("expected ':' after a member name")
+		}
+		s.pos++
+		s.space()
+		if err := s.member(level, key, visit); err != nil {
+			return err
+		}
+		done, err := s.next('}')
+		if err != nil || done {
+			return err
+		}
+	}
+}
+
+func (s *scanner) member(level int, key span, visit func(span) error) error {
+	if visit != nil {
+		return visit(key)
+	}
+	return s.value(level + 1)
+}
+
+func (s *scanner) array(level int) error {
+	if err := s.enter(level); err != nil {
+		return err
+	}
+	if s.peek() == ']' {
+		s.pos++
+		return nil
+	}
+	for {
+		if err := s.value(level + 1); err != nil {
+			return err
+		}
+		done, err := s.next(']')
+		if err != nil || done {
+			return err
+		}
+	}
+}
+
+// next steps over what follows an element: the closing byte, or a comma and the
+// space before another element.
+func (s *scanner) next(closing byte) (done bool, err error) {
+	s.space()
+	switch s.peek() {
+	case closing:
+		s.pos++
+		return true, nil
+	case ',':
+		s.pos++
+		s.space()
+		return false, nil
+	default:
+		return false, s.fail("expected ',' or '" + string(closing) + "'")
+	}
+}
+
+func (s *scanner) literal(word string) error {
+	end := s.pos + len(word)
+	if end > len(s.data) || string(s.data[s.pos:end]) != word {
+		return s.fail("expected a value")
+	}
+	s.pos = end
+	return nil
+}
+
+func (s *scanner) number() error {
+	if s.peek() == '-' {
+		s.pos++
+	}
+	switch {
+	case s.peek() == '0':
+		s.pos++
+	case !s.digits():
+		return s.fail("expected a digit")
+	}
+	if s.peek() == '.' {
+		s.pos++
+		if !s.digits() {
+			return s.fail("expected a digit after '.'")
+		}
+	}
+	if c := s.peek(); c == 'e' || c == 'E' {
+		s.pos++
+		if c := s.peek(); c == '+' || c == '-' {
+			s.pos++
+		}
+		if !s.digits() {
+			return s.fail("expected a digit in the exponent")
+		}
+	}
+	return nil
+}
+
+func (s *scanner) digits() bool {
+	start := s.pos
+	for s.pos < len(s.data) && s.data[s.pos] >= '0' && s.data[s.pos] <= '9' {
+		s.pos++
+	}
+	return s.pos > start
+}
+
+// str skips a string, eight bytes at a time where nothing in them ends the run.
+func (s *scanner) str() error {
+	s.pos++
+	for {
+		s.plain()
+		if s.pos >= len(s.data) {
+			return s.fail("unterminated string")
+		}
+		switch c := s.data[s.pos]; {
+		case c == '"':
+			s.pos++
+			return nil
+		case c == '\\':
+			if err := s.escape(); err != nil {
+				return err
+			}
+		case c < 0x20:
+			return s.fail("control character in a string")
+		default:
+			s.pos++
+		}
+	}
+}
+
+// plain moves to the next byte that is a quote, a backslash or a control
+// character, or to within eight bytes of the end.
+func (s *scanner) plain() {
+	const (
+		ones  = 0x0101010101010101
+		highs = 0x8080808080808080
+	)
+	for s.pos+8 <= len(s.data) {
+		w := binary.LittleEndian.Uint64(s.data[s.pos:])
+		quote, slash := w^(ones*'"'), w^(ones*'\\')
+		// A byte's high bit is set where the byte is below the subtrahend; borrows
+		// can only disturb bytes above the lowest hit, and only that one is used.
+		hit := ((w-ones*0x20)&^w | (quote-ones)&^quote | (slash-ones)&^slash) & highs
+		if hit != 0 {
+			s.pos += bits.TrailingZeros64(hit) / 8
+			return
+		}
+		s.pos += 8
+	}
+}
+
+func (s *scanner) escape() error {
+	s.pos++
+	switch s.peek() {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		s.pos++
+		return nil
+	case 'u':
+		s.pos++
+		for range 4 {
+			if !isHex(s.peek()) {
+				return s.fail("expected four hexadecimal digits after \\u")
+			}
+			s.pos++
+		}
+		return nil
+	default:
+		return s.fail("unknown escape in a string")
+	}
+}
+
+func isHex(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
+}
