@@ -43,7 +43,7 @@ type Process struct {
 func Launch(ctx context.Context, describe func(addr string) Launched) (*Process, error) {
 	var last error
 	for range startTries {
-		addr, err := freeAddress(ctx)
+		addr, err := FreeAddress(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -124,7 +124,8 @@ func (p *Process) Stop() {
 	<-p.done
 }
 
-func freeAddress(ctx context.Context) (string, error) {
+// FreeAddress returns an address of 127.0.0.1 that nothing listened on a moment ago.
+func FreeAddress(ctx context.Context) (string, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {

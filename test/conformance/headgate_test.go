@@ -1,0 +1,43 @@
+package main
+
+import (
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/headgate/headgate/test/peer"
+)
+
+// TestHeadgate runs the whole matrix: no check that succeeds directly is lost through Headgate, but for what
+// baseline.yml lists.
+func TestHeadgate(t *testing.T) {
+	t.Parallel()
+	peers := peer.Installed(t)
+	baseline, err := readBaseline(baselineFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := build(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range pairings {
+		t.Run(strings.Join([]string{p.Spec, string(p.Server), p.Transport()}, "/"), func(t *testing.T) {
+			runner := &Runner{
+				peers: peers, gateway: headgate(program), baseline: baseline, dir: t.TempDir(),
+				log: slog.New(slog.DiscardHandler), direct: make(map[Pairing]Run),
+			}
+			result, err := runner.Run(t.Context(), p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("%d checks in %d scenarios directly, %d through Headgate", p.Direct, result.Scenarios, result.Through)
+			for _, l := range result.Lost {
+				t.Errorf("lost: %s / %s ×%d: %s", l.Scenario, l.ID, l.Times, l.Said)
+			}
+			for _, u := range result.Passed {
+				t.Errorf("kept, but in baseline.yml: %s %s", u.Scenario, u.ID)
+			}
+		})
+	}
+}
