@@ -52,6 +52,9 @@ func ReadObject(text []byte) (Object, error) {
 // Get returns the text of the member called name.
 func (o Object) Get(name string) (json.RawMessage, bool) { return o.get(name) }
 
+// Len returns the number of members.
+func (o Object) Len() int { return len(o.members) }
+
 // Each calls visit with every member in source order until visit returns false.
 func (o Object) Each(visit func(name string, value json.RawMessage) bool) {
 	for _, m := range o.members {

@@ -1,18 +1,28 @@
 package mcp
 
-import "github.com/headgate/headgate/rpc"
+import (
+	"slices"
+
+	"github.com/headgate/headgate/rpc"
+)
 
 // Names of the methods the gateway itself deals with.
 const (
-	Initialize  = "initialize"
-	Initialized = "notifications/initialized"
-	Discover    = "server/discover"
-	Ping        = "ping"
-	ToolsList   = "tools/list"
-	ToolsCall   = "tools/call"
-	Cancelled   = "notifications/cancelled"
-	Progress    = "notifications/progress"
-	LogMessage  = "notifications/message"
+	Initialize    = "initialize"
+	Initialized   = "notifications/initialized"
+	Discover      = "server/discover"
+	Ping          = "ping"
+	ToolsList     = "tools/list"
+	ToolsCall     = "tools/call"
+	PromptsList   = "prompts/list"
+	ResourcesList = "resources/list"
+	TemplatesList = "resources/templates/list"
+	Complete      = "completion/complete"
+	PromptsGet    = "prompts/get"
+	Cancelled     = "notifications/cancelled"
+	ResourcesRead = "resources/read"
+	Progress      = "notifications/progress"
+	LogMessage    = "notifications/message"
 
 	ToolsChanged     = "notifications/tools/list_changed"
 	PromptsChanged   = "notifications/prompts/list_changed"
@@ -36,6 +46,15 @@ var methods = table(
 	rpc.Method{Name: Discover, Dest: rpc.Gateway, Since: LatestModern},
 	rpc.Method{Name: ToolsList, Dest: rpc.Every, Idempotent: true, Cacheable: true},
 	rpc.Method{Name: ToolsCall, Dest: rpc.Owner, Subject: "name"},
+
+	// Served where an endpoint has one upstream, which then owns whatever they name.
+	rpc.Method{Name: PromptsList, Dest: rpc.Owner, Idempotent: true, Cacheable: true},
+	rpc.Method{Name: PromptsGet, Dest: rpc.Owner, Idempotent: true},
+	rpc.Method{Name: ResourcesList, Dest: rpc.Owner, Idempotent: true, Cacheable: true},
+	rpc.Method{Name: TemplatesList, Dest: rpc.Owner, Idempotent: true, Cacheable: true},
+	rpc.Method{Name: ResourcesRead, Dest: rpc.Owner, Idempotent: true, Cacheable: true},
+	rpc.Method{Name: Complete, Dest: rpc.Owner, Idempotent: true},
+
 	rpc.Method{Name: Initialized, Dest: rpc.Holder, Until: LatestLegacy},
 	rpc.Method{Name: Cancelled, Dest: rpc.Holder},
 	rpc.Method{Name: Progress, Dest: rpc.Holder, Until: LatestLegacy},
@@ -67,8 +86,12 @@ func Lookup(name string, r rpc.Revision) (*rpc.Method, bool) {
 	return m, true
 }
 
-// Known reports whether some revision has the method.
-func Known(name string) bool { return methods[name] != nil }
+// withheld are methods of the protocol that are not offered. They must not reach an
+// upstream as unknown ones, because what they change is shared by all its clients.
+var withheld = []string{"logging/setLevel", "resources/subscribe", "resources/unsubscribe", "subscriptions/listen"}
+
+// Known reports whether the protocol has the method, in whatever revision.
+func Known(name string) bool { return methods[name] != nil || slices.Contains(withheld, name) }
 
 // EdgeMethod returns one of the rows that only the edge can produce. The name must
 // be SessionAnswer, SessionStream or SessionEnd.
@@ -82,9 +105,9 @@ func Foreign(name string) *rpc.Method { return &rpc.Method{Name: name, Dest: rpc
 // if the method has none (SEP-2243; tasks by SEP-2663).
 func MirroredSubject(method string) rpc.Field {
 	switch method {
-	case ToolsCall, "prompts/get":
+	case ToolsCall, PromptsGet:
 		return "name"
-	case "resources/read":
+	case ResourcesRead:
 		return "uri"
 	case "tasks/get", "tasks/update", "tasks/cancel":
 		return "taskId"

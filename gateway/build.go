@@ -1,0 +1,150 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/headgate/headgate/config"
+	"github.com/headgate/headgate/router"
+	"github.com/headgate/headgate/router/bridge"
+	"github.com/headgate/headgate/router/catalog"
+	"github.com/headgate/headgate/router/session"
+	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/mcp"
+	"github.com/headgate/headgate/state/seal"
+	"github.com/headgate/headgate/upstream"
+	"github.com/headgate/headgate/upstream/mcpserver"
+)
+
+// build makes the parts and wires them, upstreams first. Each part registers how it
+// is stopped right after it is made.
+func (g *Gateway) build(ctx context.Context, opts Options) error {
+	keys, err := keyring(g.cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	if err := g.buildUpstreams(opts); err != nil {
+		return err
+	}
+	g.sessions = session.New(session.Config{
+		Idle: g.cfg.Sessions.Idle, Max: g.cfg.Sessions.Max, InFlight: g.cfg.Bounds.PerSessionInFlight,
+	}, keys, g.log)
+	g.onStop("sessions", func(ctx context.Context) error { return g.sessions.Close(ctx) })
+
+	upstreams := make(map[string]rpc.Handler, len(g.servers))
+	sources := make([]catalog.Source, 0, len(g.servers))
+	for _, s := range g.servers {
+		h := bridge.Payload(s)
+		upstreams[s.Name()] = h
+		sources = append(sources, source(s, h, g.upstream(s.Name()).Tools))
+	}
+	g.catalog = catalog.New(ctx, sources, keys, g.log)
+	g.onStop("catalogue", func(context.Context) error { g.catalog.Close(); return nil })
+
+	views := g.views()
+	g.router = router.New(views, router.Deps{
+		Catalog: g.catalog, Upstreams: upstreams, Holder: g.sessions, Info: g.info,
+	})
+	g.wireNotices(views)
+	return nil
+}
+
+func keyring(dir string) (*seal.Keyring, error) {
+	if dir == "" {
+		return seal.Ephemeral()
+	}
+	keys, err := seal.Load(dir)
+	if err != nil {
+		return nil, fmt.Errorf("data_dir: %w", err)
+	}
+	return keys, nil
+}
+
+func (g *Gateway) buildUpstreams(opts Options) error {
+	g.http = upstream.NewClient(upstream.ClientConfig{})
+	g.onStop("upstream connections", func(context.Context) error { g.http.CloseIdle(); return nil })
+	deps := mcpserver.Deps{
+		Log: g.log, HTTP: g.http, Identity: mcpserver.Identity{Name: "headgate", Version: opts.Version},
+		MaxResult: int64(g.cfg.Bounds.Result),
+	}
+	for _, u := range g.cfg.Upstreams {
+		if u.Disabled != "" {
+			g.log.Warn("upstream disabled", "upstream", u.Name, "reason", u.Disabled)
+			continue
+		}
+		s, err := mcpserver.New(u, deps)
+		if err != nil {
+			return fmt.Errorf("upstream %q: %w", u.Name, err)
+		}
+		g.servers = append(g.servers, s)
+		g.onStop("upstream "+u.Name, s.Close)
+	}
+	return nil
+}
+
+func (g *Gateway) upstream(name string) config.Upstream {
+	i := slices.IndexFunc(g.cfg.Upstreams, func(u config.Upstream) bool { return u.Name == name })
+	return g.cfg.Upstreams[i]
+}
+
+// source shows an upstream to the catalogue.
+func source(s *mcpserver.Server, h rpc.Handler, tools config.Filter) catalog.Source {
+	return catalog.Source{
+		Name: s.Name(), Handler: h, Allows: tools.Allows,
+		Describe: func(ctx context.Context) (catalog.Description, error) {
+			d, err := s.Describe(ctx)
+			return catalog.Description{
+				Era: d.Era, HTTP: d.Transport == "http", Capabilities: d.Capabilities, Instructions: d.Instructions,
+			}, err
+		},
+	}
+}
+
+// views are the configured endpoints and one for each upstream, which renames
+// nothing. An endpoint that is configured at the path of an upstream replaces it.
+func (g *Gateway) views() []catalog.View {
+	var out []catalog.View
+	for _, e := range g.cfg.Endpoints {
+		out = append(out, catalog.View{
+			Endpoint: e.Path, Upstreams: e.Upstreams, Prefix: catalog.Prefix(e.Prefix), Allows: e.Tools.Allows,
+		})
+	}
+	for _, s := range g.servers {
+		path := "/mcp/" + s.Name()
+		if slices.ContainsFunc(out, func(v catalog.View) bool { return v.Endpoint == path }) {
+			continue
+		}
+		out = append(out, catalog.View{
+			Endpoint: path, Upstreams: []string{s.Name()}, Single: true, Allows: func(string) bool { return true },
+		})
+	}
+	return out
+}
+
+// wireNotices carries what upstreams say unasked to the catalogue, and what changed
+// there to the clients that can see it.
+func (g *Gateway) wireNotices(views []catalog.View) {
+	for _, s := range g.servers {
+		s.OnNotice(func(m *rpc.Message) {
+			if m.Method == mcp.ToolsChanged {
+				g.catalog.Notice(s.Name())
+			}
+		})
+	}
+	g.sessions.OnEnd(func(key string) {
+		for _, s := range g.servers {
+			s.EndSession(key)
+		}
+	})
+	g.catalog.OnChange(func(upstream string) {
+		g.sessions.Broadcast(func(endpoint string) bool { return shows(views, endpoint, upstream) },
+			rpc.NewNotification(mcp.ToolsChanged, nil))
+	})
+}
+
+func shows(views []catalog.View, endpoint, upstream string) bool {
+	return slices.ContainsFunc(views, func(v catalog.View) bool {
+		return v.Endpoint == endpoint && (len(v.Upstreams) == 0 || slices.Contains(v.Upstreams, upstream))
+	})
+}

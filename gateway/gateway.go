@@ -1,0 +1,114 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync/atomic"
+
+	"github.com/headgate/headgate/config"
+	"github.com/headgate/headgate/policy"
+	"github.com/headgate/headgate/router"
+	"github.com/headgate/headgate/router/catalog"
+	"github.com/headgate/headgate/router/session"
+	"github.com/headgate/headgate/upstream"
+	"github.com/headgate/headgate/upstream/mcpserver"
+)
+
+// Options is what a gateway is made of beside its configuration.
+type Options struct {
+	Log     *slog.Logger
+	Version string // as shown to clients and upstreams
+}
+
+// Gateway is one running gateway. Make it with [New], then [Gateway.Start] it, and
+// [Gateway.Stop] it when it is no longer needed, started or not.
+type Gateway struct {
+	cfg      *config.Config
+	log      *slog.Logger
+	info     json.RawMessage // who we are, as an Implementation object
+	origins  policy.Origins
+	http     *upstream.Client
+	servers  []*mcpserver.Server // enabled upstreams, in order
+	sessions *session.Registry
+	catalog  *catalog.Catalog
+	router   *router.Router
+
+	listeners map[string]net.Listener
+	failed    chan error // a listener that broke
+	ready     atomic.Bool
+	stops     []stop
+}
+
+// New builds a gateway from a valid configuration. It opens no listener and asks no
+// upstream; errors are those of files and keys that the configuration names. The
+// gateway's background work ends with ctx.
+func New(ctx context.Context, cfg *config.Config, opts Options) (*Gateway, error) {
+	info, err := json.Marshal(map[string]string{"name": "headgate", "title": "Headgate", "version": opts.Version})
+	if err != nil {
+		return nil, fmt.Errorf("server info: %w", err)
+	}
+	g := &Gateway{
+		cfg: cfg, log: opts.Log, info: info,
+		origins:   policy.Origins{Allowed: cfg.AllowedOrigins, Loopback: isLoopback(cfg.Listen)},
+		listeners: map[string]net.Listener{}, failed: make(chan error, 2),
+	}
+	if err := g.build(ctx, opts); err != nil {
+		return nil, errors.Join(err, g.Stop(ctx))
+	}
+	return g, nil
+}
+
+// Start opens the listeners and serves. It returns as soon as clients can connect;
+// [Gateway.Warm] waits for the upstreams.
+func (g *Gateway) Start(ctx context.Context) error {
+	if err := g.listen(ctx); err != nil {
+		return err
+	}
+	g.ready.Store(true)
+	return nil
+}
+
+// Warm waits until every upstream has listed its tools or failed, or ctx ends. The
+// gateway serves all the while.
+func (g *Gateway) Warm(ctx context.Context) { g.catalog.Warm(ctx) }
+
+// Failed delivers the error of a listener that stopped by itself.
+func (g *Gateway) Failed() <-chan error { return g.failed }
+
+// Addr returns the address clients connect to, with the port that was chosen if the
+// configuration says 0. It is empty before [Gateway.Start].
+func (g *Gateway) Addr() string { return g.addr(clientListener) }
+
+// AdminAddr returns the address of the admin listener, empty before [Gateway.Start].
+func (g *Gateway) AdminAddr() string { return g.addr(adminListener) }
+
+func (g *Gateway) addr(name string) string {
+	if l := g.listeners[name]; l != nil {
+		return l.Addr().String()
+	}
+	return ""
+}
+
+// URL returns the address of the endpoint that merges all upstreams.
+func (g *Gateway) URL() string {
+	scheme := "http"
+	if g.cfg.TLS != nil {
+		scheme = "https"
+	}
+	return scheme + "://" + g.Addr() + "/mcp"
+}
+
+// isLoopback reports whether an address to listen on is reachable from this machine
+// only.
+func isLoopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}

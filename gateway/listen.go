@@ -1,0 +1,93 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/headgate/headgate/admin"
+	"github.com/headgate/headgate/router/edge"
+)
+
+// Names of the listeners, in messages.
+const (
+	clientListener = "listen"
+	adminListener  = "admin.listen"
+)
+
+// Intervals of streams: heartbeat keeps middleboxes from cutting an idle one,
+// patience is how long an answer may take before it becomes a stream that can have
+// heartbeats.
+const (
+	heartbeat = 20 * time.Second
+	patience  = 10 * time.Second
+)
+
+// listen opens both listeners before either serves, so that a port that is taken
+// stops the start and not the running gateway.
+func (g *Gateway) listen(ctx context.Context) error {
+	clients, err := g.open(ctx, clientListener, g.cfg.Listen)
+	if err != nil {
+		return err
+	}
+	operators, err := g.open(ctx, adminListener, g.cfg.Admin.Listen)
+	if err != nil {
+		return errors.Join(err, clients.Close())
+	}
+	front := edge.New(edge.Config{
+		Body: int64(g.cfg.Bounds.Body), Depth: g.cfg.Bounds.Depth, AllowOrigin: g.origins.Allows,
+		Heartbeat: heartbeat, Patience: patience, SlowReader: g.cfg.Bounds.SlowReader,
+	}, edge.Deps{Handler: g.chain(), Sessions: g.sessions, Endpoints: g.router.Serves, Log: g.log})
+	server := edge.Server(front, g.log)
+	if g.cfg.TLS != nil {
+		certificates, err := edge.Certificates(g.cfg.TLS.Cert, g.cfg.TLS.Key, g.log)
+		if err != nil {
+			return errors.Join(fmt.Errorf("tls: %w", err), clients.Close(), operators.Close())
+		}
+		server.TLSConfig = certificates
+		clients = tls.NewListener(clients, certificates)
+	} else {
+		clients = edge.Listener(clients)
+	}
+	g.serve(clientListener, server, clients)
+	g.serve(adminListener, edge.Server(admin.Handler(g.readiness), g.log), operators)
+	return nil
+}
+
+func (g *Gateway) open(ctx context.Context, name, addr string) (net.Listener, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w; is another gateway running? choose another address with --%s", name, addr, err, flagOf(name))
+	}
+	g.listeners[name] = l
+	return l, nil
+}
+
+func flagOf(listener string) string {
+	if listener == adminListener {
+		return "admin-listen"
+	}
+	return "listen"
+}
+
+// serve runs a server until it is stopped. Calls in flight get the drain time.
+func (g *Gateway) serve(name string, server *http.Server, l net.Listener) {
+	go func() {
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			g.failed <- fmt.Errorf("%s: %w", name, err)
+		}
+	}()
+	g.onStop(name, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, g.cfg.Shutdown.Drain)
+		defer cancel()
+		if err := server.Shutdown(ctx); err != nil {
+			return errors.Join(err, server.Close())
+		}
+		return nil
+	})
+}

@@ -1,0 +1,42 @@
+package gateway
+
+import (
+	"github.com/headgate/headgate/admin"
+	"github.com/headgate/headgate/upstream/mcpserver"
+)
+
+// Upstreams returns the last known state of all configured upstreams in order,
+// disabled ones included, without asking any of them.
+func (g *Gateway) Upstreams() []admin.UpstreamHealth {
+	out := make([]admin.UpstreamHealth, 0, len(g.cfg.Upstreams))
+	next := 0
+	for _, u := range g.cfg.Upstreams {
+		if u.Disabled != "" {
+			out = append(out, admin.UpstreamHealth{Name: u.Name, State: "disabled", Note: u.Disabled})
+			continue
+		}
+		out = append(out, g.health(g.servers[next]))
+		next++
+	}
+	return out
+}
+
+func (g *Gateway) health(s *mcpserver.Server) admin.UpstreamHealth {
+	listed := g.catalog.Status(s.Name())
+	h := admin.UpstreamHealth{Name: s.Name(), State: "connecting", Tools: listed.Tools}
+	switch {
+	case listed.Err != nil:
+		h.State, h.Note = "down", listed.Err.Error()
+	case listed.Drained:
+		h.State, h.Era = "up", s.State().Era.String()
+	}
+	return h
+}
+
+func (g *Gateway) readiness() admin.Readiness {
+	r := admin.Readiness{Ready: g.ready.Load(), Upstreams: g.Upstreams()}
+	if !r.Ready {
+		r.Reason = "starting or shutting down"
+	}
+	return r
+}

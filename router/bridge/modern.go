@@ -1,0 +1,47 @@
+package bridge
+
+import (
+	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/mcp"
+)
+
+// legacyNotFound is how legacy servers say that a resource does not exist; modern
+// implementations must not emit it (MCP 2026-07-28, Errors).
+const legacyNotFound = -32002
+
+// toModern makes a legacy server's response one that a modern client can read.
+func toModern(c *rpc.Call, m *rpc.Message) *rpc.Message {
+	if m.Err != nil {
+		return modernError(m)
+	}
+	if m.CheckBody() != nil {
+		return m // no object: nothing can be added to it
+	}
+	if _, ok := m.Get("resultType"); !ok {
+		m.Set("resultType", []byte(`"complete"`))
+	}
+	if c.Method.Cacheable {
+		addLifetime(m)
+	}
+	return m
+}
+
+// addLifetime gives a result the cache hints that the modern era requires. A legacy
+// server gives none, so nothing may be kept and nothing be shared.
+func addLifetime(m *rpc.Message) {
+	if _, ok := m.Get("ttlMs"); !ok {
+		m.Set("ttlMs", []byte("0"))
+	}
+	if _, ok := m.Get("cacheScope"); !ok {
+		m.Set("cacheScope", []byte(`"private"`))
+	}
+}
+
+func modernError(m *rpc.Message) *rpc.Message {
+	if m.Err.Code != legacyNotFound {
+		return m
+	}
+	e := *m.Err
+	e.Code = mcp.CodeInvalidParams
+	return rpc.NewError(m.ID, &e)
+}

@@ -1,0 +1,162 @@
+package catalog
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/mcp"
+	"github.com/headgate/headgate/state/seal"
+)
+
+// Source is an upstream as the catalogue sees it.
+type Source struct {
+	Name     string
+	Handler  rpc.Handler                                    // asks it, below the policies
+	Describe func(ctx context.Context) (Description, error) // may do I/O
+	Allows   func(own string) bool                          // which of its tools exist for us
+}
+
+// Description is what a server says of itself.
+type Description struct {
+	Era          rpc.Era
+	HTTP         bool
+	Capabilities json.RawMessage
+	Instructions string
+}
+
+// Audience tells clients apart to whom a server may list different things: by what
+// the client can be asked.
+type Audience struct {
+	Era      rpc.Era
+	Features string
+}
+
+// Anybody is the audience of clients that declare nothing, whatever their era.
+var Anybody = Audience{Era: rpc.Modern}
+
+// AudienceOf returns the audience a client belongs to.
+func AudienceOf(c rpc.Client) Audience {
+	if features := mcp.Features(c.Capabilities); features != "" {
+		return Audience{Era: c.Era, Features: features}
+	}
+	return Anybody
+}
+
+// Catalog keeps the snapshots of all upstreams. All methods may be called by many
+// goroutines at once.
+type Catalog struct {
+	log        *slog.Logger
+	keys       *seal.Keyring
+	order      []string // upstreams as configured
+	feeds      map[string]*feed
+	generation atomic.Uint64 // rises with every snapshot
+	tables     sync.Map      // tableKey → *Table
+	notify     func(upstream string)
+
+	ctx     context.Context //nolint:containedctx // the life of the background drains, ended by Close
+	cancel  context.CancelFunc
+	mu      sync.Mutex
+	closed  bool
+	running sync.WaitGroup
+}
+
+// New returns a catalogue of sources in the order given. Its background work ends
+// with ctx or [Catalog.Close]. Cursors are sealed with keys.
+func New(ctx context.Context, sources []Source, keys *seal.Keyring, log *slog.Logger) *Catalog {
+	ctx, cancel := context.WithCancel(ctx)
+	c := &Catalog{log: log, keys: keys, feeds: map[string]*feed{}, notify: func(string) {}, ctx: ctx, cancel: cancel}
+	for _, s := range sources {
+		c.order = append(c.order, s.Name)
+		c.feeds[s.Name] = &feed{source: s, catalog: c, slots: map[Audience]*slot{}, quiet: settle}
+	}
+	return c
+}
+
+// OnChange sets who is told that an upstream's lists changed. It must be called
+// before anything is listed; f must not block.
+func (c *Catalog) OnChange(f func(upstream string)) { c.notify = f }
+
+// Notice tells the catalogue that an upstream says its lists changed.
+func (c *Catalog) Notice(upstream string) {
+	if f := c.feeds[upstream]; f != nil {
+		f.notice()
+	}
+}
+
+// Warm drains every upstream for clients that declare nothing and waits until all
+// have answered or failed, or ctx ends.
+func (c *Catalog) Warm(ctx context.Context) {
+	for _, f := range c.feeds {
+		_, _, busy := f.look(Anybody, ownClient(), time.Now())
+		if busy == nil {
+			continue
+		}
+		select {
+		case <-busy:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Status is what is known of one upstream's lists.
+type Status struct {
+	Tools   int
+	Drained bool  // a snapshot exists
+	Err     error // why the last drain failed; nil if it did not
+}
+
+// Status returns what is known of an upstream's lists, without I/O.
+func (c *Catalog) Status(upstream string) Status {
+	f := c.feeds[upstream]
+	if f == nil {
+		return Status{}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := f.slots[Anybody]
+	if s == nil {
+		return Status{}
+	}
+	st := Status{Err: s.failure, Drained: s.current != nil}
+	if s.current != nil {
+		st.Tools = len(s.current.tools)
+	}
+	return st
+}
+
+// Close ends the background work and waits for it.
+func (c *Catalog) Close() {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	for _, f := range c.feeds {
+		f.stop()
+	}
+	c.cancel()
+	c.running.Wait()
+}
+
+// background runs work under the catalogue's context; false if it is closed.
+func (c *Catalog) background(work func(ctx context.Context)) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed || c.ctx.Err() != nil {
+		return false
+	}
+	c.running.Go(func() { work(c.ctx) })
+	return true
+}
+
+func (c *Catalog) changed(upstream string) { c.notify(upstream) }
+
+// ownClient is the gateway itself as a client: it declares nothing, so that what it
+// is shown is what anybody may see.
+func ownClient() rpc.Client {
+	return rpc.Client{Revision: mcp.LatestModern, Era: rpc.Modern, Capabilities: json.RawMessage(`{}`)}
+}

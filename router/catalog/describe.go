@@ -1,0 +1,84 @@
+package catalog
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+)
+
+// Bounds of instructions in bytes: they fill the model's context and are written by
+// strangers.
+const (
+	maxInstructions    = 4 << 10
+	maxAllInstructions = 16 << 10
+)
+
+// describeTimeout bounds how long an initialize or a discover waits for upstreams
+// that have not said yet who they are. It must not wait for the slowest.
+const describeTimeout = 2 * time.Second
+
+// Summary is what an endpoint says of the upstreams behind it.
+type Summary struct {
+	Instructions string
+	Capabilities json.RawMessage // the one upstream's own, for an endpoint of a single one; else nil
+}
+
+// Summarize asks the upstreams of a view who they are, all at once and for a
+// bounded time, and leaves out those that do not say.
+func (c *Catalog) Summarize(ctx context.Context, v *View) Summary {
+	names := c.members(v)
+	said := c.describe(ctx, names)
+	if v.Single {
+		if d := said[0]; d != nil {
+			return Summary{Instructions: cut(d.Instructions, maxAllInstructions), Capabilities: d.Capabilities}
+		}
+		return Summary{}
+	}
+	var text strings.Builder
+	for i, name := range names {
+		if said[i] == nil || said[i].Instructions == "" || text.Len() >= maxAllInstructions {
+			continue
+		}
+		if text.Len() > 0 {
+			text.WriteString("\n\n")
+		}
+		text.WriteString("# " + name)
+		if v.Prefix == Always {
+			text.WriteString(" (tools " + name + separator + "…)")
+		}
+		text.WriteString("\n" + cut(said[i].Instructions, maxInstructions))
+	}
+	return Summary{Instructions: cut(text.String(), maxAllInstructions)}
+}
+
+// describe returns what each upstream says of itself, nil for those that do not
+// answer in time.
+func (c *Catalog) describe(ctx context.Context, names []string) []*Description {
+	ctx, cancel := context.WithTimeout(ctx, describeTimeout)
+	defer cancel()
+	out := make([]*Description, len(names))
+	var all sync.WaitGroup
+	for i, name := range names {
+		all.Go(func() {
+			if d, err := c.feeds[name].source.Describe(ctx); err == nil {
+				out[i] = &d
+			}
+		})
+	}
+	all.Wait()
+	return out
+}
+
+// cut shortens text to a number of bytes at a character boundary.
+func cut(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	for limit > 0 && !utf8.RuneStart(text[limit]) {
+		limit--
+	}
+	return text[:limit] + "…"
+}

@@ -1,0 +1,193 @@
+package catalog
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/headgate/headgate/rpc"
+)
+
+// How a feed behaves around failures and notices.
+const (
+	drainTimeout = 30 * time.Second
+	retryFirst   = time.Second
+	retryLast    = 30 * time.Second
+	settle       = 100 * time.Millisecond // notices within it cause one drain
+	settleLast   = 30 * time.Second       // for upstreams whose notices mean nothing
+	maxAudiences = 64                     // kept per upstream
+)
+
+// feed keeps one upstream's snapshots, one for each audience.
+type feed struct {
+	source  Source
+	catalog *Catalog
+
+	mu    sync.Mutex
+	slots map[Audience]*slot
+	quiet time.Duration // how long to wait after a notice before draining
+	timer *time.Timer   // a drain that a notice caused, if one is pending
+	told  bool          // whether a notice caused the running drains
+}
+
+// slot is the place of one audience's snapshot. Its fields are guarded by feed.mu.
+type slot struct {
+	client   rpc.Client
+	current  *snapshot
+	failure  error
+	failures int
+	retry    *time.Timer
+	busy     chan struct{} // closed when the running drain ends; nil if none runs
+	used     time.Time
+}
+
+// look returns what is known now and starts a drain if that is nothing or too old.
+// The channel is closed when a running drain ends; it is nil if none runs.
+func (f *feed) look(a Audience, client rpc.Client, now time.Time) (*snapshot, error, <-chan struct{}) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := f.slot(a, client, now)
+	stale := s.current == nil && s.retry == nil || s.current != nil && now.After(s.current.expires) && s.retry == nil
+	if stale && s.busy == nil {
+		f.start(a, s)
+	}
+	return s.current, s.failure, s.busy
+}
+
+func (f *feed) slot(a Audience, client rpc.Client, now time.Time) *slot {
+	s := f.slots[a]
+	if s == nil {
+		if len(f.slots) >= maxAudiences {
+			f.evict()
+		}
+		s = &slot{client: client}
+		f.slots[a] = s
+	}
+	s.used = now
+	if a != Anybody {
+		s.client = client // the session that is surely alive
+	}
+	return s
+}
+
+// evict forgets the audience that was looked at longest ago.
+func (f *feed) evict() {
+	var oldest Audience
+	var at time.Time
+	for a, s := range f.slots {
+		if a != Anybody && s.busy == nil && (at.IsZero() || s.used.Before(at)) {
+			oldest, at = a, s.used
+		}
+	}
+	if s := f.slots[oldest]; s != nil && oldest != Anybody {
+		s.stopRetry()
+		delete(f.slots, oldest)
+	}
+}
+
+func (s *slot) stopRetry() {
+	if s.retry != nil {
+		s.retry.Stop()
+		s.retry = nil
+	}
+}
+
+// start drains in the background. The caller holds f.mu.
+func (f *feed) start(a Audience, s *slot) {
+	s.stopRetry()
+	s.busy = make(chan struct{})
+	client := s.client
+	if !f.catalog.background(func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, drainTimeout)
+		defer cancel()
+		snap, problems, err := drain(ctx, f.source, client)
+		for _, p := range problems {
+			f.catalog.log.WarnContext(ctx, "upstream list", "upstream", f.source.Name, "problem", p.Error())
+		}
+		f.finish(a, s, snap, err)
+	}) {
+		close(s.busy)
+		s.busy = nil
+	}
+}
+
+// finish stores the outcome of a drain and tells whoever has to know.
+func (f *feed) finish(a Audience, s *slot, snap *snapshot, err error) {
+	f.mu.Lock()
+	changed := false
+	if err != nil {
+		f.failed(a, s, err)
+	} else {
+		changed = s.current == nil && s.failure != nil || s.current != nil && s.current.hash != snap.hash
+		s.current, s.failure, s.failures = snap, nil, 0
+		f.calm(changed)
+		f.catalog.generation.Add(1)
+	}
+	close(s.busy)
+	s.busy = nil
+	f.mu.Unlock()
+	if changed {
+		f.catalog.changed(f.source.Name)
+	}
+}
+
+// failed keeps the last snapshot and tries again later, ever more rarely.
+func (f *feed) failed(a Audience, s *slot, err error) {
+	if s.failures == 0 {
+		f.catalog.log.Warn("upstream list failed", "upstream", f.source.Name, "error", err.Error())
+	}
+	s.failure = err
+	s.failures++
+	f.catalog.generation.Add(1)
+	pause := min(retryFirst<<min(s.failures-1, 5), retryLast)
+	s.retry = time.AfterFunc(pause, func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if s.retry = nil; f.slots[a] == s && s.busy == nil {
+			f.start(a, s)
+		}
+	})
+}
+
+// calm lets notices that turn out to mean nothing cost less and less: an upstream
+// may send one whenever it is listed.
+func (f *feed) calm(changed bool) {
+	switch {
+	case changed:
+		f.quiet = settle
+	case f.told:
+		f.quiet = min(2*f.quiet, settleLast)
+	}
+	f.told = false
+}
+
+// notice drains again, soon: the upstream said that something changed.
+func (f *feed) notice() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.timer != nil {
+		return
+	}
+	f.timer = time.AfterFunc(f.quiet, func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.timer, f.told = nil, true
+		for a, s := range f.slots {
+			if s.busy == nil {
+				f.start(a, s)
+			}
+		}
+	})
+}
+
+// stop ends the timers. Running drains end with the catalogue's context.
+func (f *feed) stop() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.timer != nil {
+		f.timer.Stop()
+	}
+	for _, s := range f.slots {
+		s.stopRetry()
+	}
+}

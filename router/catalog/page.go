@@ -1,0 +1,132 @@
+package catalog
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/mcp"
+)
+
+// A page ends after so many entries or bytes. Pages are large because many clients
+// read only the first.
+const (
+	pageEntries = 1000
+	pageBytes   = 4 << 20
+)
+
+// cursorLife is how long a cursor may be used. It bounds replays, nothing is kept
+// for it.
+const cursorLife = time.Hour
+
+// purposeCursor keeps cursors apart from other sealed handles.
+const purposeCursor = "cursor"
+
+// List answers a tools/list for a view: the result's text. It fails only if no
+// upstream of the view has ever answered.
+func (c *Catalog) List(ctx context.Context, v *View, call *rpc.Call) (json.RawMessage, error) {
+	t := c.table(ctx, v, call.Client, true)
+	if members := c.members(v); len(members) > 0 && len(t.absent) == len(members) && t.failure != nil {
+		return nil, down(t.absent[0], t.failure)
+	}
+	from, err := c.offset(t, call)
+	if err != nil {
+		return nil, err
+	}
+	to, size := from, 0
+	for to < len(t.entries) && to-from < pageEntries && size < pageBytes {
+		size += len(t.entries[to].text)
+		to++
+	}
+	next := ""
+	if to < len(t.entries) {
+		next = c.keys.Seal(purposeCursor, bound(call), cursor(t, to))
+	}
+	return t.page(from, to, size, next, call.Client.Era), nil
+}
+
+// page writes one page as the result of a list (MCP 2026-07-28, Caching: all pages
+// of a list share one scope).
+func (t *Table) page(from, to, size int, next string, era rpc.Era) json.RawMessage {
+	out := append(make([]byte, 0, size+(to-from)+256), `{"tools":[`...)
+	for i, e := range t.entries[from:to] {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = append(out, e.text...)
+	}
+	out = append(out, ']')
+	if next != "" {
+		out = rpc.AppendString(append(out, `,"nextCursor":`...), next)
+	}
+	if era == rpc.Modern {
+		out = append(out, `,"resultType":"complete","ttlMs":`...)
+		out = rpc.AppendInt(out, t.ttl.Milliseconds())
+		out = append(append(out, `,"cacheScope":"`...), t.scope()...)
+		out = append(out, '"')
+	}
+	return append(out, '}')
+}
+
+func (t *Table) scope() string {
+	if t.public {
+		return "public"
+	}
+	return "private"
+}
+
+// digest identifies the list a cursor belongs to: offsets in another list would
+// repeat entries or leave them out.
+func (t *Table) digest() []byte {
+	h := sha256.New()
+	for _, e := range t.entries {
+		h.Write(e.text)
+	}
+	return h.Sum(nil)[:16]
+}
+
+// cursor is the plain text of a cursor: list, offset, when it ends.
+func cursor(t *Table, offset int) []byte {
+	out := binary.BigEndian.AppendUint32(t.digest(), uint32(offset)) //nolint:gosec // at most maxItems times the number of upstreams
+	return binary.BigEndian.AppendUint64(out, uint64(time.Now().Add(cursorLife).Unix()))
+}
+
+var errCursor = errors.New("cursor is invalid, expired, or of a list that has changed since; list again without one")
+
+// offset reads the cursor of a call, 0 if it has none. An empty string is a cursor
+// like any other, and not one of ours.
+func (c *Catalog) offset(t *Table, call *rpc.Call) (int, error) {
+	text, ok := call.Message.Get("cursor")
+	if !ok || string(text) == "null" {
+		return 0, nil
+	}
+	refused := rpc.Errorf(rpc.InvalidParams, "%w", errCursor)
+	handle, ok := call.Message.Text("cursor")
+	if !ok {
+		return 0, refused
+	}
+	plain, err := c.keys.Open(purposeCursor, bound(call), handle)
+	if err != nil || len(plain) != 28 || string(plain[:16]) != string(t.digest()) {
+		return 0, refused
+	}
+	offset := int(binary.BigEndian.Uint32(plain[16:]))
+	ends := time.Unix(int64(binary.BigEndian.Uint64(plain[20:])), 0) //nolint:gosec // sealed by cursor
+	if time.Now().After(ends) || offset > len(t.entries) {
+		return 0, refused
+	}
+	return offset, nil
+}
+
+// bound is what a cursor is sealed to, so that nobody can use another's.
+func bound(call *rpc.Call) []byte {
+	p := call.Principal
+	text, err := json.Marshal([]string{p.Org, p.Team, p.Key, p.User, call.Endpoint, mcp.ToolsList})
+	if err != nil {
+		return nil
+	}
+	return text
+}

@@ -1,0 +1,179 @@
+package catalog
+
+import (
+	"encoding/json"
+	"errors"
+
+	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/mcp"
+)
+
+// tool is one entry of an upstream's tools/list.
+type tool struct {
+	own        string
+	canonical  string
+	text       json.RawMessage // as listed, but for what no client could read
+	idempotent bool
+	headers    []rpc.ParamHeader
+}
+
+// readTool reads an entry. Sloppy schemas are mended where that is safe; what
+// remains invalid is an error and the entry is left out.
+func readTool(upstream string, text json.RawMessage, strict bool) (tool, error) {
+	o, err := rpc.ReadObject(text)
+	if err != nil {
+		return tool{}, err
+	}
+	own, ok := o.Text("name")
+	if !ok || own == "" {
+		return tool{}, errors.New("tool without a name")
+	}
+	t := tool{own: own, canonical: Canonical(upstream, own), text: text}
+	schema, ok := o.Get("inputSchema")
+	if !ok || schema[0] != '{' {
+		schema = json.RawMessage(`{"type":"object"}`)
+		t.text = o.With("inputSchema", schema)
+	}
+	t.headers, err = mcp.ParamHeaders(schema)
+	if err != nil && strict {
+		return tool{}, err // SEP-2243: a client on HTTP must drop the tool
+	}
+	if err != nil {
+		return t.withoutAnnotations(schema)
+	}
+	t.idempotent = hinted(o)
+	return t, nil
+}
+
+// withoutAnnotations strips x-mcp-header from the schema of a tool whose server
+// does not mirror arguments anyway, so that modern clients keep the tool.
+func (t tool) withoutAnnotations(schema json.RawMessage) (tool, error) {
+	o, err := rpc.ReadObject(t.text)
+	if err != nil {
+		return tool{}, err
+	}
+	clean, err := stripMember(schema, "x-mcp-header")
+	if err != nil {
+		return tool{}, err
+	}
+	t.text, t.headers, t.idempotent = o.With("inputSchema", clean), nil, hinted(o)
+	return t, nil
+}
+
+// hinted reports whether the server says that a second call changes nothing more.
+func hinted(o rpc.Object) bool {
+	text, ok := o.Get("annotations")
+	if !ok || text[0] != '{' {
+		return false
+	}
+	hints, err := rpc.ReadObject(text)
+	if err != nil {
+		return false
+	}
+	readOnly, _ := hints.Get("readOnlyHint")
+	idempotent, _ := hints.Get("idempotentHint")
+	return string(readOnly) == "true" || string(idempotent) == "true"
+}
+
+// stripMember removes every member of a name from the objects in text.
+func stripMember(text json.RawMessage, name string) (json.RawMessage, error) {
+	switch text[0] {
+	case '{':
+		return stripObject(text, name)
+	case '[':
+		items, err := rpc.Elements(text)
+		if err != nil {
+			return nil, err
+		}
+		return joined('[', ']', len(items), func(dst []byte, i int) ([]byte, error) {
+			item, err := stripMember(items[i], name)
+			return append(dst, item...), err
+		})
+	}
+	return text, nil
+}
+
+func stripObject(text json.RawMessage, name string) (json.RawMessage, error) {
+	o, err := rpc.ReadObject(text)
+	if err != nil {
+		return nil, err
+	}
+	type member struct {
+		name  string
+		value json.RawMessage
+	}
+	var kept []member
+	o.Each(func(n string, v json.RawMessage) bool {
+		if n != name {
+			kept = append(kept, member{n, v})
+		}
+		return true
+	})
+	return joined('{', '}', len(kept), func(dst []byte, i int) ([]byte, error) {
+		value, err := stripMember(kept[i].value, name)
+		return append(append(rpc.AppendString(dst, kept[i].name), ':'), value...), err
+	})
+}
+
+func joined(open, closing byte, n int, item func(dst []byte, i int) ([]byte, error)) ([]byte, error) {
+	out := []byte{open}
+	for i := range n {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		var err error
+		if out, err = item(out, i); err != nil {
+			return nil, err
+		}
+	}
+	return append(out, closing), nil
+}
+
+// shown returns the entry as a client of an era may see it, under a name.
+func (t tool) shown(name string, era rpc.Era) json.RawMessage {
+	text := t.text
+	if name != t.own {
+		text = edit(text, func(o rpc.Object) json.RawMessage {
+			return o.With("name", rpc.AppendString(nil, name))
+		})
+	}
+	if era == rpc.Modern {
+		return edit(text, func(o rpc.Object) json.RawMessage { return without(o, "execution") })
+	}
+	return edit(text, func(o rpc.Object) json.RawMessage {
+		if schema, ok := o.Get("outputSchema"); ok && !isObjectSchema(schema) {
+			return o.Without("outputSchema") // legacy clients know structured objects only
+		}
+		return nil
+	})
+}
+
+func edit(text json.RawMessage, change func(rpc.Object) json.RawMessage) json.RawMessage {
+	o, err := rpc.ReadObject(text)
+	if err != nil {
+		return text
+	}
+	if changed := change(o); changed != nil {
+		return changed
+	}
+	return text
+}
+
+func without(o rpc.Object, name string) json.RawMessage {
+	if _, ok := o.Get(name); !ok {
+		return nil
+	}
+	return o.Without(name)
+}
+
+func isObjectSchema(schema json.RawMessage) bool {
+	if schema[0] != '{' {
+		return false
+	}
+	o, err := rpc.ReadObject(schema)
+	if err != nil {
+		return false
+	}
+	kind, _ := o.Text("type")
+	return kind == "object"
+}

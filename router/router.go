@@ -1,0 +1,76 @@
+package router
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/headgate/headgate/router/catalog"
+	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/mcp"
+)
+
+// Deps is what a router passes calls to.
+type Deps struct {
+	Catalog   *catalog.Catalog
+	Upstreams map[string]rpc.Handler // by name, below the policies
+	Holder    rpc.Handler            // of sessions and calls in flight
+	Info      json.RawMessage        // the gateway's own Implementation object
+}
+
+// Router resolves and dispatches the calls of all endpoints. It is immutable and
+// may be used by many goroutines at once.
+type Router struct {
+	Deps
+	views map[string]*catalog.View
+	local map[string]rpc.HandlerFunc
+}
+
+var _ rpc.Handler = (*Router)(nil)
+
+// New returns a router for the views, each of which is one endpoint.
+func New(views []catalog.View, deps Deps) *Router {
+	r := &Router{Deps: deps, views: make(map[string]*catalog.View, len(views))}
+	for i := range views {
+		r.views[views[i].Endpoint] = &views[i]
+	}
+	r.local = map[string]rpc.HandlerFunc{
+		mcp.Initialize: r.initialize,
+		mcp.Discover:   r.discover,
+		mcp.Ping:       r.ping,
+		mcp.ToolsList:  r.list,
+	}
+	return r
+}
+
+// Serves reports whether an endpoint has this path.
+func (r *Router) Serves(path string) bool { return r.views[path] != nil }
+
+// Handle passes a resolved call to whoever answers its method.
+func (r *Router) Handle(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
+	switch c.Method.Dest {
+	case rpc.Holder:
+		return r.Holder.Handle(ctx, c)
+	case rpc.Owner:
+		return r.forward(ctx, c)
+	default:
+		if serve, ok := r.local[c.Method.Name]; ok {
+			return serve(ctx, c)
+		}
+		return nil, unknownMethod(c)
+	}
+}
+
+func (r *Router) forward(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
+	up, ok := r.Upstreams[c.Target.Upstream]
+	switch {
+	case ok:
+		return up.Handle(ctx, c)
+	case c.Message.IsNotification():
+		return rpc.Respond(nil), nil // it concerns nobody here
+	}
+	return nil, unknownMethod(c)
+}
+
+func unknownMethod(c *rpc.Call) error {
+	return rpc.Errorf(rpc.MethodNotFound, "method %s is not available on %s", rpc.Excerpt(c.Method.Name), c.Endpoint)
+}
