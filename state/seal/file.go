@@ -1,0 +1,88 @@
+package seal
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// keyFile holds the keys in a data directory: one a line, in hexadecimal, the one
+// that seals first.
+const keyFile = "seal.key"
+
+// maxKeys bounds the keys of a file.
+const maxKeys = 16
+
+// Load returns the keyring kept in a directory. The first call makes the directory
+// and a key, readable by their owner only; two processes that start at once end up
+// with the same key. A file that others can read, or that holds anything but keys,
+// is an error.
+func Load(dir string) (*Keyring, error) {
+	path := filepath.Join(dir, keyFile)
+	keys, err := read(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = create(dir, path); err == nil {
+			keys, err = read(path)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("sealing keys: %w", err)
+	}
+	return NewKeyring(keys...)
+}
+
+func read(path string) ([]Key, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+		return nil, fmt.Errorf("%s: others may read it (mode %04o); run: chmod 600 %s", path, mode, path)
+	}
+	if info.Size() > maxKeys*(2*keyLen+2) {
+		return nil, fmt.Errorf("%s: more than %d keys", path, maxKeys)
+	}
+	text, err := os.ReadFile(path) //nolint:gosec // the operator's own data directory
+	if err != nil {
+		return nil, err
+	}
+	var keys []Key
+	for i, line := range strings.Split(strings.TrimSpace(string(text)), "\n") {
+		raw, err := hex.DecodeString(strings.TrimSpace(line))
+		if err != nil || len(raw) != keyLen {
+			return nil, fmt.Errorf("%s:%d: not a key of %d bytes in hexadecimal; move the file away to have a new one made, which ends all sessions", path, i+1, keyLen)
+		}
+		keys = append(keys, Key(raw))
+	}
+	return keys, nil
+}
+
+// create writes a new key under another name and links it into place, so that
+// nobody ever reads half a file and the first of two processes wins.
+func create(dir, path string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	var k Key
+	if _, err := rand.Read(k[:]); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, keyFile+".*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) //nolint:errcheck // linked or useless by then
+	_, err = f.WriteString(hex.EncodeToString(k[:]) + "\n")
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
+}
