@@ -1,0 +1,127 @@
+package catalog
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"testing"
+
+	"github.com/headgate/headgate/rpc"
+)
+
+func many(n int) *lister {
+	var all []string
+	for i := range n {
+		all = append(all, fmt.Sprintf("t%05d", i))
+	}
+	return listing(all...)
+}
+
+func TestPagesHoldEveryToolOnce(t *testing.T) {
+	t.Parallel()
+	c := newCatalog(t, named{"u", many(2500)})
+	seen := map[string]bool{}
+	params, pages := "", 0
+	for {
+		text, err := c.List(t.Context(), merged(Always), listCall(params))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages++
+		for _, n := range namesIn(t, text) {
+			if seen[n] {
+				t.Errorf("%s stands twice", n)
+			}
+			seen[n] = true
+		}
+		var result struct{ NextCursor *string }
+		if err := json.Unmarshal(text, &result); err != nil {
+			t.Fatal(err)
+		}
+		if result.NextCursor == nil {
+			break
+		}
+		params = fmt.Sprintf(`{"cursor":%q}`, *result.NextCursor)
+	}
+	if len(seen) != 2500 || pages != 3 {
+		t.Errorf("%d tools on %d pages, want 2500 on 3", len(seen), pages)
+	}
+}
+
+// firstCursor returns the cursor of the second page.
+func firstCursor(t *testing.T, c *Catalog, call *rpc.Call) string {
+	t.Helper()
+	text, err := c.List(t.Context(), merged(Always), call)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var result struct{ NextCursor string }
+	if err := json.Unmarshal(text, &result); err != nil || result.NextCursor == "" {
+		t.Fatalf("no cursor: %v", err)
+	}
+	return result.NextCursor
+}
+
+func TestCursorsThatAreNotOursAreRefused(t *testing.T) {
+	t.Parallel()
+	c := newCatalog(t, named{"u", many(1500)})
+	good := firstCursor(t, c, listCall(""))
+	refused := func(params string, change func(*rpc.Call)) {
+		t.Helper()
+		call := listCall(params)
+		if change != nil {
+			change(call)
+		}
+		if _, err := c.List(t.Context(), merged(Always), call); rpc.AsError(err).Code != rpc.InvalidParams {
+			t.Errorf("%.60s: %v, want invalid_params", params, err)
+		}
+	}
+	for _, text := range []string{`""`, `"x"`, `7`, `{}`, `"` + base64.RawURLEncoding.EncodeToString(make([]byte, 64)) + `"`} {
+		refused(`{"cursor":`+text+`}`, nil)
+	}
+	for i := range len(good) {
+		flipped := []byte(good)
+		flipped[i] ^= 1
+		text, err := json.Marshal(string(flipped))
+		if err != nil {
+			t.Fatal(err)
+		}
+		refused(`{"cursor":`+string(text)+`}`, nil)
+	}
+	params := fmt.Sprintf(`{"cursor":%q}`, good)
+	refused(params, func(call *rpc.Call) { call.Principal.User = "somebody else" })
+	refused(params, func(call *rpc.Call) { call.Endpoint = "/mcp/dev" })
+	if _, err := c.List(t.Context(), merged(Always), listCall(params)); err != nil {
+		t.Errorf("its owner cannot use it: %v", err)
+	}
+}
+
+func FuzzCursor(f *testing.F) {
+	f.Add(`""`)
+	f.Add(`"c2VhbA"`)
+	f.Add(`null`)
+	f.Add(`[1]`)
+	f.Fuzz(func(t *testing.T, cursor string) {
+		if !json.Valid([]byte(cursor)) {
+			return
+		}
+		m, err := rpc.Parse([]byte(`{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"cursor":`+cursor+`}}`), rpc.Limits{})
+		if err != nil {
+			return
+		}
+		up := listing("a")
+		c := newCatalog(t, named{"u", up})
+		c.Warm(t.Context())
+		before := up.asked()
+		call := listCall("")
+		call.Message = m
+		if _, err := c.List(t.Context(), merged(Always), call); err == nil && cursor != "null" {
+			if text, ok := m.Get("cursor"); ok && string(text) != "null" {
+				t.Errorf("cursor %s was taken", cursor)
+			}
+		}
+		if up.asked() != before {
+			t.Errorf("cursor %s reached the upstream", cursor)
+		}
+	})
+}

@@ -1,0 +1,203 @@
+package catalog
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/headgate/headgate/rpc"
+)
+
+func TestPrefixDecidesWhatIsShownAndBothAreReachable(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		prefix Prefix
+		shown  []string
+	}{
+		{Always, []string{"one__same", "one__only", "two__same", "two__odd_name_b25a09b4"}},
+		{OnCollision, []string{"one__same", "only", "two__same", "odd_name_"}},
+		{Never, []string{"same", "only", "odd_name_"}},
+	}
+	for _, tt := range tests {
+		t.Run(string(tt.prefix), func(t *testing.T) {
+			t.Parallel()
+			c := newCatalog(t, named{"one", listing("same", "only")}, named{"two", listing("same", "odd name")})
+			v := merged(tt.prefix)
+			shown := names(t, c, v, listCall(""))
+			if len(shown) != len(tt.shown) {
+				t.Fatalf("shown %q, want %q", shown, tt.shown)
+			}
+			for i := range shown {
+				if !strings.HasPrefix(shown[i], strings.TrimSuffix(tt.shown[i], "_b25a09b4")) {
+					t.Errorf("shown %q, want %q", shown, tt.shown)
+				}
+			}
+			for _, name := range append(shown, "one__same", "two__same", Canonical("two", "odd name")) {
+				target, err := c.Resolve(t.Context(), v, rpc.Client{}, name)
+				if err != nil {
+					t.Errorf("%s: %v", name, err)
+					continue
+				}
+				if target.Canonical != Canonical(target.Upstream, target.Own) {
+					t.Errorf("%s leads to %+v", name, target)
+				}
+			}
+			for _, up := range []string{"one", "two"} {
+				target, err := c.Resolve(t.Context(), v, rpc.Client{}, up+"__same")
+				if err != nil || target.Upstream != up || target.Own != "same" {
+					t.Errorf("%s__same leads to %+v, %v", up, target, err)
+				}
+			}
+		})
+	}
+}
+
+func TestASingleUpstreamIsShownAsItIs(t *testing.T) {
+	t.Parallel()
+	c := newCatalog(t, named{"one", listing("odd name", "a.b")}, named{"two", listing("x")})
+	v := &View{Endpoint: "/mcp/one", Upstreams: []string{"one"}, Single: true, Allows: all}
+	if diff := cmp.Diff([]string{"odd name", "a.b"}, names(t, c, v, listCall(""))); diff != "" {
+		t.Error(diff)
+	}
+	target, err := c.Resolve(t.Context(), v, rpc.Client{}, "not listed")
+	if err != nil || target.Own != "not listed" || target.Upstream != "one" {
+		t.Errorf("an unlisted name leads to %+v, %v; want the upstream to judge it", target, err)
+	}
+}
+
+func TestUnknownNamesSaySoAndSuggest(t *testing.T) {
+	t.Parallel()
+	c := newCatalog(t, named{"one", listing("read")})
+	_, err := c.Resolve(t.Context(), merged(Always), rpc.Client{}, "read")
+	if e := rpc.AsError(err); e.Code != rpc.InvalidParams || !strings.Contains(e.Message, `did you mean "one__read"`) {
+		t.Errorf("error = %v", err)
+	}
+	_, err = c.Resolve(t.Context(), merged(Always), rpc.Client{}, "nothing\n\x1b[31m")
+	if e := rpc.AsError(err); e.Code != rpc.InvalidParams || strings.ContainsAny(e.Message, "\n\x1b") {
+		t.Errorf("error = %q", e.Message)
+	}
+}
+
+func TestFiltersHideFromListsAndCalls(t *testing.T) {
+	t.Parallel()
+	c := newCatalog(t, named{"one", listing("read", "delete")})
+	v := &View{Endpoint: "/mcp", Prefix: Always, Allows: func(n string) bool { return !strings.HasSuffix(n, "delete") }}
+	if diff := cmp.Diff([]string{"one__read"}, names(t, c, v, listCall(""))); diff != "" {
+		t.Error(diff)
+	}
+	if _, err := c.Resolve(t.Context(), v, rpc.Client{}, "one__delete"); rpc.AsError(err).Code != rpc.InvalidParams {
+		t.Errorf("a hidden tool can be called: %v", err)
+	}
+}
+
+func TestOneDeadUpstreamNeverFailsAListAllDeadDo(t *testing.T) {
+	t.Parallel()
+	gone := &lister{fail: &rpc.Error{Code: rpc.UpstreamDown, Message: `upstream "dead" exited`, Upstream: "dead"}}
+	c := newCatalog(t, named{"dead", gone}, named{"one", listing("read")})
+	if diff := cmp.Diff([]string{"one__read"}, names(t, c, merged(Always), listCall(""))); diff != "" {
+		t.Error(diff)
+	}
+	_, err := c.Resolve(t.Context(), merged(Always), rpc.Client{}, "dead__x")
+	if e := rpc.AsError(err); e.Code != rpc.UpstreamDown || e.Upstream != "dead" || !strings.Contains(e.Message, "exited") {
+		t.Errorf("a call to the dead one: %v", err)
+	}
+	alone := newCatalog(t, named{"dead", gone})
+	if _, err := alone.List(t.Context(), merged(Always), listCall("")); rpc.AsError(err).Code != rpc.UpstreamDown {
+		t.Errorf("all dead: %v", err)
+	}
+}
+
+func TestEntriesFitTheClientsEra(t *testing.T) {
+	t.Parallel()
+	entry := `{"name":"t","inputSchema":null,"outputSchema":{"type":"array"},"execution":{"taskSupport":"optional"},"x":1.0,"y":9007199254740993}`
+	c := newCatalog(t, named{"u", &lister{pages: []string{`{"tools":[` + entry + `]}`}}})
+	v := &View{Endpoint: "/mcp/u", Upstreams: []string{"u"}, Single: true, Allows: all}
+	for _, tt := range []struct {
+		era  rpc.Era
+		want string
+	}{
+		{rpc.Legacy, `{"name":"t","inputSchema":{"type":"object"},"execution":{"taskSupport":"optional"},"x":1.0,"y":9007199254740993}`},
+		{rpc.Modern, `{"name":"t","inputSchema":{"type":"object"},"outputSchema":{"type":"array"},"x":1.0,"y":9007199254740993}`},
+	} {
+		call := listCall("")
+		call.Client.Era = tt.era
+		text, err := c.List(t.Context(), v, call)
+		if err != nil || !strings.Contains(string(text), `"tools":[`+tt.want+`]`) {
+			t.Errorf("%v: %s, %v; want %s", tt.era, text, err, tt.want)
+		}
+	}
+}
+
+func TestInvalidHeaderAnnotations(t *testing.T) {
+	t.Parallel()
+	page := `{"tools":[{"name":"bad","inputSchema":{"type":"object","properties":{"a":{"type":"number","x-mcp-header":"A"}}}},{"name":"good","inputSchema":{"type":"object"}}]}`
+	modern := &lister{pages: []string{page}, desc: Description{Era: rpc.Modern, HTTP: true}}
+	legacy := &lister{pages: []string{page}, desc: Description{Era: rpc.Legacy, HTTP: true}}
+	c := newCatalog(t, named{"m", modern}, named{"l", legacy})
+	if diff := cmp.Diff([]string{"m__good", "l__bad", "l__good"}, names(t, c, merged(Always), listCall(""))); diff != "" {
+		t.Error(diff)
+	}
+	text, err := c.List(t.Context(), merged(Always), listCall(""))
+	if err != nil || strings.Contains(string(text), "x-mcp-header") {
+		t.Errorf("annotation that cannot be obeyed is shown: %s, %v", text, err)
+	}
+}
+
+func TestHostileLists(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name  string
+		pages []string
+		want  int
+	}{
+		{"no tools member", []string{`{}`}, -1},
+		{"tools is no array", []string{`{"tools":{}}`}, -1},
+		{"duplicate members", []string{`{"tools":[],"tools":[]}`}, -1},
+		{"result is no object", []string{`[]`}, -1},
+		{"entries that are no tools", []string{`{"tools":[1,null,"x",[],{},{"name":""},{"name":7},{"name":"ok"}]}`}, 1},
+		{"a name listed twice", []string{`{"tools":[{"name":"ok"},{"name":"ok","description":"other"}]}`}, 1},
+		{"a cursor that repeats", []string{`{"tools":[{"name":"ok"}],"nextCursor":"page-0"}`}, 1},
+		{"an empty cursor is one", []string{`{"tools":[{"name":"ok"}],"nextCursor":""}`}, 1},
+		{"a null cursor ends", []string{`{"tools":[{"name":"ok"}],"nextCursor":null}`}, 1},
+		{"a second page", []string{`{"tools":[{"name":"a"}],"nextCursor":"page-1"}`, `{"tools":[{"name":"b"}]}`}, 2},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			c := newCatalog(t, named{"u", &lister{pages: tt.pages}})
+			text, err := c.List(t.Context(), merged(Always), listCall(""))
+			if tt.want < 0 {
+				if err == nil {
+					t.Errorf("listed %s, want an error", text)
+				}
+				return
+			}
+			if err != nil || len(namesIn(t, text)) != tt.want {
+				t.Errorf("%s, %v; want %d tools", text, err, tt.want)
+			}
+		})
+	}
+}
+
+func TestEndlessPagesAreCut(t *testing.T) {
+	t.Parallel()
+	var pages []string
+	for i := range 300 {
+		pages = append(pages, strings.Replace(tools(strings.Repeat("x", i+1)), `]}`, `],"nextCursor":"page-`+string(rpc.AppendInt(nil, int64(i+1)))+`"}`, 1))
+	}
+	c := newCatalog(t, named{"u", &lister{pages: pages}})
+	if got := len(names(t, c, merged(Always), listCall(""))); got != maxPages {
+		t.Errorf("%d tools, want %d", got, maxPages)
+	}
+}
+
+func TestErrorsHideInternals(t *testing.T) {
+	t.Parallel()
+	c := newCatalog(t, named{"u", &lister{fail: errors.New("dial tcp 10.0.0.1:443: refused")}})
+	_, err := c.List(t.Context(), merged(Always), listCall(""))
+	if e := rpc.AsError(err); strings.Contains(e.Message, "10.0.0.1") || e.Code != rpc.UpstreamDown {
+		t.Errorf("the client would see %q", e.Message)
+	}
+}

@@ -1,0 +1,132 @@
+package session
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/headgate/headgate/rpc"
+)
+
+// maxQuestions bounds the questions of one call that wait for an answer.
+const maxQuestions = 32
+
+// Flight is a call of a session from its arrival to its answer.
+type Flight struct {
+	session   *Session
+	key       string
+	cancel    context.CancelCauseFunc
+	questions []string // ids of those that were asked, guarded by the session
+}
+
+// question is a server's request that the client has been asked.
+type question struct {
+	reply *rpc.Reply
+	id    rpc.ID // what the server calls it
+}
+
+// Begin registers a call under the client's id for it. The error is InvalidRequest
+// if a call with this id is in flight already (JSON-RPC ids are unique in a session),
+// Busy if there are too many, and SessionUnknown if the session has ended.
+// Whoever begins a flight must finish it.
+func (s *Session) Begin(id rpc.ID, cancel context.CancelCauseFunc) (*Flight, error) {
+	f := &Flight{session: s, key: id.Key(), cancel: cancel}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return nil, errUnknown()
+	}
+	if s.flights == nil {
+		s.flights = make(map[string]*Flight)
+	}
+	if _, ok := s.flights[f.key]; ok {
+		return nil, rpc.Errorf(rpc.InvalidRequest, "a request with id %s is in flight already", rpc.Excerpt(id.String()))
+	}
+	if limit := s.registry.cfg.InFlight; len(s.flights) >= limit {
+		return nil, rpc.Errorf(rpc.Busy, "%d calls of this session are in flight already", limit)
+	}
+	s.flights[f.key] = f
+	return f, nil
+}
+
+// Finish forgets the call and its questions.
+func (f *Flight) Finish() {
+	s := f.session
+	s.use(time.Now())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.flights, f.key)
+	for _, id := range f.questions {
+		delete(s.questions, id)
+	}
+}
+
+// Ask returns a question of the call's server with an id of the gateway's, under
+// which the client's answer will find its way to reply. It returns false if too many
+// questions wait for an answer already.
+func (f *Flight) Ask(reply *rpc.Reply, q *rpc.Message) (*rpc.Message, bool) {
+	id, ok := f.register(&question{reply, q.ID})
+	if !ok {
+		return nil, false
+	}
+	out := q.Fork()
+	out.SetID(id)
+	return out, true
+}
+
+func (f *Flight) register(q *question) (rpc.ID, bool) {
+	s := f.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f.questions = slices.DeleteFunc(f.questions, func(id string) bool { return s.questions[id] == nil })
+	if len(f.questions) >= maxQuestions {
+		return rpc.ID{}, false
+	}
+	if s.questions == nil {
+		s.questions = make(map[string]*question)
+	}
+	s.asked++
+	id := rpc.NumberID(s.asked)
+	s.questions[id.Loose()] = q
+	f.questions = append(f.questions, id.Loose())
+	return id, true
+}
+
+// answer passes a client's response on to who asked. Late and unknown ones are
+// dropped, as the races of cancellation make them normal.
+func (s *Session) answer(m *rpc.Message) {
+	key := m.ID.Loose()
+	s.mu.Lock()
+	q := s.questions[key]
+	delete(s.questions, key)
+	s.mu.Unlock()
+	if q == nil {
+		s.registry.log.Debug("answer to no question", slog.String("request_id", rpc.Excerpt(key)))
+		return
+	}
+	out := m.Fork()
+	out.SetID(q.id)
+	if err := q.reply.Answer(out.Clone()); err != nil { // a copy: m's bytes are gone once its POST is answered
+		s.registry.log.Debug("answer was not taken", slog.String("request_id", rpc.Excerpt(key)), slog.Any("error", err))
+	}
+}
+
+// cancelled stops the call that a notifications/cancelled names. Only calls of the
+// session itself can be named; initialize is none of them.
+func (s *Session) cancelled(m *rpc.Message) {
+	text, ok := m.Get("requestId")
+	if !ok {
+		return
+	}
+	id, err := rpc.ParseID(text)
+	if err != nil {
+		return
+	}
+	s.mu.Lock()
+	f := s.flights[id.Key()]
+	s.mu.Unlock()
+	if f != nil {
+		f.cancel(rpc.Errorf(rpc.Cancelled, "the client cancelled the request"))
+	}
+}

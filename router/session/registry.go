@@ -1,0 +1,249 @@
+package session
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"hash/maphash"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/headgate/headgate/rpc"
+)
+
+// Config bounds sessions. Zero values mean the stated defaults.
+type Config struct {
+	Idle     time.Duration // a session with no call and no stream ends this long after its last use; 30 minutes
+	Max      time.Duration // a session ends this long after it was opened, whatever it does; 24 hours
+	InFlight int           // calls in flight in one session; 128
+	Queue    int           // notifications kept for one session until a stream takes them; 64
+}
+
+func (c Config) withDefaults() Config {
+	if c.Idle <= 0 {
+		c.Idle = 30 * time.Minute
+	}
+	if c.Max <= 0 {
+		c.Max = 24 * time.Hour
+	}
+	if c.InFlight <= 0 {
+		c.InFlight = 128
+	}
+	if c.Queue <= 0 {
+		c.Queue = 64
+	}
+	return c
+}
+
+const (
+	// maxHandle is the length of a session id up to which everything travels inside.
+	maxHandle = 2 << 10
+	// shardCount spreads the sessions over locks, so that none is shared by all calls.
+	shardCount = 64
+)
+
+// Registry is all sessions of one process. All methods may be called concurrently.
+type Registry struct {
+	cfg     Config
+	keys    Sealer
+	log     *slog.Logger
+	started time.Time
+	seed    maphash.Seed
+	shards  [shardCount]shard
+	shelf   shelf
+	onEnd   atomic.Pointer[func(key string)]
+
+	closing  atomic.Bool
+	stop     chan struct{}
+	stopOnce sync.Once
+	swept    chan struct{}
+}
+
+// New returns a registry and starts its one goroutine, which ends what has been idle
+// for too long. [Registry.Close] stops it.
+func New(cfg Config, keys Sealer, log *slog.Logger) *Registry {
+	r := &Registry{
+		cfg: cfg.withDefaults(), keys: keys, log: log, started: time.Now(),
+		seed: maphash.MakeSeed(), stop: make(chan struct{}), swept: make(chan struct{}),
+	}
+	for i := range r.shards {
+		r.shards[i] = shard{live: map[string]*Session{}, ended: map[string]time.Time{}}
+	}
+	go r.sweep()
+	return r
+}
+
+// OnEnd sets what is called with the key of each session that ends, by whatever
+// cause but the registry's own end. It is called without locks held and must not
+// block for long.
+func (r *Registry) OnEnd(f func(key string)) { r.onEnd.Store(&f) }
+
+// Open returns the id of a new session. Nothing is stored until the id is used,
+// except for clients that say so much of themselves that it does not fit into an id.
+func (r *Registry) Open(c rpc.Client, p rpc.Principal, endpoint string) (string, error) {
+	if len(c.Info)+len(c.Capabilities) > maxIdentity {
+		return "", rpc.Errorf(rpc.InvalidParams, "clientInfo and capabilities exceed %d bytes", maxIdentity)
+	}
+	t := ticket{form: whole, owner: ownerOf(p), created: time.Now(), client: c}
+	_, _ = rand.Read(t.key[:]) // it never fails: crypto/rand ends the process instead
+	id := r.keys.Seal(purpose, []byte(endpoint), t.encode())
+	if len(id) <= maxHandle {
+		return id, nil
+	}
+	t.form = shelved
+	c.Info, c.Capabilities = bytes.Clone(c.Info), bytes.Clone(c.Capabilities)
+	r.shelf.put(hex.EncodeToString(t.key[:]), c)
+	return r.keys.Seal(purpose, []byte(endpoint), t.encode()), nil
+}
+
+// Resume returns the live session of an id, used on the endpoint it was opened for.
+// The error is the same one whatever is wrong with the id: a session that ended, or
+// is somebody else's, cannot be told from one that never was.
+func (r *Registry) Resume(id, endpoint string) (*Session, error) {
+	plain, err := r.keys.Open(purpose, []byte(endpoint), id)
+	if err != nil {
+		return nil, errUnknown()
+	}
+	var t ticket
+	if !t.decode(plain) {
+		return nil, errUnknown()
+	}
+	key := hex.EncodeToString(t.key[:])
+	sh := r.shard(key)
+	now := time.Now()
+	if s, ok := sh.find(key); ok {
+		if cause := s.lapsed(now); cause != nil {
+			r.end(s, cause)
+			return nil, errUnknown()
+		}
+		s.use(now)
+		return s, nil
+	}
+	if now.After(r.expiry(t.created)) {
+		return nil, errUnknown()
+	}
+	if t.form == shelved {
+		var ok bool
+		if t.client, ok = r.shelf.get(key); !ok {
+			return nil, errUnknown()
+		}
+	}
+	return sh.add(newSession(r, key, endpoint, &t, now))
+}
+
+// expiry is when the id of a session without live state stops being good. Live
+// state only goes when a session was idle for too long, so such an id was not used
+// since it was made, or since this process started.
+func (r *Registry) expiry(created time.Time) time.Time {
+	idle := created
+	if idle.Before(r.started) {
+		idle = r.started
+	}
+	idle = idle.Add(r.cfg.Idle)
+	if full := created.Add(r.cfg.Max); full.Before(idle) {
+		return full
+	}
+	return idle
+}
+
+// find returns the live session of a call, if the call's principal opened it.
+func (r *Registry) find(c *rpc.Call) (*Session, error) {
+	s, ok := r.shard(c.Client.Session).find(c.Client.Session)
+	if !ok || s.owner != ownerOf(c.Principal) {
+		return nil, errUnknown()
+	}
+	return s, nil
+}
+
+// Guard lets only the principal that opened a session use it. It belongs directly
+// behind authentication: the edge resumes sessions before anybody is known.
+func (r *Registry) Guard(next rpc.Handler) rpc.Handler {
+	return rpc.HandlerFunc(func(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
+		if c.Client.Session != "" {
+			if _, err := r.find(c); err != nil {
+				return nil, err
+			}
+		}
+		return next.Handle(ctx, c)
+	})
+}
+
+// end ends a session for good.
+func (r *Registry) end(s *Session, cause error) {
+	if !r.shard(s.client.Session).remove(s, r.expiry(s.created)) {
+		return // another goroutine was first
+	}
+	s.shut(cause)
+	r.shelf.drop(s.client.Session)
+	if f := r.onEnd.Load(); f != nil {
+		(*f)(s.client.Session)
+	}
+}
+
+// EndStreams ends all GET streams and refuses new ones. Calls in flight go on, and
+// clients can still answer and cancel.
+func (r *Registry) EndStreams() {
+	r.closing.Store(true)
+	for i := range r.shards {
+		for _, s := range r.shards[i].sessions() {
+			s.endStreams()
+		}
+	}
+}
+
+// Close ends all streams, cancels what is still in flight with a cause, and waits
+// for the registry's goroutine or for ctx. Sessions are not ended by it: their ids
+// can be resumed by another process that has the keys.
+func (r *Registry) Close(ctx context.Context) error {
+	r.EndStreams()
+	for i := range r.shards {
+		for _, s := range r.shards[i].sessions() {
+			s.cancelAll(rpc.Errorf(rpc.Draining, "the gateway is shutting down"))
+		}
+	}
+	r.stopOnce.Do(func() { close(r.stop) })
+	select {
+	case <-r.swept:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// sweep ends sessions that are past their time.
+func (r *Registry) sweep() {
+	defer close(r.swept)
+	tick := time.NewTicker(min(max(r.cfg.Idle/4, time.Second), time.Minute))
+	defer tick.Stop()
+	for {
+		select {
+		case <-r.stop:
+			return
+		case now := <-tick.C:
+			for i := range r.shards {
+				r.sweepShard(&r.shards[i], now)
+			}
+		}
+	}
+}
+
+func (r *Registry) sweepShard(sh *shard, now time.Time) {
+	for _, s := range sh.sessions() {
+		if cause := s.lapsed(now); cause != nil {
+			r.end(s, cause)
+		}
+	}
+	sh.forget(now)
+}
+
+func (r *Registry) shard(key string) *shard {
+	return &r.shards[maphash.String(r.seed, key)%shardCount]
+}
+
+// errUnknown is the one answer to every id that does not lead to a session.
+func errUnknown() *rpc.Error {
+	return rpc.Errorf(rpc.SessionUnknown, "the session has ended or never was: send initialize again")
+}

@@ -1,0 +1,92 @@
+package session
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/headgate/headgate/rpc"
+)
+
+// Session is the live state of one legacy client's session. All methods may be
+// called concurrently.
+type Session struct {
+	registry *Registry
+	client   rpc.Client
+	endpoint string
+	owner    owner
+	created  time.Time
+	used     atomic.Int64 // time of last use, in nanoseconds since 1970
+
+	mu        sync.Mutex
+	ended     bool
+	flights   map[string]*Flight   // by the key of the client's id
+	questions map[string]*question // by the gateway's id
+	asked     uint64               // id of the last question
+	streams   []*stream            // open GET streams, the newest last
+	pending   []*rpc.Message       // notifications that no stream has taken yet
+}
+
+func newSession(r *Registry, key, endpoint string, t *ticket, now time.Time) *Session {
+	s := &Session{
+		registry: r, client: t.client, endpoint: endpoint, owner: t.owner, created: t.created,
+		// A client may still show a question that an earlier process asked in this
+		// session. Its answer must not fit a new one, so ids go on from the clock.
+		asked: uint64(now.UnixMilli()),
+	}
+	s.client.Era, s.client.Session = rpc.Legacy, key
+	s.use(now)
+	return s
+}
+
+// Client returns what the session's client said of itself in initialize. Session is
+// the session's key, which means nothing outside the gateway.
+func (s *Session) Client() rpc.Client { return s.client }
+
+func (s *Session) use(now time.Time) { s.used.Store(now.UnixNano()) }
+
+// busy reports whether the session holds a call or a stream.
+func (s *Session) busy() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.flights) > 0 || len(s.streams) > 0
+}
+
+// lapsed returns why the session is past its time, or nil.
+func (s *Session) lapsed(now time.Time) error {
+	cfg := &s.registry.cfg
+	switch {
+	case now.Sub(s.created) > cfg.Max:
+		return rpc.Errorf(rpc.SessionUnknown, "the session ended because it is %v old", cfg.Max)
+	case now.Sub(time.Unix(0, s.used.Load())) > cfg.Idle && !s.busy():
+		return rpc.Errorf(rpc.SessionUnknown, "the session ended because it was not used for %v", cfg.Idle)
+	}
+	return nil
+}
+
+// shut cancels everything the session holds.
+func (s *Session) shut(cause error) {
+	s.mu.Lock()
+	s.ended = true
+	s.pending = nil
+	s.mu.Unlock()
+	s.endStreams()
+	s.cancelAll(cause)
+}
+
+func (s *Session) cancelAll(cause error) {
+	for _, cancel := range s.cancels() {
+		cancel(cause)
+	}
+}
+
+func (s *Session) cancels() []context.CancelCauseFunc {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]context.CancelCauseFunc, 0, len(s.flights))
+	for _, f := range s.flights {
+		out = append(out, f.cancel)
+	}
+	return out
+}
