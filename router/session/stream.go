@@ -19,7 +19,7 @@ const maxStreams = 4
 // with the session. Each message goes on exactly one stream, the newest.
 type stream struct {
 	session *Session
-	ctx     context.Context //nolint:containedctx // a source has no other way to know when its call ends
+	ctx     context.Context // the call's, which a source is not told otherwise
 	wake    chan struct{}
 	ended   bool // guarded by the session
 }
