@@ -1,0 +1,163 @@
+package config
+
+import (
+	"log/slog"
+	"time"
+)
+
+// Config is one whole configuration. It is read-only once it is in use; then any number of goroutines may read it.
+//
+// The tags are the format. yaml names the key, enum the allowed words, min and max the range, check a rule of
+// the table checks, key the rule for the keys of a mapping, secret what a value may hold beside plain text, scalar:"any" that a number
+// may stand for its own text. The comments of the fields become the descriptions of the JSON Schema.
+type Config struct {
+	// The version of this format. There is one: 1.
+	Version int `yaml:"version" min:"1" max:"1"`
+	// Where clients connect: HOST:PORT. Only a loopback address is accepted, since this version has no credentials to ask for.
+	Listen string `yaml:"listen" check:"address"`
+	// The certificate to serve HTTPS with. Without it the listener speaks plain HTTP.
+	TLS *TLS `yaml:"tls"`
+	// Origins of web pages that may call, such as https://app.example.com. Loopback origins are allowed on loopback anyway.
+	AllowedOrigins []string `yaml:"allowed_origins" check:"origin"`
+	// The listener for operators.
+	Admin Admin `yaml:"admin"`
+	// The folder for what must outlive the process, such as sealing keys. Relative to this file.
+	DataDir string `yaml:"data_dir" check:"filled"`
+	// The MCP servers behind the gateway, by name. The name is what clients see before "__" in front of each tool.
+	Upstreams []Upstream `yaml:"upstreams" key:"upstream name"`
+	// Paths for clients. /mcp (all upstreams) and /mcp/UPSTREAM (one, nothing renamed) exist without being named here.
+	Endpoints []Endpoint `yaml:"endpoints" key:"path"`
+	// How much of anything is taken in.
+	Bounds Bounds `yaml:"bounds"`
+	// Sessions of clients that speak a revision with sessions (2025-11-25 and older).
+	Sessions Sessions `yaml:"sessions"`
+	// What the gateway tells about itself.
+	Telemetry Telemetry `yaml:"telemetry"`
+	// How the process ends.
+	Shutdown Shutdown `yaml:"shutdown"`
+
+	// Warnings are what was wrong without being fatal, sorted by position.
+	Warnings []Problem `yaml:"-"`
+
+	origins  map[string]origin // where the listen addresses were written, by field
+	template bool              // strings still hold ${VAR}: made by Import, for Native
+}
+
+// TLS names the files of a certificate. They are read by the listener, and again when they change.
+type TLS struct {
+	// The certificate chain, PEM. Relative to this file.
+	Cert string `yaml:"cert" check:"filled"`
+	// Its private key, PEM. Relative to this file.
+	Key string `yaml:"key" check:"filled"`
+}
+
+// Admin is the listener for operators: /healthz and /readyz.
+type Admin struct {
+	// Where the operators' listener is: HOST:PORT, loopback only.
+	Listen string `yaml:"listen" check:"address"`
+}
+
+// Upstream is one MCP server: a child process when Command is set, a remote server when URL is set.
+type Upstream struct {
+	// Name is the key in the file.
+	Name string `yaml:"-"`
+	// Position is where the key is.
+	Position Position `yaml:"-"`
+
+	// The program to run. It speaks MCP over its standard input and output; no shell is involved.
+	Command string `yaml:"command" check:"filled"`
+	// The program's arguments.
+	Args []string `yaml:"args" scalar:"any" check:"text"`
+	// Variables added to the program's environment. A value file:PATH is read from that file.
+	Env map[string]string `yaml:"env" key:"variable" scalar:"any" check:"text" secret:"file"`
+	// The program's working directory. Relative to this file.
+	Dir string `yaml:"cwd" check:"filled"`
+
+	// The address of a remote server, http or https.
+	URL string `yaml:"url" check:"url"`
+	// How a remote server is spoken to. A program is always spoken to over stdio.
+	Transport string `yaml:"transport" enum:"http"`
+	// Headers sent to a remote server. A value file:PATH is read from that file; an empty value is refused.
+	Headers map[string]Secret `yaml:"headers" key:"header" check:"header value" secret:"file,required"`
+
+	// Which family of protocol revisions the server speaks: legacy has initialize (2025-11-25 and older), modern has not; auto asks it.
+	Era string `yaml:"era" enum:"auto,legacy,modern"`
+	// Which of the server's tools exist at all, by the server's own names.
+	Tools Filter `yaml:"tools"`
+	// How long one call may take.
+	Timeout time.Duration `yaml:"timeout" min:"100ms" max:"24h"`
+
+	// Disabled says why this upstream is switched off; empty when it is not.
+	Disabled string `yaml:"-"`
+}
+
+// LogValue returns the name and the position only: environments, arguments and URLs may hold secrets.
+func (u Upstream) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("name", u.Name), slog.String("at", u.Position.String()))
+}
+
+// Endpoint is a path that clients use.
+type Endpoint struct {
+	// Path is the key in the file: /mcp or /mcp/NAME.
+	Path string `yaml:"-"`
+	// Position is where the key is; zero for an endpoint that no file names.
+	Position Position `yaml:"-"`
+
+	// Whether tools are shown as UPSTREAM__name. UPSTREAM__name is accepted in any case.
+	Prefix string `yaml:"prefix" enum:"always,on-collision,never"`
+	// The upstreams behind this path, by name. Left out, all of them.
+	Upstreams []string `yaml:"upstreams" check:"filled" items:"some"`
+	// Which tools this path shows, by canonical names (UPSTREAM__name).
+	Tools Filter `yaml:"tools"`
+}
+
+// Bounds are limits on what comes from outside.
+type Bounds struct {
+	// The largest request body.
+	Body Size `yaml:"body" min:"1KiB" max:"1GiB"`
+	// The largest result of an upstream.
+	Result Size `yaml:"result" min:"1KiB" max:"1GiB"`
+	// The deepest nesting of a message.
+	Depth int `yaml:"depth" min:"8" max:"512"`
+	// Calls that one session may have in flight.
+	PerSessionInFlight int `yaml:"per_session_in_flight" min:"1" max:"65536"`
+	// How long a client may take nothing from a stream before it is cut off.
+	SlowReader time.Duration `yaml:"slow_reader" min:"1s" max:"1h"`
+}
+
+// Sessions are the life times of legacy sessions.
+type Sessions struct {
+	// A session ends when it was not used for this long.
+	Idle time.Duration `yaml:"idle" min:"1s" max:"720h"`
+	// A session ends at this age.
+	Max time.Duration `yaml:"max" min:"1s" max:"8760h"`
+}
+
+// Telemetry is what the gateway tells about itself.
+type Telemetry struct {
+	// The log, written to standard error.
+	Logs Logs `yaml:"logs"`
+}
+
+// Logs configures the log.
+type Logs struct {
+	// The least important level that is written.
+	Level string `yaml:"level" enum:"debug,info,warn,error"`
+	// One JSON object a line, or text for a person.
+	Format string `yaml:"format" enum:"json,text"`
+}
+
+// Shutdown is how the process ends.
+type Shutdown struct {
+	// How long the process goes on after it reports that it is not ready, so that balancers notice.
+	Grace time.Duration `yaml:"grace" min:"0s" max:"10m"`
+	// How long calls in flight may go on after that.
+	Drain time.Duration `yaml:"drain" min:"0s" max:"1h"`
+}
+
+// origin is a value as a file wrote it, so that a check made after command-line flags were applied can say where it
+// came from, or that it did not come from the file.
+type origin struct {
+	value string
+	at    Position
+}

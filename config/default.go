@@ -1,0 +1,37 @@
+package config
+
+import "time"
+
+// DefaultEndpoint is the path that always exists.
+const DefaultEndpoint = "/mcp"
+
+// Default returns the configuration of an empty file, except that relative paths are not yet joined to a file's folder.
+func Default() *Config {
+	return &Config{
+		Version:   1,
+		Listen:    "127.0.0.1:8970",
+		Admin:     Admin{Listen: "127.0.0.1:8971"},
+		DataDir:   "./headgate-data",
+		Endpoints: []Endpoint{defaultEndpoint(DefaultEndpoint)},
+		Bounds: Bounds{
+			Body:               4 * MiB,
+			Result:             16 * MiB,
+			Depth:              64,
+			PerSessionInFlight: 128,
+			SlowReader:         30 * time.Second,
+		},
+		Sessions:  Sessions{Idle: 30 * time.Minute, Max: 24 * time.Hour},
+		Telemetry: Telemetry{Logs: Logs{Level: "info", Format: "json"}},
+		Shutdown:  Shutdown{Grace: 2 * time.Second, Drain: 30 * time.Second},
+	}
+}
+
+// defaultUpstream has what a named upstream has before its keys are read. The transport follows from its keys.
+func defaultUpstream(name string, at Position) Upstream {
+	return Upstream{Name: name, Position: at, Era: "auto", Timeout: time.Minute}
+}
+
+// defaultEndpoint has what an endpoint has before its keys are read.
+func defaultEndpoint(path string) Endpoint {
+	return Endpoint{Path: path, Prefix: "always"}
+}

@@ -1,0 +1,110 @@
+package config_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/headgate/headgate/config"
+)
+
+// environment is what the golden files may refer to.
+func environment(name string) (string, bool) {
+	value, ok := map[string]string{
+		"A": "a", "EMPTY": "", "HOST": "search.example.com", "HOME": "/home/person", "TOKEN": "s3cret", "TRICKY": "${TOKEN} $TOKEN file:x: {y: [z]} # \"",
+	}[name]
+	return value, ok
+}
+
+// report is what a golden file holds: the problems, or the warnings and one line for each upstream.
+func report(c *config.Config, err error) string {
+	if err != nil {
+		var problems config.Problems
+		if !errors.As(err, &problems) {
+			return "no problems but: " + err.Error() + "\n"
+		}
+		return problems.Error() + "\n"
+	}
+	var b strings.Builder
+	for _, w := range c.Warnings {
+		fmt.Fprintf(&b, "warning: %v\n", w)
+	}
+	for _, u := range c.Upstreams {
+		fmt.Fprintf(&b, "upstream %s at %s: command=%q args=%q env=%q dir=%q url=%q transport=%s headers=%v era=%s tools=%q timeout=%s disabled=%q\n",
+			u.Name, u.Position, u.Command, u.Args, u.Env, u.Dir, u.URL, u.Transport, reveal(u.Headers), u.Era, u.Tools, u.Timeout, u.Disabled)
+	}
+	for _, e := range c.Endpoints {
+		fmt.Fprintf(&b, "endpoint %s: prefix=%s upstreams=%q tools=%q\n", e.Path, e.Prefix, e.Upstreams, e.Tools)
+	}
+	return b.String()
+}
+
+func reveal(headers map[string]config.Secret) map[string]string {
+	shown := map[string]string{}
+	for k, v := range headers {
+		shown[k] = v.Reveal()
+	}
+	return shown
+}
+
+// compareGolden compares text with FILE.want, or writes it there.
+func compareGolden(t *testing.T, file, got string) {
+	t.Helper()
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got = strings.ReplaceAll(got, here, "HERE")
+	golden := file + ".want"
+	if *update {
+		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", golden, diff)
+	}
+}
+
+// goldenInputs returns the input files of a folder, without what was expected of them.
+func goldenInputs(t *testing.T, pattern string) []string {
+	t.Helper()
+	files, err := filepath.Glob(pattern)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var inputs []string
+	for _, f := range files {
+		if !strings.HasSuffix(f, ".want") && !strings.HasSuffix(f, ".native") {
+			inputs = append(inputs, f)
+		}
+	}
+	if len(inputs) == 0 {
+		t.Fatalf("no files match %s", pattern)
+	}
+	return inputs
+}
+
+func TestLoadGolden(t *testing.T) {
+	t.Parallel()
+	for _, file := range goldenInputs(t, "testdata/load/*") {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			t.Parallel()
+			c, err := config.Load(file, environment)
+			if bad := strings.HasPrefix(filepath.Base(file), "bad_"); bad != (err != nil) {
+				t.Errorf("Load: %v", err)
+			}
+			compareGolden(t, file, report(c, err))
+		})
+	}
+}

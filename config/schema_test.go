@@ -1,0 +1,284 @@
+package config_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/google/go-cmp/cmp"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/headgate/headgate/config"
+)
+
+// update rewrites what is generated: the schema and the golden files.
+var update = flag.Bool("update", false, "rewrite the schema and the golden files")
+
+const schemaFile = "headgate.schema.json"
+
+// object is a JSON object of the schema. encoding/json sorts its keys, which keeps the file stable.
+type object = map[string]any
+
+// Patterns that say in a schema what a check says in Go. A value with a variable is always allowed: what it becomes is not known here.
+var patterns = map[string]string{
+	"upstream name": `^[A-Za-z0-9]([A-Za-z0-9-]|_[A-Za-z0-9-])*$`,
+	"path":          `^/mcp(/[A-Za-z0-9]([A-Za-z0-9-]|_[A-Za-z0-9-])*)?$`,
+	"url":           `^https?://[^@#]+$|\$\{`,
+	"address":       `:[0-9]{1,5}$|\$\{`,
+	"duration":      `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$|\$\{`,
+	"size":          `^[0-9]+(B|KiB|MiB|GiB)?$|\$\{`,
+	"variable":      `\$\{`,
+}
+
+// reflector makes the schema from the structs, their tags and the comments of their fields.
+type reflector struct {
+	comments map[string]string // by TYPE and TYPE.FIELD
+}
+
+func (r reflector) schema() ([]byte, error) {
+	root := r.object(reflect.ValueOf(*config.Default()))
+	root["$schema"] = "http://json-schema.org/draft-07/schema#"
+	root["title"] = "Configuration of Headgate"
+	root["properties"].(object)["$schema"] = object{"type": "string", "description": "Where editors find this schema."}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	err := e.Encode(root)
+	return b.Bytes(), err
+}
+
+// object describes a struct. The values of its fields are the defaults.
+func (r reflector) object(v reflect.Value) object {
+	properties := object{}
+	for _, f := range reflect.VisibleFields(v.Type()) {
+		name := f.Tag.Get("yaml")
+		if name == "" || name == "-" {
+			continue
+		}
+		p := r.value(v.FieldByIndex(f.Index), f.Tag)
+		p["description"] = r.comments[v.Type().Name()+"."+f.Name]
+		properties[name] = p
+	}
+	return object{"type": "object", "additionalProperties": false, "properties": properties}
+}
+
+// value describes the value of a field.
+func (r reflector) value(v reflect.Value, tag reflect.StructTag) object {
+	switch x := v.Interface().(type) {
+	case time.Duration:
+		return withDefault(object{"type": "string", "pattern": patterns["duration"]}, !v.IsZero(), shortDuration(x))
+	case config.Size:
+		return withDefault(object{"type": []string{"string", "integer"}, "pattern": patterns["size"]}, !v.IsZero(), x.String())
+	case int:
+		return withDefault(object{"type": "integer", "minimum": number(tag.Get("min")), "maximum": number(tag.Get("max"))}, !v.IsZero(), x)
+	}
+	switch v.Kind() {
+	case reflect.String:
+		return withDefault(text(tag), v.String() != "", v.String())
+	case reflect.Pointer:
+		return r.object(reflect.New(v.Type().Elem()).Elem())
+	case reflect.Struct:
+		return r.object(v)
+	case reflect.Map:
+		return object{"type": "object", "additionalProperties": text(tag)}
+	}
+	if key := tag.Get("key"); key != "" {
+		names := object{"pattern": patterns[key]}
+		if key == "upstream name" {
+			names["maxLength"] = 32
+		}
+		return object{"type": "object", "propertyNames": names, "additionalProperties": r.object(elementDefault(v.Type().Elem()))}
+	}
+	list := object{"type": "array", "items": text(tag)}
+	if tag.Get("items") == "some" {
+		list["minItems"] = 1
+	}
+	return list
+}
+
+// elementDefault is an element of a named list as Load makes it, for the defaults.
+func elementDefault(t reflect.Type) reflect.Value {
+	if t == reflect.TypeFor[config.Endpoint]() {
+		return reflect.ValueOf(config.Default().Endpoints[0])
+	}
+	return reflect.ValueOf(config.Upstream{Era: "auto", Timeout: time.Minute})
+}
+
+func text(tag reflect.StructTag) object {
+	if words := tag.Get("enum"); words != "" {
+		return object{"type": "string", "anyOf": []object{{"enum": strings.Split(words, ",")}, {"pattern": patterns["variable"]}}}
+	}
+	o := object{"type": "string"}
+	if tag.Get("scalar") == "any" {
+		o["type"] = []string{"string", "number", "boolean"}
+	}
+	if pattern := patterns[tag.Get("check")]; pattern != "" {
+		o["pattern"] = pattern
+	}
+	if check := tag.Get("check"); check == "filled" || strings.Contains(tag.Get("secret"), "required") {
+		o["minLength"] = 1
+	}
+	return o
+}
+
+func withDefault(o object, has bool, value any) object {
+	if has {
+		o["default"] = value
+	}
+	return o
+}
+
+// shortDuration is the text a person would write.
+func shortDuration(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	return strings.TrimSuffix(s, "0m")
+}
+
+func number(s string) json.Number { return json.Number(s) }
+
+// readComments returns the comments of all fields of the package's structs.
+func readComments(t *testing.T) map[string]string {
+	t.Helper()
+	comments := map[string]string{}
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		tree, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(tree, func(n ast.Node) bool {
+			spec, ok := n.(*ast.TypeSpec)
+			if !ok {
+				return true
+			}
+			if s, ok := spec.Type.(*ast.StructType); ok {
+				for _, f := range s.Fields.List {
+					for _, name := range f.Names {
+						comments[spec.Name.Name+"."+name.Name] = strings.Join(strings.Fields(f.Doc.Text()), " ")
+					}
+				}
+			}
+			return true
+		})
+	}
+	return comments
+}
+
+func TestSchemaIsCurrent(t *testing.T) {
+	t.Parallel()
+	want, err := reflector{comments: readComments(t)}.schema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		if err := os.WriteFile(schemaFile, want, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(string(want), string(config.Schema())); diff != "" {
+		t.Errorf("the schema is not what the structs say; run go generate ./config\n%s", diff)
+	}
+}
+
+// compileSchema returns the checked-in schema, and fails when it is not draft-07.
+func compileSchema(t *testing.T) *jsonschema.Schema {
+	t.Helper()
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(config.Schema()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource(schemaFile, document); err != nil {
+		t.Fatal(err)
+	}
+	compiled, err := c.Compile(schemaFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return compiled
+}
+
+// asJSON reads YAML into the values that a JSON Schema validator takes.
+func asJSON(t *testing.T, source []byte) any {
+	t.Helper()
+	data, err := yaml.YAMLToJSON(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return value
+}
+
+func TestSchemaAcceptsWhatLoadAccepts(t *testing.T) {
+	t.Parallel()
+	compiled := compileSchema(t)
+	files, err := filepath.Glob("testdata/load/good_*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no good files: %v", err)
+	}
+	for _, file := range append(files, "../headgate.example.yaml") {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := compiled.Validate(asJSON(t, data)); err != nil {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+}
+
+func TestSchemaRefuses(t *testing.T) {
+	t.Parallel()
+	compiled := compileSchema(t)
+	tests := map[string]string{
+		"unknown key":            "upstrems: {}",
+		"planned key":            "auth: {}",
+		"version":                "version: 2",
+		"number as text":         "version: '1'",
+		"unknown upstream key":   "upstreams: {a: {command: x, comand: y}}",
+		"upstream name":          "upstreams: {a__b: {command: x}}",
+		"long upstream name":     "upstreams: {a23456789012345678901234567890123: {command: x}}",
+		"url":                    "upstreams: {a: {url: 'ftp://x'}}",
+		"user information":       "upstreams: {a: {url: 'https://u:p@x'}}",
+		"era":                    "upstreams: {a: {url: 'https://x', era: ancient}}",
+		"transport":              "upstreams: {a: {url: 'https://x', transport: sse}}",
+		"empty header":           "upstreams: {a: {url: 'https://x', headers: {A: ''}}}",
+		"duration without unit":  "upstreams: {a: {url: 'https://x', timeout: 30}}",
+		"empty allow list":       "upstreams: {a: {url: 'https://x', tools: {allow: []}}}",
+		"endpoint path":          "endpoints: {/rpc: {}}",
+		"size unit":              "bounds: {body: 4MB}",
+		"depth":                  "bounds: {depth: 1000000}",
+		"listen without a port":  "listen: localhost",
+		"a list for a mapping":   "upstreams: []",
+		"a mapping for a scalar": "listen: {host: x}",
+	}
+	for name, source := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if compiled.Validate(asJSON(t, []byte(source))) == nil {
+				t.Errorf("the schema accepts %s", source)
+			}
+		})
+	}
+}

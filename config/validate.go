@@ -1,0 +1,140 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// validate checks what concerns several fields. root is the tree that c came from, for the positions.
+func (d *decoder) validate(root *node, c *Config) {
+	upstreams := root.first("upstreams").index()
+	names := make([]string, len(c.Upstreams))
+	for i := range c.Upstreams {
+		u := &c.Upstreams[i]
+		names[i] = u.Name
+		if n := upstreams[u.Name]; n.kind == mapping || n.kind == null {
+			d.validateUpstream(n, u)
+		}
+	}
+	endpoints := root.first("endpoints").index()
+	for i := range c.Endpoints {
+		d.validateEndpoint(endpoints[c.Endpoints[i].Path], &c.Endpoints[i], names, upstreams)
+	}
+	if t := root.first("tls"); t != nil && t.kind == mapping {
+		for _, key := range []string{"cert", "key"} {
+			if t.first(key) == nil {
+				d.fail(t.at, "tls."+key, "tls needs both cert and key", "add "+key+": PATH")
+			}
+		}
+	}
+	if c.Admin.Listen == c.Listen && !strings.HasSuffix(c.Listen, ":0") {
+		d.fail(firstOf(root, root.first("admin").first("listen"), root.first("listen")), "admin.listen",
+			"admin.listen is the same address as listen", "choose another port")
+	}
+	if c.Sessions.Idle > c.Sessions.Max {
+		d.fail(firstOf(root, root.first("sessions").first("idle"), root.first("sessions").first("max")), "sessions.idle",
+			fmt.Sprintf("sessions.idle (%s) is longer than sessions.max (%s)", c.Sessions.Idle, c.Sessions.Max), "make idle shorter or max longer")
+	}
+}
+
+// firstOf returns the position of the first value that the file has, or of the whole file.
+func firstOf(root *node, values ...*node) Position {
+	for _, v := range values {
+		if v != nil {
+			return v.at
+		}
+	}
+	return root.at
+}
+
+// Keys that one kind of upstream has and the other has not.
+var (
+	programKeys = []string{"args", "env", "cwd"}
+	remoteKeys  = []string{"headers", "transport"}
+)
+
+// validateUpstream checks that the keys make one program or one remote server.
+func (d *decoder) validateUpstream(n *node, u *Upstream) {
+	path := join("upstreams", u.Name)
+	command, url := n.first("command"), n.first("url")
+	switch {
+	case command != nil && url != nil:
+		d.fail(url.at, path, fmt.Sprintf("upstream %q has both command and url", u.Name), "keep one: command starts a program, url names a remote server")
+	case command != nil:
+		d.misplaced(n, remoteKeys, path, "url")
+	case url != nil:
+		d.misplaced(n, programKeys, path, "command")
+		if u.Transport == "" {
+			u.Transport = "http"
+		}
+	case n.first("backends") == nil:
+		d.fail(u.Position, path, fmt.Sprintf("upstream %q has neither command nor url", u.Name), "add command: PROGRAM or url: https://…")
+	}
+	u.Dir = d.beside(u.Dir)
+	d.headerTwice(n.first("headers"), join(path, "headers"))
+}
+
+// misplaced reports keys that belong to the other kind of upstream.
+func (d *decoder) misplaced(n *node, keys []string, path, owner string) {
+	for _, m := range n.members {
+		if slices.Contains(keys, m.key) {
+			d.fail(m.at, join(path, m.key), fmt.Sprintf("%s goes with %s, which is not set here", m.key, owner), "remove it")
+		}
+	}
+}
+
+// headerTwice reports header names that differ in case only, since they are one header.
+func (d *decoder) headerTwice(headers *node, path string) {
+	if headers == nil {
+		return
+	}
+	seen := map[string]string{}
+	for _, m := range headers.members {
+		lower := strings.ToLower(m.key)
+		if before, ok := seen[lower]; ok && before != m.key {
+			d.fail(m.at, join(path, m.key), fmt.Sprintf("header %s stands a second time, as %s", m.key, before), "keep one: case does not matter in header names")
+		}
+		seen[lower] = m.key
+	}
+}
+
+// validateEndpoint checks references. A path with the name of an upstream stands for that upstream whether it is listed or not: the file
+// can choose what is shown of it, but not make it something else.
+func (d *decoder) validateEndpoint(n *node, e *Endpoint, names []string, upstreams map[string]*node) {
+	path := join("endpoints", e.Path)
+	for i, name := range e.Upstreams {
+		if _, ok := upstreams[name]; !ok && name != "" && !d.full() {
+			d.fail(n.first("upstreams").items[i].at, fmt.Sprintf("%s.upstreams[%d]", path, i), fmt.Sprintf("there is no upstream %q", name), knownHint(name, names))
+		}
+	}
+	own := e.own()
+	if _, ok := upstreams[own]; !ok {
+		return
+	}
+	if len(e.Upstreams) == 0 {
+		e.Upstreams = []string{own}
+	}
+	if len(e.Upstreams) != 1 || e.Upstreams[0] != own {
+		d.fail(e.Position, path, fmt.Sprintf("path %s belongs to the upstream %q alone", e.Path, own), "choose another path")
+	}
+	if n.first("prefix") == nil {
+		e.Prefix = "never"
+	}
+}
+
+// knownHint suggests a name, or lists some.
+func knownHint(name string, known []string) string {
+	if near := nearest(name, known); near != "" {
+		return fmt.Sprintf("did you mean %q?", near)
+	}
+	const some = 10
+	hint := "known are: " + strings.Join(known[:min(len(known), some)], ", ")
+	if len(known) > some {
+		hint += ", …"
+	}
+	return hint
+}
+
+// own returns NAME of /mcp/NAME.
+func (e *Endpoint) own() string { return strings.TrimPrefix(e.Path, DefaultEndpoint+"/") }
