@@ -1,0 +1,200 @@
+package upstream
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// exchange is one request and its answer on one connection. It is the body of the response it leads to.
+type exchange struct {
+	ctx  context.Context // of the call; an exchange is as long as it
+	stop func() bool     // ends the watch over ctx; false if the connection was closed by it
+	conn *conn
+	pool *pool
+	host string
+
+	response  Response
+	framing   framing
+	keepAlive time.Duration
+	reusable  bool // once this answer is over, the connection can serve again
+	sent      bool // the connection accepted at least one byte of the request
+	err       error
+	ended     atomic.Bool
+}
+
+// newExchange begins to watch over ctx: its end closes the connection, which ends any read or write.
+func newExchange(ctx context.Context, c *conn, p *pool, host string) *exchange {
+	return &exchange{ctx: ctx, stop: context.AfterFunc(ctx, c.abort), conn: c, pool: p, host: host}
+}
+
+// run sends the request and reads the header of the answer. When it returns, nothing refers to the message any more.
+func (x *exchange) run(method string, msg message, bounds *ClientConfig) (*Response, error) {
+	rest, sendErr := x.send(msg)
+	if sendErr != nil && !x.sent {
+		return nil, x.fail("send", sendErr)
+	}
+	h, err := x.receive(bounds)
+	if err != nil {
+		x.end(false)
+		x.sent = rest.abandon() || x.sent
+		if sendErr != nil { // the peer closed the connection without saying why
+			return nil, x.fail("send", sendErr)
+		}
+		return nil, x.fail("read header", err)
+	}
+	wholly := rest.settle(h.status) && sendErr == nil
+	x.framing = h.framing(method)
+	x.reusable = wholly && !h.close
+	x.keepAlive = h.keepAlive
+	x.response = Response{Status: h.status, Length: h.length, Header: h.header, body: x}
+	if x.framing.done {
+		x.response.Length, x.err = 0, io.EOF
+		x.Finish()
+	}
+	return &x.response, nil
+}
+
+// receive reads headers until a final one. Interim answers are of no use to us and skipped (RFC 9110 §15.2).
+func (x *exchange) receive(bounds *ClientConfig) (head, error) {
+	if bounds.HeaderTimeout > 0 {
+		_ = x.conn.nc.SetReadDeadline(time.Now().Add(bounds.HeaderTimeout))
+		defer func() { _ = x.conn.nc.SetReadDeadline(time.Time{}) }()
+	}
+	room := bounds.MaxHeaderBytes
+	for range maxInterim + 1 {
+		n, err := x.awaitHead(room)
+		if err != nil {
+			return head{}, err
+		}
+		h, err := parseHead(x.conn.unread()[:n])
+		x.conn.pos += n
+		room -= n
+		switch {
+		case err != nil:
+			return head{}, err
+		case h.status == http.StatusSwitchingProtocols:
+			return head{}, malformed("switch of protocols that was not asked for")
+		case h.status >= http.StatusOK:
+			return h, nil
+		}
+	}
+	return head{}, malformed("more than %d interim answers", maxInterim)
+}
+
+// awaitHead reads until a whole header is in the buffer and returns its length.
+func (x *exchange) awaitHead(room int) (int, error) {
+	var scan headScan
+	c := x.conn
+	for {
+		unread := c.unread()
+		n, err := scan.end(unread[:min(len(unread), room)])
+		switch {
+		case n > 0 || err != nil:
+			return n, err
+		case len(unread) >= room:
+			return 0, ErrTooLarge
+		}
+		if err := c.fill(); err != nil {
+			if len(unread) > 0 {
+				err = cut(err)
+			}
+			return 0, err
+		}
+	}
+}
+
+// Read implements io.Reader as Response.Read describes it.
+func (x *exchange) Read(p []byte) (int, error) {
+	switch {
+	case x.err != nil:
+		return 0, x.err
+	case x.ended.Load():
+		return 0, x.fail("read body", errClosed)
+	case len(p) == 0:
+		return 0, nil
+	}
+	n, err := x.read(p)
+	switch {
+	case err == io.EOF: //nolint:errorlint // read returns io.EOF itself
+		x.err = err
+		x.Finish()
+	case err != nil:
+		x.err = x.fail("read body", err)
+	}
+	return n, x.err
+}
+
+// read returns the payload that has arrived, waiting only when there is none, and io.EOF with or behind the last of it.
+func (x *exchange) read(p []byte) (n int, err error) {
+	c, f := x.conn, &x.framing
+	for {
+		skipped, err := f.skip(c.unread())
+		c.pos += skipped
+		switch {
+		case err != nil:
+			return n, err
+		case f.done:
+			return n, io.EOF
+		case n == len(p):
+			return n, nil
+		}
+		took := 0
+		switch {
+		case c.pos < c.end:
+			took = copy(p[n:], c.unread()[:min(f.left, int64(c.end-c.pos))])
+			c.pos += took
+		case n > 0:
+			return n, nil
+		case f.left > 0 && len(p) >= len(c.buf):
+			took, err = c.readPast(p, f.left, f.state == chunkData)
+		default:
+			err = c.fill()
+		}
+		if err != nil {
+			return n, x.cut(err)
+		}
+		f.took(took)
+		n += took
+	}
+}
+
+// cut interprets the end of the connection: it completes a body that has no other end, and truncates any other.
+func (x *exchange) cut(err error) error {
+	if x.framing.state == untilClose && err == io.EOF { //nolint:errorlint // net.Conn returns io.EOF itself
+		return err
+	}
+	return cut(err)
+}
+
+// Close implements io.Closer as Response.Close describes it.
+func (x *exchange) Close() error {
+	x.end(false)
+	return nil
+}
+
+// Finish gives the connection back, with whatever is still to come of the answer.
+func (x *exchange) Finish() {
+	// Without a view of the socket nobody could tell later whether the rest has come.
+	x.end(x.reusable && (x.framing.done || x.conn.socket != nil && x.framing.state != untilClose))
+}
+
+// end is where the exchange lets go of its connection, once.
+func (x *exchange) end(again bool) {
+	if x.ended.Swap(true) {
+		return
+	}
+	if stopped := x.stop(); stopped && again {
+		x.pool.push(x.conn, x.framing, x.keepAlive)
+		return
+	}
+	x.conn.abort()
+}
+
+// fail ends the exchange and says at which step it failed.
+func (x *exchange) fail(op string, err error) error {
+	x.end(false)
+	return &ExchangeError{Op: op, Host: x.host, Sent: x.sent, Err: reason(x.ctx, err)}
+}
