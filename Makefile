@@ -73,7 +73,7 @@ conformance: peers ## Run the official suite directly and through Headgate; writ
 
 .PHONY: bench
 bench: ## Measure direct, through a tuned reverse proxy and through Headgate in one run
-	$(GO) run ./test/load
+	$(GO) run ./test/load/bench
 
 .PHONY: schema
 schema: ## Generate the configuration's JSON Schema anew

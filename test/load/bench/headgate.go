@@ -1,0 +1,116 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+const headgateTarget = "headgate"
+
+// buildHeadgate builds the gateway when it is a target and no binary was given.
+func buildHeadgate(ctx context.Context, o *options) error {
+	if !slices.Contains(o.targets, headgateTarget) {
+		return nil
+	}
+	if o.headgate != "" {
+		var err error
+		o.headgate, err = absolute(o.headgate)
+		return err
+	}
+	o.headgate = filepath.Join(o.dir, "headgate")
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", o.headgate, "github.com/headgate/headgate/cmd/headgate")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if text, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("build headgate: %w\n%s", err, text)
+	}
+	return nil
+}
+
+// gateway is a running Headgate.
+type gateway struct {
+	*child
+	address string // of clients
+	admin   string
+}
+
+// startGateway starts Headgate in front of the upstreams and waits until it is ready. era pins the upstreams' era; empty
+// leaves it to be found out.
+func startGateway(ctx context.Context, o *options, upstreams []string, era string) (*gateway, error) {
+	addresses, err := freeAddresses(2)
+	if err != nil {
+		return nil, err
+	}
+	g := &gateway{address: addresses[0], admin: addresses[1]}
+	dir, err := os.MkdirTemp(o.dir, "gateway")
+	if err != nil {
+		return nil, err
+	}
+	file := filepath.Join(dir, "headgate.yaml")
+	if err := os.WriteFile(file, gatewayConfig(g, dir, upstreams, era), 0o600); err != nil {
+		return nil, err
+	}
+	if g.child, err = startChild(ctx, dir, "gateway", nil, o.headgate, "serve", "-c", file); err != nil {
+		return nil, err
+	}
+	if err := g.awaitReady(ctx); err != nil {
+		g.stop()
+		return nil, fmt.Errorf("headgate: %w: %s", err, g.lastWords())
+	}
+	return g, nil
+}
+
+// gatewayConfig returns the configuration: nothing but the upstreams, everything else as it comes.
+func gatewayConfig(g *gateway, dir string, upstreams []string, era string) []byte {
+	var text strings.Builder
+	fmt.Fprintf(&text, "version: 1\nlisten: %s\nadmin: {listen: %s}\ndata_dir: %s\nupstreams:\n", g.address, g.admin, filepath.Join(dir, "data"))
+	for i, address := range upstreams {
+		fmt.Fprintf(&text, "  %s:\n    url: http://%s/mcp\n", upstreamName(i), address)
+		if era != "" {
+			fmt.Fprintf(&text, "    era: %s\n", era)
+		}
+	}
+	return []byte(text.String())
+}
+
+func upstreamName(i int) string { return fmt.Sprintf("u%d", i) }
+
+// awaitReady waits until the gateway says that it is ready.
+func (g *gateway) awaitReady(ctx context.Context) error {
+	const patience, interval = 30 * time.Second, 50 * time.Millisecond
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, errNotReady)
+	defer cancel()
+	for {
+		if status, _ := get(ctx, "http://"+g.admin+"/readyz"); status == http.StatusOK {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(interval):
+		}
+	}
+}
+
+// freeAddresses returns addresses of the loopback interface that nobody listens on.
+func freeAddresses(n int) ([]string, error) {
+	var addresses []string
+	for range n {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer listener.Close() // only at the end, so that no address comes twice
+		addresses = append(addresses, listener.Addr().String())
+	}
+	return addresses, nil
+}

@@ -1,0 +1,81 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/headgate/headgate/test/load/generator"
+)
+
+// target is one way to the upstreams, ready to be called.
+type target struct {
+	name   string
+	routes []generator.Route
+	// process is the process in the middle; nil when there is none.
+	process *child
+}
+
+// starter starts what a target needs in front of these upstreams.
+type starter func(ctx context.Context, o *options, upstreams []string) (*target, error)
+
+// Names of the targets that the report refers to.
+const (
+	directTarget = "direct"
+	proxyTarget  = "proxy"
+)
+
+// starters are the targets that can be measured, by name.
+var starters = map[string]starter{
+	directTarget:   startDirect,
+	proxyTarget:    startProxyTarget,
+	headgateTarget: startGatewayTarget,
+}
+
+// startDirect needs nothing: connections are spread over the upstreams.
+func startDirect(_ context.Context, _ *options, upstreams []string) (*target, error) {
+	t := &target{name: directTarget}
+	for _, address := range upstreams {
+		t.routes = append(t.routes, generator.Route{URL: "http://" + address + "/mcp", Tool: echoTool})
+	}
+	return t, nil
+}
+
+// startProxyTarget starts the ReverseProxy; each connection calls all upstreams in turn, by their paths.
+func startProxyTarget(ctx context.Context, o *options, upstreams []string) (*target, error) {
+	process, addresses, err := startRole(ctx, o.dir, proxyRole, upstreams...)
+	if err != nil {
+		return nil, err
+	}
+	t := &target{name: proxyTarget, process: process}
+	for i := range upstreams {
+		t.routes = append(t.routes, generator.Route{URL: "http://" + addresses[0] + proxyPath(i), Tool: echoTool})
+	}
+	return t, nil
+}
+
+// startGatewayTarget starts Headgate. One upstream is called at the endpoint of its own, several at the endpoint that
+// merges them, where each connection calls the tools of all upstreams in turn, by canonical names.
+func startGatewayTarget(ctx context.Context, o *options, upstreams []string) (*target, error) {
+	g, err := startGateway(ctx, o, upstreams, "")
+	if err != nil {
+		return nil, err
+	}
+	t := &target{name: headgateTarget, process: g.child}
+	if len(upstreams) == 1 {
+		t.routes = []generator.Route{{URL: fmt.Sprintf("http://%s/mcp/%s", g.address, upstreamName(0)), Tool: echoTool}}
+		return t, nil
+	}
+	for i := range upstreams {
+		t.routes = append(t.routes, generator.Route{URL: "http://" + g.address + "/mcp", Tool: upstreamName(i) + "__" + echoTool})
+	}
+	return t, nil
+}
+
+// stop ends the target's process.
+func (t *target) stop() {
+	if t.process != nil {
+		t.process.stop()
+	}
+}
