@@ -2,17 +2,12 @@ package rpc
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 )
 
-// scope names the object that an edit is made in.
-type scope uint8
-
-const (
-	top  scope = iota // the message itself
-	body              // params, or the result of a response
-	meta              // the body's _meta
-)
+// metaName is the member of a body that has edits of its own.
+const metaName = "_meta"
 
 // edit is one change to a named member: a new value, or none to remove it.
 type edit struct {
@@ -21,26 +16,38 @@ type edit struct {
 	value []byte
 }
 
-// SetID replaces the id.
-func (m *Message) SetID(id ID) { m.set(top, "id", []byte(id.raw)) }
+// SetID replaces the id. The zero ID removes it.
+func (m *Message) SetID(id ID) {
+	if id.IsZero() {
+		m.set(top, "id", nil)
+		return
+	}
+	m.set(top, "id", []byte(id.raw))
+}
 
 // Set gives a member of the body a new value, which is the text of a JSON value;
-// the member, and a missing body, are made if need be.
+// the member, and a missing body, are made if need be. Nothing is set in a body that
+// [Message.CheckBody] has an objection to, nor in an error. A new _meta takes the
+// place of what was set or removed in the old one before.
 func (m *Message) Set(name string, value []byte) { m.set(body, name, value) }
 
-// Drop removes a member of the body, if it is there.
+// Drop removes a member of the body, if it is there. Dropping _meta forgets what was
+// set in it before; what is set in it after is all that it will hold.
 func (m *Message) Drop(name string) { m.set(body, name, nil) }
 
-// SetMeta gives a member of the body's _meta a new value; the member, and a
-// missing _meta, are made if need be.
+// SetMeta gives a member of the body's _meta a new value; the member, and a missing
+// _meta, are made if need be, and a _meta that is no object is replaced.
 func (m *Message) SetMeta(name string, value []byte) { m.set(meta, name, value) }
 
 // DropMeta removes a member of the body's _meta, if it is there.
 func (m *Message) DropMeta(name string) { m.set(meta, name, nil) }
 
 func (m *Message) set(at scope, name string, value []byte) {
-	if at != top && m.readBody() != nil {
+	if at != top && m.CheckBody() != nil {
 		return
+	}
+	if at == body && name == metaName {
+		m.edits = slices.DeleteFunc(m.edits, func(e edit) bool { return e.scope == meta })
 	}
 	for i := range m.edits {
 		if e := &m.edits[i]; e.scope == at && e.name == name {
@@ -54,19 +61,20 @@ func (m *Message) set(at scope, name string, value []byte) {
 // AppendTo appends the message with all edits applied and returns the longer
 // slice. Bytes that no edit touches are appended as they were received.
 func (m *Message) AppendTo(dst []byte) []byte {
+	envelope := &m.objects[top]
 	if len(m.edits) == 0 {
-		return append(dst, m.top.raw...)
+		return append(dst, envelope.raw...)
 	}
-	dst = append(dst, m.top.raw[:m.top.at.from]...)
-	dst = m.render(dst, top, &m.top)
-	return append(dst, m.top.raw[m.top.at.to:]...)
+	dst = append(dst, envelope.raw[:envelope.at.from]...)
+	dst = m.render(dst, top, envelope)
+	return append(dst, envelope.raw[envelope.at.to:]...)
 }
 
 // Size returns an upper bound of the bytes that [Message.AppendTo] appends.
 func (m *Message) Size() int {
-	n := len(m.top.raw)
+	n := len(m.objects[top].raw)
 	for _, e := range m.edits {
-		n += len(e.name) + len(e.value) + len(`"params":{"_meta":{"":,}},`)
+		n += len(`"params":{"_meta":{"":,}},`) + len(`\u0000`)*len(e.name) + len(e.value)
 	}
 	return n
 }
@@ -78,71 +86,74 @@ func (m *Message) render(dst []byte, at scope, o *object) []byte {
 	dst = append(dst, '{')
 	for i := range o.members {
 		f := &o.members[i]
-		gap := o.raw[end:f.key.from]
+		gap, mark := o.raw[end:f.key.from], len(dst)
 		end = f.value.to
-		value, edited := m.edited(at, f.name)
-		if edited && value == nil && !m.grows(at, f.name) {
-			continue
-		}
 		if first {
-			gap = bytes.TrimLeft(gap, ",")
+			gap = gap[bytes.IndexByte(gap, ',')+1:]
 		}
-		first = false
-		dst = append(dst, gap...)
-		dst = append(dst, o.raw[f.key.from:f.value.from]...)
-		dst = m.value(dst, at, f, o, value)
+		dst = append(append(dst, gap...), o.raw[f.key.from:f.value.from]...)
+		var kept bool
+		if dst, kept = m.value(dst, at, string(o.name(f)), o.text(f)); !kept {
+			dst = dst[:mark]
+		}
+		first = first && !kept
 	}
 	dst = m.additions(dst, at, o, first)
 	return append(dst, o.raw[end:o.at.to]...)
 }
 
-// value appends a member's value: the edited one, or the received one with the
-// edits further in.
-func (m *Message) value(dst []byte, at scope, f *member, o *object, value []byte) []byte {
-	switch inner, n := m.inner(at, f.name); {
-	case value != nil:
-		return append(dst, value...)
-	case inner == nil || !m.touches(n):
-		return append(dst, o.raw[f.value.from:f.value.to]...)
-	case inner.raw == nil: // null, or not an object: the edits make one
-		dst = m.additions(append(dst, '{'), n, inner, true)
-		return append(dst, '}')
-	default:
-		return m.render(dst, n, inner)
-	}
-}
-
 // additions appends the members that edits give values and the object lacks.
 func (m *Message) additions(dst []byte, at scope, o *object, first bool) []byte {
-	comma := func() {
+	add := func(name string) {
+		if o.find(name) != nil {
+			return
+		}
+		mark := len(dst)
 		if !first {
 			dst = append(dst, ',')
 		}
-		first = false
+		dst = append(AppendString(dst, name), ':')
+		var made bool
+		if dst, made = m.value(dst, at, name, nil); !made {
+			dst = dst[:mark]
+		}
+		first = first && !made
 	}
+	child, _ := m.child(at)
 	for _, e := range m.edits {
-		if e.scope == at && e.value != nil && o.find(e.name) == nil {
-			comma()
-			dst = append(AppendString(dst, e.name), ':')
-			dst = append(dst, e.value...)
+		if e.scope == at && e.name != child {
+			add(e.name)
 		}
 	}
-	name, next := m.child(at)
-	if name == "" || o.find(name) != nil || !m.adds(next) {
-		return dst
+	if child != "" {
+		add(child)
 	}
-	comma()
-	inner, _ := m.inner(at, name)
-	dst = append(AppendString(dst, name), ":{"...)
-	dst = m.additions(dst, next, inner, true)
-	return append(dst, '}')
+	return dst
+}
+
+// value appends a member's value: the received text, which is nil if there is none,
+// or what the edits of the member and of what is in it make of it. It returns false
+// if that is nothing.
+func (m *Message) value(dst []byte, at scope, name string, received []byte) ([]byte, bool) {
+	if child, next := m.child(at); child == name && child != "" {
+		switch o := m.start(next); {
+		case o.raw != nil && m.touches(next):
+			return m.render(dst, next, o), true
+		case m.adds(next):
+			return append(m.additions(append(dst, '{'), next, o, true), '}'), true
+		}
+	}
+	if value, edited := m.edited(at, name); edited {
+		received = value
+	}
+	return append(dst, received...), received != nil
 }
 
 // child names the member of an object that is itself a scope of edits.
 func (m *Message) child(at scope) (name string, next scope) {
 	switch {
 	case at == body:
-		return "_meta", meta
+		return metaName, meta
 	case at == top && m.Method != "":
 		return "params", body
 	case at == top && m.Result != nil:
@@ -151,42 +162,26 @@ func (m *Message) child(at scope) (name string, next scope) {
 	return "", at
 }
 
-// inner returns the recorded object of the scope that is member name of at.
-func (m *Message) inner(at scope, name string) (*object, scope) {
-	switch child, next := m.child(at); {
-	case child != name || child == "":
-		return nil, at
-	case next == body:
-		return &m.body, next
-	default:
-		return &m.meta, next
+// start returns the object that the edits of a scope start from: the received one,
+// or what an edit of _meta as a whole has put in its place.
+func (m *Message) start(at scope) *object {
+	if value, edited := m.edited(body, metaName); edited && at == meta {
+		if o, err := ReadObject(value); err == nil {
+			return &o.object
+		}
+		return &object{}
 	}
-}
-
-// grows reports whether name is a scope that gets members, so that it stays.
-func (m *Message) grows(at scope, name string) bool {
-	child, next := m.child(at)
-	return child == name && m.adds(next)
+	return &m.objects[at]
 }
 
 // touches reports whether any edit is made in at or further in.
 func (m *Message) touches(at scope) bool {
-	for _, e := range m.edits {
-		if e.scope >= at {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(m.edits, func(e edit) bool { return e.scope >= at })
 }
 
 // adds reports whether an edit gives a member of at, or further in, a value.
 func (m *Message) adds(at scope) bool {
-	for _, e := range m.edits {
-		if e.scope >= at && e.value != nil {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(m.edits, func(e edit) bool { return e.scope >= at && e.value != nil })
 }
 
 func (m *Message) edited(at scope, name string) (value []byte, ok bool) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -68,7 +69,9 @@ type Error struct {
 	Cause      error
 }
 
-// Errorf returns an [Error] with a formatted message; %w sets its cause.
+// Errorf returns an [Error] with a formatted message; %w sets its cause. The client
+// sees the text of such a cause too: one that is for the log alone goes into the
+// field, not into the format.
 func Errorf(code Code, format string, args ...any) *Error {
 	err := fmt.Errorf(format, args...)
 	return &Error{Code: code, Message: err.Error(), Cause: errors.Unwrap(err)}
@@ -76,7 +79,7 @@ func Errorf(code Code, format string, args ...any) *Error {
 
 // Error implements error.
 func (e *Error) Error() string {
-	if e.Cause != nil {
+	if e.Cause != nil && !strings.Contains(e.Message, e.Cause.Error()) {
 		return e.Code.String() + ": " + e.Message + ": " + e.Cause.Error()
 	}
 	return e.Code.String() + ": " + e.Message

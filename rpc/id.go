@@ -3,6 +3,7 @@ package rpc
 import (
 	"bytes"
 	"strconv"
+	"unicode/utf8"
 )
 
 // maxIDLen bounds the source text of an id in bytes. An id is echoed and kept
@@ -26,6 +27,9 @@ func StringID(s string) ID { return ID{raw: string(AppendString(nil, s))} }
 // Anything else, null included, is an error.
 func ParseID(text []byte) (ID, error) {
 	s := scanner{data: text}
+	if !utf8.Valid(text) {
+		return ID{}, s.fail("invalid UTF-8")
+	}
 	s.space()
 	start := s.pos
 	if err := s.value(0); err != nil {
@@ -36,24 +40,33 @@ func ParseID(text []byte) (ID, error) {
 	if s.pos != len(text) {
 		return ID{}, s.fail("trailing data after id")
 	}
-	return idFrom(raw)
+	if string(raw) == "null" {
+		return ID{}, &SyntaxError{Offset: start, Reason: "id must be a string or a number"}
+	}
+	return idFrom(raw, start)
 }
 
-// idFrom makes an ID of a scanned value.
-func idFrom(raw []byte) (ID, error) {
+// idFrom makes an ID of a scanned value, the zero one of null. The offset is where
+// the value stands.
+func idFrom(raw []byte, offset int) (ID, error) {
+	refuse := func(reason string) (ID, error) {
+		return ID{}, &SyntaxError{Offset: offset, Reason: reason}
+	}
 	if len(raw) > maxIDLen {
-		return ID{}, &SyntaxError{Reason: "id is longer than 1024 bytes"}
+		return refuse("id is longer than 1024 bytes")
 	}
 	switch c := raw[0]; {
+	case string(raw) == "null":
+		return ID{}, nil
 	case c == '"':
 		if bytes.IndexByte(raw, '\\') >= 0 {
 			if _, err := Unquote(raw); err != nil {
-				return ID{}, err
+				return refuse("id has an escape that names no character")
 			}
 		}
 	case c == '-' || '0' <= c && c <= '9':
 	default:
-		return ID{}, &SyntaxError{Reason: "id must be a string or a number"}
+		return refuse("id must be a string or a number")
 	}
 	return ID{raw: string(raw)}, nil
 }

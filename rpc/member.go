@@ -8,18 +8,18 @@ import "encoding/json"
 
 // Get returns the text of a member of the body.
 func (m *Message) Get(name string) (json.RawMessage, bool) {
-	if m.readBody() != nil {
+	if m.CheckBody() != nil {
 		return nil, false
 	}
-	return m.body.get(name)
+	return m.objects[body].get(name)
 }
 
 // Meta returns the text of a member of the body's _meta.
 func (m *Message) Meta(name string) (json.RawMessage, bool) {
-	if m.readBody() != nil {
+	if m.CheckBody() != nil {
 		return nil, false
 	}
-	return m.meta.get(name)
+	return m.objects[meta].get(name)
 }
 
 // Text returns a string member of the body; false if it is absent or no string.
@@ -43,28 +43,16 @@ func text(v json.RawMessage, ok bool) (string, bool) {
 	return s, err == nil
 }
 
-// CheckBody says what keeps the body from being read: a result that is no object,
-// or duplicate names in it. A request's params were checked by [Parse].
-func (m *Message) CheckBody() error { return m.readBody() }
-
-// readBody records the members of a result when somebody first asks for one:
-// results that are relayed as they are need no second look.
-func (m *Message) readBody() error {
-	if m.Result == nil || m.read {
-		return nil
+// CheckBody says what keeps the body from being read or edited: a result that is no
+// object, or names in it that readers understand differently. A request's params
+// were checked by [Parse].
+func (m *Message) CheckBody() error {
+	switch body, meta := &m.objects[body], &m.objects[meta]; {
+	case m.Result != nil && body.raw == nil:
+		return &SyntaxError{Offset: m.objects[top].find("result").value.from, Reason: "result is not an object"}
+	case body.err != nil:
+		return body.err
+	default:
+		return meta.err
 	}
-	s := scanner{data: m.top.raw, depth: 2 * DefaultDepth}
-	s.pos = m.top.find("result").value.from
-	if s.peek() != '{' {
-		return s.fail("result is not an object")
-	}
-	m.body, m.meta = object{raw: m.top.raw}, object{}
-	err := s.record(&m.body, 1, func(path string) *object {
-		if path == "_meta" {
-			return &m.meta
-		}
-		return nil
-	})
-	m.read = err == nil
-	return err
 }

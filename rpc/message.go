@@ -3,7 +3,7 @@ package rpc
 import (
 	"encoding/json"
 	"errors"
-	"slices"
+	"strconv"
 	"unicode/utf8"
 )
 
@@ -19,9 +19,8 @@ type Message struct {
 	Result json.RawMessage // nil unless this is a successful response
 	Err    *WireError      // nil unless this is an error response
 
-	top, body, meta object // body is params or result, meta its _meta
-	read            bool   // whether body and meta of a result have been recorded
-	edits           []edit
+	objects [scopes]object
+	edits   []edit
 }
 
 // WireError is the error member of a response, as it stands on the wire.
@@ -36,7 +35,7 @@ func (e *WireError) Error() string { return e.Message }
 
 // Limits bounds what [Parse] accepts. The zero value means the defaults.
 type Limits struct {
-	Depth int // nested containers; 0 means [DefaultDepth]
+	Depth int // nested containers, at most [MaxDepth]; 0 means [DefaultDepth]
 }
 
 // ErrBatch is the cause of refusing an array where one message is expected.
@@ -46,30 +45,18 @@ var ErrBatch = errors.New("a batch where one message is expected")
 // valid UTF-8, one JSON object, no duplicate or differently cased names in the
 // objects it reads (the message, its params and their _meta), depth within the
 // limit. Text that is no such JSON is an [Error] with code ParseError, JSON that is
-// no message one with code InvalidRequest. An InvalidRequest comes with the message
-// as far as it was read, so that the answer can carry its id.
+// no message, or more than one to some readers, is one with code InvalidRequest.
+// The message is never nil: beside an error it is what could be read, so that the
+// answer can carry its id if that was certain.
 func Parse(data []byte, lim Limits) (*Message, error) {
-	if !utf8.Valid(data) {
-		return nil, Errorf(ParseError, "message is not valid UTF-8")
-	}
-	s := scanner{data: data, depth: lim.Depth}
-	s.space()
-	switch s.peek() {
-	case '{':
-	case '[':
-		return nil, &Error{Code: InvalidRequest, Message: "batches are not accepted here", Cause: ErrBatch}
-	default:
-		return nil, Errorf(ParseError, "message is not a JSON object")
-	}
+	return parse(data, min(lim.Depth, MaxDepth))
+}
+
+func parse(data []byte, depth int) (*Message, error) {
 	m := &Message{}
-	m.top.raw = data
-	m.top.members = make([]member, 0, 16)
-	if err := s.record(&m.top, 0, m.descend); err != nil {
-		return nil, refusal(err)
-	}
-	s.space()
-	if s.pos != len(data) {
-		return nil, Errorf(ParseError, "message refused: trailing data at byte %d", s.pos)
+	m.makeRoom()
+	if err := m.scan(data, depth); err != nil {
+		return &Message{}, refusal(err)
 	}
 	if err := m.fill(); err != nil {
 		return m, &Error{Code: InvalidRequest, Message: "not a JSON-RPC message: " + err.Error(), Cause: err}
@@ -77,64 +64,90 @@ func Parse(data []byte, lim Limits) (*Message, error) {
 	return m, nil
 }
 
-// refusal tells text that is no JSON from JSON that is understood in two ways.
+// scan checks the text and records the members of the message.
+func (m *Message) scan(data []byte, depth int) error {
+	s := scanner{data: data, depth: depth}
+	if !utf8.Valid(data) {
+		return &SyntaxError{Offset: invalidUTF8(data), Reason: "invalid UTF-8"}
+	}
+	s.space()
+	switch s.peek() {
+	case '{':
+	case '[':
+		return ErrBatch
+	default:
+		return s.fail("expected an object")
+	}
+	if err := s.record(m.objects[:], envelopeLayer, 0); err != nil {
+		return err
+	}
+	s.space()
+	if s.pos != len(data) {
+		return s.fail("trailing data")
+	}
+	return nil
+}
+
+// invalidUTF8 returns where the first byte is that is no part of a character.
+func invalidUTF8(data []byte) int {
+	for i := 0; i < len(data); {
+		r, n := utf8.DecodeRune(data[i:])
+		if r == utf8.RuneError && n == 1 {
+			return i
+		}
+		i += n
+	}
+	return len(data)
+}
+
+// refusal tells text that is no JSON from JSON that is no message or several.
 func refusal(err error) *Error {
 	code := ParseError
-	if e, ok := errors.AsType[*SyntaxError](err); ok && e.Ambiguous {
+	if e, ok := errors.AsType[*SyntaxError](err); errors.Is(err, ErrBatch) || ok && e.Ambiguous {
 		code = InvalidRequest
 	}
 	return &Error{Code: code, Message: "message refused: " + err.Error(), Cause: err}
 }
 
-// descend names the objects that are recorded while a message is parsed.
-func (m *Message) descend(path string) *object {
-	switch path {
-	case "params":
-		return &m.body
-	case "params._meta":
-		return &m.meta
-	}
-	return nil
-}
-
 // fill reads the members of the envelope (JSON-RPC 2.0, sections 4 and 5).
 func (m *Message) fill() error {
-	if v, ok := m.top.get("id"); ok && string(v) != "null" {
-		id, err := idFrom(v)
+	envelope := &m.objects[top]
+	if f := envelope.find("id"); f != nil {
+		id, err := idFrom(envelope.text(f), f.value.from)
 		if err != nil {
 			return err
 		}
 		m.ID = id
 	}
-	if v, _ := m.top.get("jsonrpc"); string(v) != `"2.0"` {
+	if v, _ := envelope.get("jsonrpc"); string(v) != `"2.0"` {
 		return errors.New(`jsonrpc must be "2.0"`)
 	}
-	method, isCall := m.top.get("method")
-	result, hasResult := m.top.get("result")
-	failure, hasError := m.top.get("error")
+	method, isCall := envelope.get("method")
+	result, hasResult := envelope.get("result")
+	failure := envelope.find("error")
+	_, hasParams := envelope.get("params")
 	switch {
-	case isCall && !hasResult && !hasError:
+	case isCall && !hasResult && failure == nil:
 		return m.fillCall(method)
-	case hasResult && !isCall && !hasError:
+	case isCall || hasParams || hasResult == (failure != nil):
+		return errors.New("exactly one of method, result and error is needed, and params only beside method")
+	case hasResult && m.ID.IsZero():
+		return errors.New("a result needs an id")
+	case hasResult:
 		m.Result = result
-		if m.ID.IsZero() {
-			return errors.New("a result needs an id")
-		}
 		return nil
-	case hasError && !isCall && !hasResult:
-		return m.fillError(failure)
 	}
-	return errors.New("exactly one of method, result and error is needed")
+	return m.fillError(failure)
 }
 
 func (m *Message) fillCall(method json.RawMessage) (err error) {
 	if m.Method, err = Unquote(method); err != nil || m.Method == "" {
 		return errors.New("method must be a string that names something")
 	}
-	if _, ok := m.top.get("id"); ok && m.ID.IsZero() {
+	if f := m.objects[top].find("id"); f != nil && m.ID.IsZero() {
 		return errors.New("a request's id must not be null")
 	}
-	params, ok := m.top.get("params")
+	params, ok := m.objects[top].get("params")
 	if !ok || string(params) == "null" {
 		return nil
 	}
@@ -145,18 +158,22 @@ func (m *Message) fillCall(method json.RawMessage) (err error) {
 	return nil
 }
 
-func (m *Message) fillError(text json.RawMessage) error {
-	o, err := ReadObject(text)
-	if err != nil {
+func (m *Message) fillError(f *member) (err error) {
+	s := scanner{data: m.objects[top].raw, pos: f.value.from, depth: 2 * MaxDepth}
+	if s.peek() != '{' {
+		return s.fail("error is not an object")
+	}
+	var o [1]object
+	if err := s.record(o[:], plainLayer, 1); err != nil {
 		return err
 	}
 	e := &WireError{}
-	code, _ := o.Get("code")
-	if err := json.Unmarshal(code, &e.Code); err != nil {
+	code, _ := o[0].get("code")
+	if e.Code, err = strconv.ParseInt(string(code), 10, 64); err != nil {
 		return errors.New("error.code must be an integer")
 	}
-	e.Message, _ = o.Text("message")
-	e.Data, _ = o.Get("data")
+	e.Message, _ = text(o[0].get("message"))
+	e.Data, _ = o[0].get("data")
 	m.Err = e
 	return nil
 }
@@ -205,11 +222,12 @@ func NewError(id ID, e *WireError) *Message {
 }
 
 // built reads a message that was composed here. Its parts come from messages that
-// were parsed or from our own code, so a failure is a defect of the composer.
+// were parsed or from our own code, so a failure is a defect of the composer, and an
+// error response is what is left to send.
 func built(text []byte) *Message {
-	m, err := Parse(text, Limits{Depth: 2 * DefaultDepth})
+	m, err := parse(text, 2*MaxDepth)
 	if err != nil {
-		return &Message{Err: &WireError{Code: -32603, Message: "gateway composed a bad message: " + err.Error()}}
+		return NewError(m.ID, &WireError{Code: -32603, Message: "gateway composed a bad message: " + err.Error()})
 	}
 	return m
 }
@@ -226,8 +244,9 @@ func (m *Message) IsResponse() bool { return m.Method == "" }
 // Fork returns a message with the same bytes and edits whose further edits do not
 // show in m. It is cheap: the bytes are shared.
 func (m *Message) Fork() *Message {
+	const further = 6 // what a message on its way usually gets
 	f := *m
-	f.edits = slices.Clone(m.edits)
+	f.edits = append(make([]edit, 0, len(m.edits)+further), m.edits...)
 	return &f
 }
 

@@ -6,9 +6,13 @@ import (
 	"math/bits"
 )
 
-// DefaultDepth is the nesting limit where none is given. RFC 8259 §9 lets a parser
-// set one; nothing in the protocols needs more.
-const DefaultDepth = 64
+// Limits of nesting (RFC 8259 §9 lets a parser set one). Nothing in the protocols
+// needs more than DefaultDepth, which holds where none is given; MaxDepth is the most
+// that [Limits] may ask for, so that what was parsed once can be taken apart.
+const (
+	DefaultDepth = 64
+	MaxDepth     = 256
+)
 
 // SyntaxError says where bytes stop being the JSON that is accepted here.
 type SyntaxError struct {
@@ -38,7 +42,7 @@ func (s *scanner) peek() byte {
 }
 
 func (s *scanner) space() {
-	for s.pos < len(s.data) {
+	for s.pos < len(s.data) && s.data[s.pos] <= ' ' {
 		switch s.data[s.pos] {
 		case ' ', '\t', '\n', '\r':
 			s.pos++
@@ -54,7 +58,7 @@ func (s *scanner) value(level int) error {
 	case '"':
 		return s.str()
 	case '{':
-		return s.object(level, nil)
+		return s.object(level)
 	case '[':
 		return s.array(level)
 	case 't':
@@ -71,78 +75,65 @@ func (s *scanner) value(level int) error {
 	}
 }
 
-func (s *scanner) enter(level int) error {
+// enter steps into a container that is nested in level others, and over it if it is
+// empty.
+func (s *scanner) enter(level int, closing byte) (done bool, err error) {
 	limit := s.depth
 	if limit == 0 {
 		limit = DefaultDepth
 	}
 	if level >= limit {
-		return s.fail("nested too deep")
+		return false, s.fail("nested too deep")
 	}
 	s.pos++
 	s.space()
-	return nil
+	if s.peek() == closing {
+		s.pos++
+		return true, nil
+	}
+	return false, nil
 }
 
-// object skips an object. For each member it calls visit, if given, with the
-// position at the value; visit must consume the value.
-func (s *scanner) object(level int, visit func(key span) error) error {
-	if err := s.enter(level); err != nil {
-		return err
-	}
-	if s.peek() == '}' {
-		s.pos++
-		return nil
-	}
-	for {
-		if s.peek() != '"' {
-			return s.fail("expected a member name")
-		}
-		start := s.pos
-		if err := s.str(); err != nil {
+func (s *scanner) object(level int) error {
+	done, err := s.enter(level, '}')
+	for !done && err == nil {
+		if _, err = s.key(); err != nil {
 			return err
 		}
-		key := span{start, s.pos}
-		s.space()
-		if s.peek() != ':' {
-			return s.fail("expected ':' after a member name")
-		}
-		s.pos++
-		s.space()
-		if err := s.member(level, key, visit); err != nil {
-			return err
-		}
-		done, err := s.next('}')
-		if err != nil || done {
-			return err
+		if err = s.value(level + 1); err == nil {
+			done, err = s.next('}')
 		}
 	}
-}
-
-func (s *scanner) member(level int, key span, visit func(span) error) error {
-	if visit != nil {
-		return visit(key)
-	}
-	return s.value(level + 1)
+	return err
 }
 
 func (s *scanner) array(level int) error {
-	if err := s.enter(level); err != nil {
-		return err
-	}
-	if s.peek() == ']' {
-		s.pos++
-		return nil
-	}
-	for {
-		if err := s.value(level + 1); err != nil {
-			return err
-		}
-		done, err := s.next(']')
-		if err != nil || done {
-			return err
+	done, err := s.enter(level, ']')
+	for !done && err == nil {
+		if err = s.value(level + 1); err == nil {
+			done, err = s.next(']')
 		}
 	}
+	return err
+}
+
+// key skips a member's name and what separates it from the value.
+func (s *scanner) key() (span, error) {
+	if s.peek() != '"' {
+		return span{}, s.fail("expected a member name")
+	}
+	start := s.pos
+	if err := s.str(); err != nil {
+		return span{}, err
+	}
+	key := span{start, s.pos}
+	s.space()
+	if s.peek() != ':' {
+		return span{}, s.fail("expected ':' after a member name")
+	}
+	s.pos++
+	s.space()
+	return key, nil
 }
 
 // next steps over what follows an element: the closing byte, or a comma and the

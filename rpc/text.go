@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"strconv"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -91,4 +92,28 @@ func AppendString(dst []byte, s string) []byte {
 		}
 	}
 	return append(dst, '"')
+}
+
+// Excerpt quotes at most 64 bytes of text from outside, so that a message about it
+// stays short and printable.
+func Excerpt(s string) string {
+	const limit = 64
+	if len(s) > limit {
+		cut := limit
+		for cut > 0 && !utf8.RuneStart(s[cut]) {
+			cut--
+		}
+		s = s[:cut] + "…"
+	}
+	return string(AppendString(nil, strings.Map(printable, s)))
+}
+
+// printable replaces what could forge or hide lines in a log: control characters
+// and those that change the writing direction.
+func printable(r rune) rune {
+	switch {
+	case r < 0x20, 0x7f <= r && r <= 0x9f, r == 0x61c, 0x200b <= r && r <= 0x200f, 0x2028 <= r && r <= 0x202e, 0x2066 <= r && r <= 0x2069:
+		return utf8.RuneError
+	}
+	return r
 }

@@ -37,6 +37,9 @@ func ClientOf(m *rpc.Message) (rpc.Client, error) {
 	}
 	c := rpc.Client{Revision: rpc.Revision(version), Era: rpc.Modern, Capabilities: caps}
 	if info, ok := m.Meta(MetaClientInfo); ok {
+		if info[0] != '{' {
+			return rpc.Client{}, rpc.Errorf(rpc.InvalidParams, "params._meta needs an object as %q", MetaClientInfo)
+		}
 		c.Info = info
 	}
 	if level, ok := m.Meta(MetaLogLevel); ok {
