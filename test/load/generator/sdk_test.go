@@ -24,10 +24,10 @@ func TestARealServerPasses(t *testing.T) {
 			return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: arguments.Nonce}, &mcp.TextContent{Text: arguments.Text}}}, nil
 		})
 	for _, era := range []Era{Legacy, Modern} {
-		for name, json := range map[string]bool{"SSE": false, "JSON": true} {
+		for name, inJSON := range map[string]bool{"SSE": false, "JSON": true} {
 			t.Run(string(era)+" "+name, func(t *testing.T) {
 				t.Parallel()
-				options := &mcp.StreamableHTTPOptions{JSONResponse: json, Stateless: era == Modern}
+				options := &mcp.StreamableHTTPOptions{JSONResponse: inJSON, Stateless: era == Modern}
 				listener := httptest.NewServer(mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, options))
 				t.Cleanup(listener.Close)
 				fleet, err := Connect(t.Context(), Config{Routes: []Route{{listener.URL, "echo"}}, Era: era, Connections: 4, Payload: 5000})
