@@ -143,8 +143,8 @@ type Telemetry struct {
 type Logs struct {
 	// The least important level that is written.
 	Level string `yaml:"level" enum:"debug,info,warn,error"`
-	// One JSON object a line, or text for a person.
-	Format string `yaml:"format" enum:"json,text"`
+	// One JSON object a line, or text for a person. auto is text where a person looks at it, on a terminal, and json elsewhere.
+	Format string `yaml:"format" enum:"auto,json,text"`
 }
 
 // Shutdown is how the process ends.

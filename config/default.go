@@ -21,7 +21,7 @@ func Default() *Config {
 			SlowReader:         30 * time.Second,
 		},
 		Sessions:  Sessions{Idle: 30 * time.Minute, Max: 24 * time.Hour},
-		Telemetry: Telemetry{Logs: Logs{Level: "info", Format: "json"}},
+		Telemetry: Telemetry{Logs: Logs{Level: "info", Format: "auto"}},
 		Shutdown:  Shutdown{Grace: 2 * time.Second, Drain: 30 * time.Second},
 	}
 }

@@ -34,7 +34,7 @@ func (d *decoder) unknown(m member, structName string, fields []reflect.StructFi
 		names[i] = f.Tag.Get("yaml")
 	}
 	hint := "known here: " + strings.Join(names, ", ")
-	switch near := nearest(m.key, names); {
+	switch near := Nearest(m.key, names); {
 	case near != "":
 		hint = fmt.Sprintf("did you mean %q?", near)
 	case structName == "Config" && slices.Contains(clientRoots, m.key):
@@ -53,15 +53,15 @@ func (d *decoder) notInEnum(n *node, r rules, path string) {
 		d.fail(n.at, path, "stdio is not named: it follows from command", "remove transport")
 	default:
 		hint := ""
-		if near := nearest(n.text, r.enum); near != "" {
+		if near := Nearest(n.text, r.enum); near != "" {
 			hint = fmt.Sprintf("did you mean %q?", near)
 		}
 		d.fail(n.at, path, fmt.Sprintf("%s must be one of: %s", key, strings.Join(r.enum, ", ")), hint)
 	}
 }
 
-// nearest returns the candidate that name was most likely meant to be, or nothing.
-func nearest(name string, candidates []string) string {
+// Nearest returns the candidate that name was most likely meant to be, or nothing. It is for advice only.
+func Nearest(name string, candidates []string) string {
 	if len(name) > 2*maxName {
 		return ""
 	}

@@ -125,7 +125,7 @@ func (d *decoder) validateEndpoint(n *node, e *Endpoint, names []string, upstrea
 
 // knownHint suggests a name, or lists some.
 func knownHint(name string, known []string) string {
-	if near := nearest(name, known); near != "" {
+	if near := Nearest(name, known); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
 	}
 	const some = 10
