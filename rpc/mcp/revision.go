@@ -76,6 +76,19 @@ func IsModern(r rpc.Revision) bool {
 	return ok && t.Era == rpc.Modern
 }
 
+// EraOf returns the era of a revision that a peer names, known or not. A name that
+// sorts behind all legacy revisions is taken for a modern one: it gets the answer that
+// lists what is spoken here.
+func EraOf(r rpc.Revision) rpc.Era {
+	if t, ok := Of(r); ok {
+		return t.Era
+	}
+	if r > LatestLegacy {
+		return rpc.Modern
+	}
+	return rpc.Legacy
+}
+
 // PickModern returns the newest modern revision among those offered, or "" if
 // there is none.
 func PickModern(offered []rpc.Revision) rpc.Revision {

@@ -1,0 +1,14 @@
+// Package edge is where clients arrive: MCP's Streamable HTTP, both eras on one URL.
+// It turns bytes into an [rpc.Call], sends the call through the one handler that
+// policies and router make up, pulls the [rpc.Reply], and writes it as JSON or as
+// Server-Sent Events.
+//
+// The edge decides the era of each request, keeps the session rules of legacy clients
+// with package session, and refuses what is malformed, too large, too slow or
+// ambiguous before anything else sees it. It knows no upstream, no policy and no
+// name: who may do what is decided behind it.
+//
+// [New] makes the handler, [Server] the hardened http.Server around it, [Listener]
+// lets the server see request heads as they were sent, and [Certificates] follows
+// certificate files. All are used by package gateway.
+package edge

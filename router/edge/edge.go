@@ -1,0 +1,115 @@
+package edge
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/headgate/headgate/router/session"
+	"github.com/headgate/headgate/rpc"
+)
+
+// Config bounds what clients can cost. Zero values mean the stated defaults.
+type Config struct {
+	Body        int64                    // bytes of a request; 4 MiB
+	Depth       int                      // nesting of a request; [rpc.DefaultDepth]
+	AllowOrigin func(origin string) bool // browsers that get CORS answers; nil allows none
+	Heartbeat   time.Duration            // between comments on a quiet stream; 20 seconds
+	Patience    time.Duration            // until an answer without a message becomes a stream; 10 seconds
+	SlowReader  time.Duration            // for the client to take what one write sends; 30 seconds
+	SlowSender  time.Duration            // for the client to send more of a body; 10 seconds
+	Orphan      time.Duration            // a legacy call may go on without its client; 5 minutes
+}
+
+func (c Config) withDefaults() Config {
+	if c.Body <= 0 {
+		c.Body = 4 << 20
+	}
+	for _, d := range []struct {
+		field    *time.Duration
+		fallback time.Duration
+	}{
+		{&c.Heartbeat, 20 * time.Second},
+		{&c.Patience, 10 * time.Second},
+		{&c.SlowReader, 30 * time.Second},
+		{&c.SlowSender, 10 * time.Second},
+		{&c.Orphan, 5 * time.Minute},
+	} {
+		if *d.field <= 0 {
+			*d.field = d.fallback
+		}
+	}
+	if c.AllowOrigin == nil {
+		c.AllowOrigin = func(string) bool { return false }
+	}
+	return c
+}
+
+// Deps is what the edge works with.
+type Deps struct {
+	Handler   rpc.Handler
+	Sessions  *session.Registry
+	Endpoints func(path string) bool // whether a path is an endpoint
+	Log       *slog.Logger
+}
+
+// Edge serves MCP over HTTP. It may be used by many goroutines at once.
+//
+// A call's message, header and client, and everything cut from them, are valid until
+// the call's Reply is closed: the body they are read from is used again. Who needs
+// them for longer copies them.
+type Edge struct {
+	Deps
+	cfg       Config
+	buffers   buffers
+	listening *rpc.Message // stands for a GET, which has no message
+	leaving   *rpc.Message // stands for a DELETE
+}
+
+var _ http.Handler = (*Edge)(nil)
+
+// New returns an edge.
+func New(cfg Config, deps Deps) *Edge {
+	return &Edge{
+		Deps: deps, cfg: cfg.withDefaults(),
+		listening: rpc.NewNotification(streamRow.Name, nil),
+		leaving:   rpc.NewNotification(endRow.Name, nil),
+	}
+}
+
+// ServeHTTP serves one request on one endpoint.
+func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := newExchange(e, w, r)
+	defer x.end()
+	if err := x.serve(); err != nil {
+		x.fail(err)
+	}
+}
+
+func (x *exchange) serve() error {
+	x.allowOrigin()
+	if !x.Endpoints(x.r.URL.Path) {
+		return rpc.Errorf(rpc.NoEndpoint, "no endpoint has the path %s", rpc.Excerpt(x.r.URL.Path))
+	}
+	if err := checkFields(x.r.Header); err != nil {
+		return err
+	}
+	switch x.r.Method {
+	case http.MethodPost:
+		return x.post()
+	case http.MethodGet:
+		return x.get()
+	case http.MethodDelete:
+		return x.delete()
+	case http.MethodOptions:
+		return x.preflight()
+	}
+	return wrongVerb(x.r.Method, "GET, POST, DELETE, OPTIONS")
+}
+
+// wrongVerb refuses an HTTP method and says which ones are served.
+func wrongVerb(verb, allow string) error {
+	err := rpc.Errorf(rpc.WrongVerb, "HTTP method %s is not served here", rpc.Excerpt(verb))
+	err.Header = http.Header{"Allow": {allow}}
+	return err
+}

@@ -1,0 +1,85 @@
+package edge
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/headgate/headgate/router/session"
+	"github.com/headgate/headgate/rpc"
+)
+
+// phase is what an exchange is waiting for.
+type phase uint8
+
+const (
+	arriving  phase = iota // the request
+	waiting                // the first message of the answer
+	streaming              // further messages; the answer is an event stream
+	over                   // nothing: it is answered, or nobody is there to read
+)
+
+// exchange is one HTTP request and its answer.
+type exchange struct {
+	*Edge
+	w  http.ResponseWriter
+	r  *http.Request
+	rc *http.ResponseController
+
+	accepts accepts
+	id      rpc.ID  // of the client's request, once it has been read
+	era     rpc.Era // of the client, once it is known
+	call    *rpc.Call
+	body    []byte // pooled
+	whole   bool   // the body has been read to its end
+
+	// A legacy call outlives its client, so it has a cancel of its own.
+	cancel context.CancelCauseFunc
+	flight *session.Flight
+
+	received atomic.Int64 // bytes of the body so far
+
+	mu      sync.Mutex // guards what follows, and all use of w from waiting on
+	phase   phase
+	quiet   bool        // the answer must not become a stream by itself
+	header  http.Header // the reply's, nil before there is one
+	checked int64       // received, when it was last looked at
+	lostAt  time.Time   // when the client was found to be gone
+	timer   *time.Timer
+}
+
+func newExchange(e *Edge, w http.ResponseWriter, r *http.Request) *exchange {
+	return &exchange{Edge: e, w: w, r: r, rc: http.NewResponseController(w), accepts: parseAccept(r.Header["Accept"])}
+}
+
+// newCall makes the call of an exchange. A legacy call keeps the values of the
+// request's context but not its end.
+func (x *exchange) newCall(client rpc.Client, row *rpc.Method, m *rpc.Message) *rpc.Call {
+	remote, _ := netip.ParseAddrPort(x.r.RemoteAddr) // stays zero for transports without addresses
+	x.call = &rpc.Call{
+		Message: m, Method: row, Dialect: rpc.MCP, Received: time.Now(),
+		Endpoint: x.r.URL.Path, Host: x.r.Host, Header: x.r.Header, Remote: remote, TLS: x.r.TLS,
+		Client: client, Record: &rpc.Record{},
+	}
+	return x.call
+}
+
+// end releases what the exchange holds. After it nothing touches the response.
+func (x *exchange) end() {
+	x.mu.Lock()
+	x.phase = over
+	if x.timer != nil {
+		x.timer.Stop()
+	}
+	x.mu.Unlock()
+	if x.flight != nil {
+		x.flight.Finish()
+	}
+	if x.cancel != nil {
+		x.cancel(nil)
+	}
+	x.buffers.put(x.body)
+}

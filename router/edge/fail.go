@@ -1,0 +1,72 @@
+package edge
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/mcp"
+)
+
+// lingering is how long net/http may wait for the rest of a body nobody reads before
+// it gives the connection up.
+const lingering = time.Second
+
+// fail answers with an error, in the form the answer has by now.
+func (x *exchange) fail(err error) { x.refuse(0, err) }
+
+// refuse answers with an error and an HTTP status; zero means the error's own.
+func (x *exchange) refuse(status int, err error) {
+	e := failure(err)
+	if status == 0 {
+		status = mcp.Status(e, x.era)
+	}
+	if x.call != nil {
+		x.call.Record.Code = e.Code.String()
+	}
+	if status < http.StatusBadRequest && x.id.IsZero() {
+		if x.r.Method == http.MethodPost {
+			x.acknowledge(http.StatusAccepted) // nobody waits for the outcome of a notification
+			return
+		}
+		status = http.StatusInternalServerError // there is no response to say it in
+	}
+	if !x.whole && x.r.Body != http.NoBody {
+		_ = x.rc.SetReadDeadline(time.Now().Add(lingering))
+	}
+	x.keepHeader(headerOf(e))
+	x.finish(rpc.NewError(x.id, mcp.Failure(e)), status)
+}
+
+// headerOf returns the header fields an error's answer has.
+func headerOf(e *rpc.Error) http.Header {
+	if e.RetryAfter <= 0 {
+		return e.Header
+	}
+	out := http.Header{"Retry-After": {retryAfter(e.RetryAfter)}}
+	maps.Copy(out, e.Header)
+	return out
+}
+
+// retryAfter is in whole seconds, rounded up (RFC 9110 §10.2.3).
+func retryAfter(d time.Duration) string {
+	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10)
+}
+
+// failure returns what a client is told about an error.
+func failure(err error) *rpc.Error {
+	if e, ok := errors.AsType[*rpc.Error](err); ok {
+		return e
+	}
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return &rpc.Error{Code: rpc.UpstreamTimeout, Message: "the call took too long", Cause: err}
+	case errors.Is(err, context.Canceled):
+		return &rpc.Error{Code: rpc.Cancelled, Message: "the call was cancelled", Cause: err}
+	}
+	return rpc.AsError(err)
+}

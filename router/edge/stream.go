@@ -1,0 +1,153 @@
+package edge
+
+import (
+	"maps"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/frame"
+)
+
+// writeChunk is how much a client gets [Config.SlowReader] for.
+const writeChunk = 64 << 10
+
+// Header values that never change. They are shared by all answers and only read.
+var (
+	jsonValue   = []string{jsonType}
+	streamValue = []string{streamType}
+	noStore     = []string{"no-store"}
+	unbuffered  = []string{"no"}
+)
+
+// finish writes the response and ends the answer. Where nothing was written before
+// it becomes one JSON body, else the last event.
+func (x *exchange) finish(m *rpc.Message, status int) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	switch {
+	case x.phase == over || x.isLost():
+	case x.phase == streaming:
+		x.event(m)
+	case status == http.StatusOK && !x.accepts.json:
+		x.commit()
+		x.event(m)
+	default:
+		x.single(m, status)
+	}
+	x.phase = over
+}
+
+// send writes a message that more will follow. It returns false if the client cannot
+// get it: because it is gone, or because it takes no streams.
+func (x *exchange) send(m *rpc.Message) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	switch {
+	case x.phase == over || x.isLost():
+		return false
+	case x.phase == waiting:
+		if !x.accepts.stream || x.quiet {
+			return false
+		}
+		x.commit()
+	}
+	x.event(m)
+	return !x.isLost()
+}
+
+// open starts a stream before there is anything to write.
+func (x *exchange) open(header http.Header) {
+	x.keepHeader(header)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.commit()
+	x.extend()
+	x.flush()
+	x.watch(x.cfg.Heartbeat)
+}
+
+// acknowledge answers what has no response.
+func (x *exchange) acknowledge(status int) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.phase = over
+	x.mergeHeader()
+	x.extend()
+	x.w.WriteHeader(status)
+}
+
+// keepHeader notes header fields of the answer. They have no effect once it began.
+func (x *exchange) keepHeader(h http.Header) {
+	if len(h) == 0 {
+		return
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.header = h
+}
+
+func (x *exchange) mergeHeader() { maps.Copy(x.w.Header(), x.header) }
+
+// commit begins an event stream.
+func (x *exchange) commit() {
+	x.mergeHeader()
+	h := x.w.Header()
+	h["Content-Type"] = streamValue
+	h["Cache-Control"] = noStore
+	h["X-Accel-Buffering"] = unbuffered
+	x.w.WriteHeader(http.StatusOK)
+	x.phase = streaming
+}
+
+// event writes one message as one event.
+func (x *exchange) event(m *rpc.Message) {
+	size := m.Size()
+	buf := m.AppendTo(x.buffers.get(2*size + 16))
+	data := buf[:len(buf):len(buf)]
+	buf = frame.AppendEvent(buf, frame.Event{Data: data})
+	x.write(buf[len(data):])
+	x.flush()
+	x.buffers.put(buf)
+}
+
+// single writes the only message of an answer.
+func (x *exchange) single(m *rpc.Message, status int) {
+	x.mergeHeader()
+	buf := m.AppendTo(x.buffers.get(m.Size()))
+	h := x.w.Header()
+	h["Content-Type"] = jsonValue
+	h["Content-Length"] = []string{strconv.Itoa(len(buf))}
+	x.w.WriteHeader(status)
+	x.write(buf)
+	x.buffers.put(buf)
+}
+
+// write gives the client a while to take each part of p. A client that does not is
+// as good as gone (slow readers must not hold memory for ever).
+func (x *exchange) write(p []byte) {
+	for len(p) > 0 && !x.isLost() {
+		n := min(len(p), writeChunk)
+		x.extend()
+		if _, err := x.w.Write(p[:n]); err != nil {
+			x.lose()
+		}
+		p = p[n:]
+	}
+}
+
+// extend gives the client the time for another write. The deadline stays when the
+// handler returns, for what net/http still has to send.
+func (x *exchange) extend() {
+	_ = x.rc.SetWriteDeadline(time.Now().Add(x.cfg.SlowReader)) // all of net/http's connections have deadlines
+}
+
+func (x *exchange) flush() {
+	if x.isLost() {
+		return
+	}
+	if err := x.rc.Flush(); err != nil {
+		x.lose()
+	}
+}

@@ -1,0 +1,75 @@
+package edge
+
+import (
+	"time"
+
+	"github.com/headgate/headgate/rpc/frame"
+)
+
+// The one timer of an exchange looks after whatever the exchange waits for: a slow
+// sender, a slow answer, the next heartbeat. It takes no goroutine until it fires.
+
+// watch makes the timer fire after d. It is called with the lock held.
+func (x *exchange) watch(d time.Duration) {
+	if x.timer == nil {
+		x.timer = time.AfterFunc(d, x.tick)
+		return
+	}
+	x.timer.Reset(d)
+}
+
+// await notes that the request is complete and that its answer is awaited. A quiet
+// answer does not become a stream, however long it takes.
+func (x *exchange) await(quiet bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.phase, x.quiet = waiting, quiet
+	x.watch(x.cfg.Patience)
+}
+
+func (x *exchange) tick() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if again := x.look(); again > 0 {
+		x.timer.Reset(again)
+	}
+}
+
+// look does what is due and returns when to look again.
+func (x *exchange) look() time.Duration {
+	switch x.phase {
+	case arriving:
+		return x.lookAtSender()
+	case waiting:
+		if x.lookAtClient(); x.accepts.stream && !x.quiet && !x.isLost() {
+			x.commit()
+			x.beat()
+		}
+		return x.cfg.Heartbeat
+	case streaming:
+		if x.lookAtClient(); !x.isLost() {
+			x.beat()
+		}
+		return x.cfg.Heartbeat
+	default:
+		return 0
+	}
+}
+
+// lookAtSender stops reading a body that does not get on.
+func (x *exchange) lookAtSender() time.Duration {
+	received := x.received.Load()
+	if received-x.checked < minProgress {
+		_ = x.rc.SetReadDeadline(time.Unix(1, 0))
+		return 0
+	}
+	x.checked = received
+	return x.cfg.SlowSender
+}
+
+// beat writes a comment, so that nobody on the way takes a quiet stream for a dead
+// one, and so that a dead one is noticed.
+func (x *exchange) beat() {
+	x.write(frame.AppendComment(nil, "hb"))
+	x.flush()
+}
