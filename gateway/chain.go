@@ -12,6 +12,7 @@ func (g *Gateway) chain() rpc.Handler {
 		policy.AccessLog(g.log),
 		policy.Recover(g.log),
 		policy.Origin(g.origins),
+		g.sessions.Guard,
 		g.router.Resolve,
 	)
 }

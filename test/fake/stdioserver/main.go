@@ -1,7 +1,8 @@
 // Command stdioserver is a fake MCP server on stdio, for tests of everything that can befall a child process.
 //
-// Its tools are echo (answers its string arguments, after a random latency), pid (answers the process id), hang (never
-// answers) and crash (writes the argument "stderr" to the standard error, then exits with the argument "status").
+// Its tools are echo (answers its string arguments, after a random latency), pid (answers the process id), hang (reports
+// progress once, if asked to, and never answers) and crash (writes the argument "stderr" to the standard error, then exits
+// with the argument "status").
 package main
 
 import (
@@ -35,7 +36,7 @@ func run() int {
 		Tools: []fake.Tool{
 			{Name: "echo", Behaviour: fake.Delayed(fake.UpTo(*latency), fake.Echo)},
 			{Name: "pid", Behaviour: pid},
-			{Name: "hang", Behaviour: fake.Hang},
+			{Name: "hang", Behaviour: fake.Progressing(1, 0, fake.Hang)},
 			{Name: "crash", Behaviour: crash},
 		},
 	})
