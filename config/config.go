@@ -89,6 +89,8 @@ type Upstream struct {
 
 	// Disabled says why this upstream is switched off; empty when it is not.
 	Disabled string `yaml:"-"`
+	// Off says that the file itself switches the upstream off: nothing is wrong with it.
+	Off bool `yaml:"-"`
 }
 
 // LogValue returns the name and the position only: environments, arguments and URLs may hold secrets.
