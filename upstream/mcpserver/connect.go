@@ -1,0 +1,193 @@
+package mcpserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/mcp"
+)
+
+const (
+	// openTimeout bounds connecting and the handshake. Some servers are installed
+	// when they are first started.
+	openTimeout = 60 * time.Second
+	// closeTimeout bounds closing a link that nobody waits for.
+	closeTimeout = 10 * time.Second
+)
+
+// linkFor returns the link that a call uses, opened if need be.
+func (s *Server) linkFor(ctx context.Context, c *rpc.Call) (linkKey, link, error) {
+	if s.cfg.Disabled != "" {
+		return linkKey{}, nil, s.fault.down(nil, "is switched off: %s", s.cfg.Disabled)
+	}
+	for range 2 {
+		known, err := s.spoken(ctx)
+		if err != nil {
+			return linkKey{}, nil, err
+		}
+		k := keyOf(c, known.pick(c.Client.Era))
+		if l := s.links.find(k); l != nil {
+			return k, l, nil
+		}
+		l, err := s.await(ctx, fmt.Sprint("open ", k), func(ctx context.Context) (link, error) { return s.open(ctx, k, c.Client) })
+		if err == nil {
+			return k, l, nil
+		}
+		if s.reconsider(known, k.era, err) {
+			continue
+		}
+		if errors.Is(err, errOtherEra) {
+			err = s.fault.failed(err, "does not speak the %s era that its configuration pins it to", k.era)
+		}
+		return k, nil, err
+	}
+	return linkKey{}, nil, s.fault.failed(errOtherEra, "speaks no protocol version that is spoken here")
+}
+
+// reconsider draws the conclusion from a link that could not be opened, and reports
+// whether another era is worth trying.
+func (s *Server) reconsider(known *eras, tried rpc.Era, err error) bool {
+	switch {
+	case s.pinned:
+		return false
+	case known.modern && known.legacy && tried == rpc.Legacy && rpc.AsError(err).Code != rpc.UpstreamDown:
+		// It names legacy revisions and does not open sessions.
+		return s.eras.CompareAndSwap(known, &eras{modern: true})
+	case errors.Is(err, errOtherEra):
+		s.eras.CompareAndSwap(known, nil)
+		return true
+	}
+	return false
+}
+
+// spoken returns what is known of the upstream's eras, asking it if nothing is.
+func (s *Server) spoken(ctx context.Context) (*eras, error) {
+	if known := s.eras.Load(); known != nil {
+		return known, nil
+	}
+	_, err := s.await(ctx, "probe", s.probe)
+	if err != nil {
+		return nil, err
+	}
+	if known := s.eras.Load(); known != nil {
+		return known, nil
+	}
+	return nil, s.fault.failed(errOtherEra, "speaks no protocol version that is spoken here")
+}
+
+// probe asks the upstream in the modern way. That it is legacy follows from an answer
+// that is not modern, and stays tentative until a handshake confirms it.
+func (s *Server) probe(ctx context.Context) (link, error) {
+	if s.eras.Load() != nil {
+		return nil, nil //nolint:nilnil // another flight has just landed; only the knowledge is wanted
+	}
+	l, err := s.open(ctx, linkKey{era: rpc.Modern}, rpc.Client{Era: rpc.Modern})
+	switch {
+	case err == nil:
+		s.eras.Store(&eras{modern: true, legacy: l.description().bothEras})
+	case errors.Is(err, errOtherEra):
+		s.eras.Store(&eras{legacy: true, tentative: true})
+	default:
+		return nil, err
+	}
+	return l, nil
+}
+
+// open opens the link of a key and puts it in the table.
+func (s *Server) open(ctx context.Context, k linkKey, client rpc.Client) (link, error) {
+	if l := s.links.find(k); l != nil {
+		return l, nil
+	}
+	h := hello{info: s.info, pinned: s.pinned}
+	if k.private() {
+		h.info, h.caps = infoOf(client, s.info), client.Capabilities
+	}
+	l, err := s.dial.open(ctx, k.era, h)
+	if err != nil {
+		return nil, err
+	}
+	gone, ok := s.links.add(k, l, func() { s.retire(s.links.expire(time.Now())) })
+	s.retire(gone)
+	if !ok {
+		s.retire([]link{l})
+		return nil, s.fault.make(rpc.Busy, nil, "serves as many client sessions of their own as it may")
+	}
+	if known := s.eras.Load(); known != nil && known.tentative {
+		s.eras.CompareAndSwap(known, &eras{legacy: true})
+	}
+	if s.board.up(l.description(), !k.private()) {
+		s.announceChange(l.description())
+	}
+	return l, nil
+}
+
+// await runs work once for all who want it at the same time. It goes on when the
+// caller gives up, because others may wait for it.
+func (s *Server) await(ctx context.Context, name string, work func(context.Context) (link, error)) (link, error) {
+	done := s.flights.DoChan(name, func() (any, error) {
+		if !s.life.begin() {
+			return nil, s.fault.down(errClosed, "is shutting down")
+		}
+		defer s.life.work.Done()
+		ctx, cancel := context.WithTimeout(s.life, openTimeout)
+		defer cancel()
+		return work(ctx)
+	})
+	select {
+	case r := <-done:
+		l, _ := r.Val.(link)
+		return l, r.Err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// discard takes a link out of use that turned out to be stale.
+func (s *Server) discard(k linkKey, l link, why *stale) {
+	if s.links.remove(k, l) {
+		s.retire([]link{l})
+	}
+	if why.era && !s.pinned {
+		s.eras.Store(nil)
+	}
+}
+
+// retire closes links that nobody uses any more, in the background.
+func (s *Server) retire(gone []link) {
+	for _, l := range gone {
+		s.life.run(func() {
+			ctx, cancel := context.WithTimeout(s.life, closeTimeout)
+			defer cancel()
+			l.close(ctx)
+		})
+	}
+}
+
+// ended notes that a link ended by itself.
+func (s *Server) ended(l link, why error) {
+	if s.links.forget(l) {
+		s.board.down(why)
+	}
+}
+
+// announceChange tells that everything the upstream lists may have changed: a new
+// session or process need not offer what the last one did.
+func (s *Server) announceChange(d *Description) {
+	for _, list := range []struct{ capability, method string }{
+		{"tools", mcp.ToolsChanged}, {"prompts", mcp.PromptsChanged}, {"resources", mcp.ResourcesChanged},
+	} {
+		if d.has(list.capability) {
+			s.announce(rpc.NewNotification(list.method, nil))
+		}
+	}
+}
+
+// noDialer is the dialer of an upstream that is switched off.
+type noDialer struct{}
+
+func (noDialer) open(context.Context, rpc.Era, hello) (link, error) { return nil, errClosed }
+func (noDialer) transport() string                                  { return "" }
+func (noDialer) close(context.Context)                              {}

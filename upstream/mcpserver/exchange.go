@@ -1,0 +1,176 @@
+package mcpserver
+
+import (
+	"encoding/json"
+	"slices"
+	"strconv"
+	"sync"
+
+	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/mcp"
+)
+
+// exchange is one call on one link: the message that goes upstream, and what has to
+// be put back into those that return.
+type exchange struct {
+	call    *rpc.Call
+	hop     *hop
+	message *rpc.Message    // the client's, shaped for the hop
+	id      uint64          // the gateway's own, unique on the link
+	token   json.RawMessage // the client's progress token; nil if it sent none
+	own     bool            // the gateway's own message, which has limits of its own and is not cancelled
+
+	// Used by the goroutine that pulls the reply.
+	finished bool // the response has been seen
+
+	mu    sync.Mutex
+	asked []string // keys of questions that wait for the client's answer
+}
+
+// newExchange prepares a client's call for a hop.
+func newExchange(c *rpc.Call, h *hop) *exchange {
+	return &exchange{call: c, hop: h, message: shape(c, h)}
+}
+
+// ownExchange prepares a message that the gateway itself composed.
+func ownExchange(m *rpc.Message, h *hop) *exchange {
+	c := &rpc.Call{Message: m, Method: mcp.Foreign(m.Method), Dialect: rpc.MCP}
+	return &exchange{call: c, hop: h, message: m.Fork(), own: true}
+}
+
+// number gives the message its id and, if the client wants progress, a token. Both are
+// the same short integer: some servers round large numbers, and all of them keep
+// ids apart on one connection (MCP 2025-11-25, Basic, Requests).
+func (x *exchange) number(id uint64) {
+	x.id = id
+	if x.message.IsNotification() {
+		return
+	}
+	x.message.SetID(rpc.NumberID(id))
+	if token, ok := x.call.Message.Meta(mcp.MetaProgress); ok && mcp.IsProgressToken(token) {
+		x.token = token
+		x.message.SetMeta(mcp.MetaProgress, strconv.AppendUint(nil, id, 10))
+	}
+}
+
+// verdict says what becomes of a message that came from upstream.
+type verdict uint8
+
+const (
+	discard  verdict = iota // nobody's: unknown, late, or not allowed here
+	relay                   // the client's
+	announce                // belongs to no call
+	pong                    // a ping, which the gateway answers itself
+	deny                    // a question that the client cannot be asked
+)
+
+// take decides what becomes of a message that came on the exchange's own stream, and
+// puts the client's bytes back into one that is relayed.
+func (x *exchange) take(m *rpc.Message) verdict {
+	switch {
+	case x.finished:
+		return discard
+	case m.IsResponse():
+		return x.takeResponse(m)
+	case m.IsRequest():
+		return x.takeQuestion(m)
+	case m.Method == mcp.Progress:
+		return x.takeProgress(m)
+	}
+	return judgeNotification(m)
+}
+
+// takeResponse accepts the response to this call. One without an id can only be an
+// error that answers what came before on this stream.
+func (x *exchange) takeResponse(m *rpc.Message) verdict {
+	if id, ok := ours(m.ID); !m.ID.IsZero() && (!ok || id != x.id) {
+		return discard
+	}
+	x.finished = true
+	m.SetID(x.call.Message.ID)
+	m.ID = x.call.Message.ID // whoever composes another message of this one answers the client
+	return relay
+}
+
+func (x *exchange) takeQuestion(m *rpc.Message) verdict {
+	v := x.hop.judgeQuestion(m)
+	if v == relay {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		x.asked = append(x.asked, m.ID.Key())
+	}
+	return v
+}
+
+func (x *exchange) takeProgress(m *rpc.Message) verdict {
+	if x.token == nil || progressOf(m) != x.id {
+		return discard
+	}
+	m.Set(mcp.MetaProgress, x.token)
+	return relay
+}
+
+// judgeNotification says whom a notification concerns that is no progress. A
+// cancellation names a question by the upstream's id, which means nothing to the client.
+func judgeNotification(m *rpc.Message) verdict {
+	switch m.Method {
+	case mcp.ToolsChanged, mcp.PromptsChanged, mcp.ResourcesChanged, resourceUpdated:
+		return announce
+	case mcp.Cancelled, mcp.Progress:
+		return discard
+	}
+	return relay
+}
+
+const resourceUpdated = "notifications/resources/updated"
+
+// answered reports whether m answers a question that was relayed and is still open,
+// and closes the question.
+func (x *exchange) answered(m *rpc.Message) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	i := slices.Index(x.asked, m.ID.Key())
+	if i < 0 {
+		return false
+	}
+	x.asked = slices.Delete(x.asked, i, i+1)
+	return true
+}
+
+// asking reports whether the client is being asked something: the time that takes
+// is not the upstream's.
+func (x *exchange) asking() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return len(x.asked) > 0
+}
+
+// ours reads one of our ids as the upstream wrote it. Some servers answer the number
+// 7 with the string "7", others with 7.0.
+func ours(id rpc.ID) (uint64, bool) {
+	text := id.Loose()
+	if n, err := strconv.ParseUint(text, 10, 64); err == nil {
+		return n, true
+	}
+	const exact = 1 << 53
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil || f < 0 || f >= exact || f != float64(uint64(f)) {
+		return 0, false
+	}
+	return uint64(f), true
+}
+
+// progressOf returns the call that a progress notification is about; 0 if it is none
+// of ours.
+func progressOf(m *rpc.Message) uint64 {
+	token, ok := m.Get(mcp.MetaProgress)
+	if !ok {
+		return 0
+	}
+	id, err := rpc.ParseID(token)
+	if err != nil {
+		return 0
+	}
+	n, _ := ours(id)
+	return n
+}

@@ -1,0 +1,87 @@
+package mcpserver
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"syscall"
+
+	"github.com/headgate/headgate/rpc"
+)
+
+// fault makes errors that name the upstream and tell the client what went wrong
+// there, without addresses and secrets.
+type fault struct{ upstream string }
+
+func (f fault) make(code rpc.Code, cause error, format string, args ...any) *rpc.Error {
+	return &rpc.Error{
+		Code: code, Upstream: f.upstream, Cause: cause,
+		Message: fmt.Sprintf("upstream %q ", f.upstream) + fmt.Sprintf(format, args...),
+	}
+}
+
+// down is the error for an upstream that cannot be reached or ended in mid-call.
+func (f fault) down(cause error, format string, args ...any) *rpc.Error {
+	return f.make(rpc.UpstreamDown, cause, format, args...)
+}
+
+// failed is the error for an upstream that answered what is no answer.
+func (f fault) failed(cause error, format string, args ...any) *rpc.Error {
+	return f.make(rpc.UpstreamFailed, cause, format, args...)
+}
+
+// timedOut is the error for an upstream that said nothing for too long.
+func (f fault) timedOut(cause error, format string, args ...any) *rpc.Error {
+	return f.make(rpc.UpstreamTimeout, cause, format, args...)
+}
+
+// errIdle is the cause of cancelling a call whose upstream was silent for too long.
+var errIdle = errors.New("no message arrived in time")
+
+// stale says that a link had ended before the call reached the server: the call
+// certainly did not run, so it can be made again on a new link.
+type stale struct {
+	cause *rpc.Error // what the client gets if that does not help
+	era   bool       // the server does not speak the era it was thought to speak
+}
+
+// Error implements error.
+func (s *stale) Error() string { return "stale link: " + s.cause.Error() }
+
+// Unwrap returns what the client gets.
+func (s *stale) Unwrap() error { return s.cause }
+
+// reason says in words that hold no address why a connection failed.
+func reason(err error) string {
+	var (
+		dns      *net.DNSError
+		unknown  x509.UnknownAuthorityError
+		hostname x509.HostnameError
+		invalid  x509.CertificateInvalidError
+		record   tls.RecordHeaderError
+		network  net.Error
+	)
+	switch {
+	case errors.As(err, &dns):
+		return "its name could not be resolved"
+	case errors.As(err, &unknown), errors.As(err, &hostname), errors.As(err, &invalid):
+		return "its certificate is not valid here"
+	case errors.As(err, &record):
+		return "it does not speak TLS"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "connection refused"
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return "it closed the connection"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "it closed the connection before answering"
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded),
+		errors.As(err, &network) && network.Timeout():
+		return "it did not answer in time"
+	}
+	return "the connection failed"
+}

@@ -1,0 +1,129 @@
+package mcpserver
+
+import (
+	"context"
+	"errors"
+
+	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/mcp"
+)
+
+// errOtherEra says that the upstream answered, and not in the era it was asked in.
+var errOtherEra = errors.New("not the era it was asked in")
+
+// ask sends a message of the gateway's own and returns a copy of the response.
+func ask(ctx context.Context, l link, m *rpc.Message) (*rpc.Message, error) {
+	source, err := l.send(ctx, ownExchange(m, l.hop()))
+	if err != nil {
+		return nil, err
+	}
+	reply := rpc.NewReply(source)
+	defer reply.Close()
+	for {
+		m, err := reply.Next()
+		if err != nil {
+			return nil, err
+		}
+		if m.IsResponse() {
+			return m.Clone(), nil
+		}
+	}
+}
+
+// tell sends a notification of the gateway's own.
+func tell(ctx context.Context, l link, m *rpc.Message) error {
+	source, err := l.send(ctx, ownExchange(m, l.hop()))
+	if err != nil {
+		return err
+	}
+	return source.Close()
+}
+
+// discoverRequest builds the probe (MCP 2026-07-28, Versioning): it is harmless, and no
+// other request tells the eras apart so well.
+func discoverRequest(h hello) *rpc.Message {
+	p := []byte(`{"_meta":{`)
+	p = append(append(rpc.AppendString(p, mcp.MetaVersion), ':'), rpc.AppendString(nil, string(mcp.LatestModern))...)
+	p = append(append(rpc.AppendString(append(p, ','), mcp.MetaCapabilities), ':'), "{}"...)
+	p = append(append(rpc.AppendString(append(p, ','), mcp.MetaClientInfo), ':'), h.info...)
+	return rpc.NewRequest(rpc.NumberID(0), mcp.Discover, append(p, "}}"...))
+}
+
+// judgeDiscover says what the answer to the probe means: a description of the modern
+// server that gave it, or errOtherEra. A modern error without revisions of both sides in
+// it leaves the latest one to try.
+func judgeDiscover(m *rpc.Message, transport string) (*Description, error) {
+	if m.Err == nil {
+		if d := describeModern(m, transport); d != nil {
+			return d, nil
+		}
+		return nil, errOtherEra
+	}
+	d := &Description{Transport: transport, Era: rpc.Modern, Revision: mcp.LatestModern}
+	switch m.Err.Code {
+	case mcp.CodeHeaderMismatch, mcp.CodeMissingCapability:
+		return d, nil
+	case mcp.CodeUnsupportedVersion:
+		// A legacy SDK that knows the modern error answers with it too, naming
+		// legacy revisions only.
+		if mcp.PickModern(supported(m.Err)) != "" {
+			return d, nil
+		}
+	}
+	return nil, errOtherEra
+}
+
+// pinnedDiscover takes a server for modern because the configuration says so, even if it
+// does not say who it is.
+func pinnedDiscover(m *rpc.Message, transport string) *Description {
+	if d, err := judgeDiscover(m, transport); err == nil {
+		return d
+	}
+	return &Description{Transport: transport, Era: rpc.Modern, Revision: mcp.LatestModern}
+}
+
+// supported reads the revisions that an UnsupportedProtocolVersion error names.
+func supported(e *rpc.WireError) []rpc.Revision {
+	data, err := rpc.ReadObject(e.Data)
+	if err != nil {
+		return nil
+	}
+	text, ok := data.Get("supported")
+	if !ok {
+		return nil
+	}
+	return revisions(text)
+}
+
+// initializeRequest builds the legacy handshake (MCP 2025-11-25, Lifecycle).
+func initializeRequest(h hello) *rpc.Message {
+	p := append([]byte(`{"protocolVersion":`), rpc.AppendString(nil, string(mcp.LatestLegacy))...)
+	p = append(p, `,"capabilities":`...)
+	if h.caps == nil {
+		p = append(p, "{}"...)
+	}
+	p = append(append(p, h.caps...), `,"clientInfo":`...)
+	return rpc.NewRequest(rpc.NumberID(0), mcp.Initialize, append(append(p, h.info...), '}'))
+}
+
+// initialize shakes hands on a link that has just been connected. The error is
+// errOtherEra if the upstream refuses the handshake as such.
+func initialize(ctx context.Context, l link, h hello, f fault, transport string) (*Description, error) {
+	m, err := ask(ctx, l, initializeRequest(h))
+	if err != nil {
+		return nil, err
+	}
+	if m.Err != nil {
+		switch m.Err.Code {
+		case mcp.CodeUnsupportedVersion, mcp.CodeMethodNotFound, mcp.CodeHeaderMismatch:
+			return nil, errOtherEra
+		}
+		return nil, f.failed(m.Err, "refused initialize with error %d: %s", m.Err.Code, rpc.Excerpt(m.Err.Message))
+	}
+	d := describeLegacy(m, transport)
+	if d == nil {
+		version, _ := m.Get("protocolVersion")
+		return nil, f.failed(nil, "agreed on protocol version %s, which is not spoken here", rpc.Excerpt(string(version)))
+	}
+	return d, nil
+}

@@ -1,0 +1,367 @@
+package mcpserver
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/frame"
+	"github.com/headgate/headgate/upstream"
+)
+
+// carrier is what the eras do differently about a call over HTTP.
+type carrier interface {
+	// lost reports whether an answer means that the link is of no more use and the
+	// call did not run. The message is nil if the answer held none.
+	lost(k *httpCall, body []byte, m *rpc.Message) bool
+	// elsewhere reports whether the response to a request that was merely accepted
+	// can come on another stream.
+	elsewhere() bool
+	// release forgets a call. If it was given up for a reason, the server is told.
+	release(k *httpCall, reason string)
+	// respond sends a message of which no response is expected.
+	respond(ctx context.Context, m *rpc.Message) error
+}
+
+// httpCall is a call in flight over HTTP, and the source of its reply. It has no
+// goroutine of its own: whoever pulls reads from the connection.
+type httpCall struct {
+	d       *httpDialer
+	carrier carrier
+	x       *exchange
+	parent  context.Context // the call's, as Handle got it: it governs the reply until Close
+	ctx     context.Context // parent, and ended when the upstream is silent for too long
+	cancel  context.CancelCauseFunc
+	watch   *time.Timer
+	header  [4]upstream.Field // room for the usual ones
+	box     inbox             // for what comes on another stream
+
+	mu     sync.Mutex // held by Next while it reads
+	resp   *upstream.Response
+	ready  *rpc.Message     // a response that has been read whole
+	buffer *buffer          // its bytes
+	events *frame.SSEReader // or the stream it comes on
+	over   error            // what Next returns from now on
+}
+
+var _ rpc.Source = (*httpCall)(nil)
+
+// newHTTPCall begins a call: from now on its time runs.
+func newHTTPCall(ctx context.Context, d *httpDialer, c carrier, x *exchange) *httpCall {
+	k := &httpCall{d: d, carrier: c, x: x, parent: ctx, box: inbox{limit: d.maxResult}}
+	k.ctx, k.cancel = context.WithCancelCause(ctx)
+	if !x.own {
+		k.watch = time.AfterFunc(d.s.cfg.Timeout, k.expire)
+	}
+	return k
+}
+
+// expire ends a call that nothing was heard of. The time a client takes to answer a
+// question does not count.
+func (k *httpCall) expire() {
+	if k.x.asking() {
+		k.watch.Reset(k.d.s.cfg.Timeout)
+		return
+	}
+	k.cancel(errIdle)
+}
+
+// post sends the call's message and reads the answer as far as it is there at once: all of a
+// JSON answer, the header of an event stream.
+func (k *httpCall) post(to *upstream.Endpoint, header []upstream.Field) error {
+	b := k.d.pool.get()
+	b.bytes = k.x.message.AppendTo(b.bytes)
+	resp, err := k.d.client.Do(k.ctx, &upstream.Request{Method: http.MethodPost, Endpoint: to, Header: header, Body: b.bytes})
+	k.d.pool.put(b)
+	if err == nil {
+		k.resp = resp
+		err = k.open()
+	} else {
+		err = k.broken(err, "cannot be reached")
+	}
+	if err != nil {
+		k.finish(err)
+	}
+	return err
+}
+
+// open looks at the header of the answer.
+func (k *httpCall) open() error {
+	status, kind := k.resp.Status, mediaType(k.resp)
+	switch {
+	case status < 200 || status >= 300 || authorization(status):
+		return k.openFailure()
+	case k.x.message.IsNotification():
+		k.resp.Close()
+		k.finish(io.EOF)
+		return nil
+	case kind == typeEvents:
+		k.events, _ = k.d.readers.Get().(*frame.SSEReader)
+		k.events.Reset(k.resp)
+		return nil
+	case status == http.StatusAccepted || status == http.StatusNoContent:
+		k.resp.Close()
+		k.resp = nil
+		if !k.carrier.elsewhere() {
+			return k.d.s.fault.failed(nil, "accepted the request (HTTP status %d) and has no stream to answer it on", status)
+		}
+		return nil
+	case kind == typeJSON || kind == "":
+		return k.openJSON()
+	}
+	return k.d.s.fault.failed(nil, "answered with content of type %s", rpc.Excerpt(kind))
+}
+
+// openJSON reads an answer that is one message.
+func (k *httpCall) openJSON() error {
+	body, err := k.readBody()
+	if err != nil {
+		return err
+	}
+	m, err := rpc.Parse(body, upstreamLimits)
+	if err != nil {
+		return k.d.s.fault.failed(err, "gave an answer that is no message")
+	}
+	if m.Err != nil && k.carrier.lost(k, body, m) {
+		return k.stale(k.d.s.fault.failed(m.Err, "refused the request: %s", rpc.Excerpt(m.Err.Message)))
+	}
+	if k.x.take(m) != relay || !k.x.finished {
+		return k.d.s.fault.failed(nil, "answered another request than it was asked")
+	}
+	k.ready = m
+	return nil
+}
+
+// openFailure reads an answer with a status that is no success. The JSON-RPC error in it, if there
+// is one, is the response whatever the status (MCP 2026-07-28, Streamable HTTP).
+func (k *httpCall) openFailure() error {
+	body, err := k.readBody()
+	if err != nil && !errors.Is(err, upstream.ErrTooLarge) {
+		return err
+	}
+	refused := k.d.s.fault.refused(k.resp, body)
+	if authorization(k.resp.Status) {
+		return refused
+	}
+	m, err := rpc.Parse(body, upstreamLimits)
+	if err != nil || m.Err == nil {
+		m = nil
+	}
+	if k.carrier.lost(k, body, m) {
+		return k.stale(refused)
+	}
+	if m == nil || k.x.message.IsNotification() || k.x.take(m) != relay {
+		return refused
+	}
+	k.ready = m
+	return nil
+}
+
+// stale makes the error for a call that can be made again on another link.
+func (k *httpCall) stale(cause *rpc.Error) error {
+	return &stale{cause: cause, era: k.x.hop.era == rpc.Modern}
+}
+
+func (k *httpCall) readBody() ([]byte, error) {
+	k.buffer = k.d.pool.get()
+	var err error
+	k.buffer.bytes, err = k.resp.ReadAll(k.buffer.bytes, k.d.maxResult)
+	if err != nil {
+		return k.buffer.bytes, k.broken(err, "broke off its answer")
+	}
+	return k.buffer.bytes, nil
+}
+
+// broken says why the exchange did not go on.
+func (k *httpCall) broken(err error, doing string) error {
+	cause := context.Cause(k.ctx)
+	switch {
+	case k.parent.Err() != nil:
+		k.giveUp(err, "the client cancelled")
+		return context.Cause(k.parent)
+	case errors.Is(cause, errIdle):
+		k.giveUp(err, "timed out")
+		return k.d.s.fault.timedOut(errIdle, "sent nothing for %v", k.d.s.cfg.Timeout)
+	case cause != nil:
+		return cause
+	}
+	return k.d.s.fault.exchangeFault(err, doing)
+}
+
+// giveUp tells the server, if it may have seen the call, that nobody waits for it.
+func (k *httpCall) giveUp(err error, reason string) {
+	if !errors.Is(err, upstream.ErrNotSent) && !k.x.own && !k.x.finished {
+		k.carrier.release(k, reason)
+	}
+}
+
+// Next implements [rpc.Source].
+func (k *httpCall) Next() (*rpc.Message, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.over != nil {
+		k.recycle()
+		return nil, k.over
+	}
+	if m := k.ready; m != nil {
+		k.ready = nil
+		k.settle(io.EOF)
+		return m, nil
+	}
+	m, err := k.pull()
+	switch {
+	case err != nil:
+		k.finish(err)
+		return nil, err
+	case k.x.finished:
+		if k.resp != nil {
+			k.resp.Finish()
+		}
+		k.settle(io.EOF)
+	}
+	return m, nil
+}
+
+// pull reads on until there is a message for the client.
+func (k *httpCall) pull() (*rpc.Message, error) {
+	for {
+		m, err := k.receive()
+		if err != nil {
+			return nil, err
+		}
+		if k.watch != nil {
+			k.watch.Reset(k.d.s.cfg.Timeout)
+		}
+		switch k.x.take(m) {
+		case relay:
+			return m, nil
+		case announce:
+			k.d.s.announce(m)
+		case pong:
+			err = k.carrier.respond(k.ctx, rpc.NewResult(m.ID, []byte("{}")))
+		case deny:
+			err = k.carrier.respond(k.ctx, refusal(m))
+		case discard:
+		}
+		if err != nil {
+			k.d.s.log.DebugContext(k.ctx, "answer to a question was not taken", "method", rpc.Excerpt(m.Method), "error", err.Error())
+		}
+	}
+}
+
+// receive returns the next message of the stream, or of another one if the answer
+// comes there.
+func (k *httpCall) receive() (*rpc.Message, error) {
+	if k.events == nil {
+		return k.await()
+	}
+	for {
+		ev, err := k.events.Next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return k.cut()
+		case errors.Is(err, frame.ErrTooLong):
+			return nil, k.d.s.fault.failed(err, "gave an answer that exceeds the size limit")
+		case err != nil:
+			return nil, k.broken(err, "broke off its answer")
+		case len(ev.Data) == 0:
+			continue // only an id or a time to wait
+		}
+		m, err := rpc.Parse(ev.Data, upstreamLimits)
+		switch {
+		case err == nil:
+			return m, nil
+		case ev.Name == "" || ev.Name == "message":
+			return nil, k.d.s.fault.failed(err, "sent an event that is no message")
+		}
+	}
+}
+
+// await takes the answer from another stream.
+func (k *httpCall) await() (*rpc.Message, error) {
+	for {
+		p, again, err := k.box.next()
+		k.recycle()
+		k.buffer = p.buffer
+		switch {
+		case p.message != nil:
+			return p.message, nil
+		case err != nil:
+			return nil, err
+		}
+		select {
+		case <-again:
+		case <-k.ctx.Done():
+			return nil, k.broken(context.Cause(k.ctx), "")
+		}
+	}
+}
+
+// cut ends a stream that has no response. It may have come on another stream.
+func (k *httpCall) cut() (*rpc.Message, error) {
+	if p, _, _ := k.box.next(); p.message != nil {
+		k.buffer = p.buffer
+		return p.message, nil
+	}
+	return nil, k.d.s.fault.down(io.ErrUnexpectedEOF, "ended the stream without a response; the call may have run")
+}
+
+// Answer implements [rpc.Source].
+func (k *httpCall) Answer(m *rpc.Message) error {
+	if !k.x.answered(m) {
+		return rpc.ErrNoQuestion
+	}
+	return k.carrier.respond(k.ctx, m)
+}
+
+// Close implements [rpc.Source]. A call that has no response yet is cancelled: by
+// closing its connection (MCP 2026-07-28) or by a notification (legacy).
+func (k *httpCall) Close() error {
+	k.cancel(errCallClosed) // wakes Next, which then lets go of the lock
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.over == nil && !k.x.finished && !k.x.own {
+		k.carrier.release(k, "the client went away")
+	}
+	k.finish(errCallClosed)
+	k.recycle()
+	return nil
+}
+
+// finish ends the call without a message that is still in use.
+func (k *httpCall) finish(why error) {
+	k.settle(why)
+	k.recycle()
+}
+
+// settle ends the exchange. The last message stays valid.
+func (k *httpCall) settle(why error) {
+	if k.over != nil {
+		return
+	}
+	k.over = why
+	if k.watch != nil {
+		k.watch.Stop()
+	}
+	k.carrier.release(k, "")
+	k.box.close(&k.d.pool)
+	if k.resp != nil {
+		k.resp.Close()
+	}
+	k.cancel(nil)
+}
+
+// recycle gives back what the last message lay in.
+func (k *httpCall) recycle() {
+	k.d.pool.put(k.buffer)
+	k.buffer = nil
+	if k.events != nil && k.over != nil {
+		k.events.Reset(nil)
+		k.d.readers.Put(k.events)
+		k.events = nil
+	}
+}

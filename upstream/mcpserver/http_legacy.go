@@ -1,0 +1,194 @@
+package mcpserver
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/mcp"
+	"github.com/headgate/headgate/upstream"
+)
+
+// respondTimeout bounds sending what nobody waits for: cancellations, answers to
+// pings, the end of a session.
+const respondTimeout = 5 * time.Second
+
+// legacyHTTP is a session of Streamable HTTP (MCP 2025-03-26 to 2025-11-25). Servers
+// without sessions are sessions without an id.
+type legacyHTTP struct {
+	d       *httpDialer
+	session string // the Mcp-Session-Id; set by the answer to initialize
+	about   *Description
+	spoken  atomic.Pointer[hop]
+	post    atomic.Pointer[upstream.Endpoint]
+	ids     atomic.Uint64
+
+	ended    context.Context // of the event stream and of what is sent aside
+	end      context.CancelCauseFunc
+	streamed atomic.Bool // false once the server has refused the event stream
+
+	mu    sync.Mutex
+	calls map[uint64]*httpCall
+	over  bool // the session is lost or closed
+}
+
+var (
+	_ link    = (*legacyHTTP)(nil)
+	_ carrier = (*legacyHTTP)(nil)
+)
+
+func newLegacyHTTP(d *httpDialer, h hello) (*legacyHTTP, error) {
+	post, err := d.endpoint(upstream.Field{Name: "Content-Type", Value: typeJSON})
+	if err != nil {
+		return nil, err
+	}
+	l := &legacyHTTP{d: d, calls: map[uint64]*httpCall{}}
+	l.ended, l.end = context.WithCancelCause(d.s.life)
+	l.post.Store(post)
+	l.spoken.Store(newHop(rpc.Legacy, "", h.info, h.caps))
+	return l, nil
+}
+
+// begin completes the handshake: from now on requests carry the revision and the
+// session.
+func (l *legacyHTTP) begin(ctx context.Context, about *Description) error {
+	h := l.hop()
+	l.about = about
+	l.spoken.Store(newHop(rpc.Legacy, about.Revision, h.identity, h.caps))
+	fixed := []upstream.Field{{Name: mcp.HeaderVersion, Value: string(about.Revision)}}
+	if l.session != "" {
+		fixed = append(fixed, upstream.Field{Name: mcp.HeaderSession, Value: l.session})
+	}
+	bare, err := l.d.endpoint(fixed...)
+	if err != nil {
+		return err
+	}
+	post, err := l.d.endpoint(append(fixed, upstream.Field{Name: "Content-Type", Value: typeJSON})...)
+	if err != nil {
+		return err
+	}
+	l.post.Store(post)
+	if err := tell(ctx, l, rpc.NewNotification(mcp.Initialized, nil)); err != nil {
+		return err
+	}
+	l.streamed.Store(true)
+	l.d.s.life.run(func() { l.listen(bare) })
+	return nil
+}
+
+func (l *legacyHTTP) hop() *hop                 { return l.spoken.Load() }
+func (l *legacyHTTP) description() *Description { return l.about }
+
+func (l *legacyHTTP) alive() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.over
+}
+
+func (l *legacyHTTP) busy() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.calls) > 0
+}
+
+// send implements [link].
+func (l *legacyHTTP) send(ctx context.Context, x *exchange) (rpc.Source, error) {
+	x.number(l.ids.Add(1))
+	k := newHTTPCall(ctx, l.d, l, x)
+	if !x.message.IsNotification() {
+		l.mu.Lock()
+		l.calls[x.id] = k
+		l.mu.Unlock()
+	}
+	if err := k.post(l.post.Load(), nil); err != nil {
+		return nil, err
+	}
+	if x.own && x.call.Message.Method == mcp.Initialize && k.resp != nil {
+		l.session = k.resp.Header.Get(mcp.HeaderSession)
+	}
+	return k, nil
+}
+
+// lost implements [carrier].
+func (l *legacyHTTP) lost(k *httpCall, body []byte, m *rpc.Message) bool {
+	if l.session == "" || k.x.own || !sessionLost(k.resp.Status, body, m) {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.over = true
+	return true
+}
+
+// elsewhere implements [carrier]: some servers answer on the session's event stream.
+func (l *legacyHTTP) elsewhere() bool { return l.streamed.Load() }
+
+// release implements [carrier]. A server is told by a notification, since it must not
+// take a closed connection for a cancellation (MCP 2025-11-25, Streamable HTTP).
+func (l *legacyHTTP) release(k *httpCall, reason string) {
+	l.mu.Lock()
+	_, inFlight := l.calls[k.x.id]
+	delete(l.calls, k.x.id)
+	l.mu.Unlock()
+	if inFlight && reason != "" {
+		l.d.s.life.run(func() { l.answer(cancellation(k.x.id, reason)) }) // who gave up does not wait
+	}
+}
+
+// answer sends a message that no call is behind.
+func (l *legacyHTTP) answer(m *rpc.Message) {
+	ctx, cancel := context.WithTimeout(l.ended, respondTimeout)
+	defer cancel()
+	if err := l.respond(ctx, m); err != nil {
+		l.d.s.log.DebugContext(ctx, "message was not taken", "method", m.Method, "error", err.Error())
+	}
+}
+
+// respond implements [carrier].
+func (l *legacyHTTP) respond(ctx context.Context, m *rpc.Message) error {
+	b := l.d.pool.get()
+	defer l.d.pool.put(b)
+	b.bytes = m.AppendTo(b.bytes)
+	resp, err := l.d.client.Do(ctx, &upstream.Request{Method: http.MethodPost, Endpoint: l.post.Load(), Body: b.bytes})
+	if err != nil {
+		return l.d.s.fault.exchangeFault(err, "cannot be reached")
+	}
+	defer resp.Close()
+	if resp.Status < 200 || resp.Status >= 300 {
+		return l.d.s.fault.refused(resp, nil)
+	}
+	return nil
+}
+
+// find returns a call in flight, or nil.
+func (l *legacyHTTP) find(id uint64) *httpCall {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.calls[id]
+}
+
+// close implements [link]: it ends the event stream and the session.
+func (l *legacyHTTP) close(ctx context.Context) {
+	l.mu.Lock()
+	lost := l.over
+	l.over = true
+	calls := l.calls
+	l.calls = map[uint64]*httpCall{}
+	l.mu.Unlock()
+	for _, k := range calls {
+		k.cancel(l.d.s.fault.down(errClosed, "was shut down"))
+	}
+	l.end(errClosed)
+	if lost || l.session == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, respondTimeout)
+	defer cancel()
+	resp, err := l.d.client.Do(ctx, &upstream.Request{Method: http.MethodDelete, Endpoint: l.post.Load()})
+	if err == nil {
+		resp.Close() // servers may refuse, and the session then ends by itself
+	}
+}

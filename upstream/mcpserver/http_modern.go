@@ -1,0 +1,93 @@
+package mcpserver
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/mcp"
+	"github.com/headgate/headgate/upstream"
+)
+
+// eraPatience is how long a server that has just answered in the modern way is not suspected of
+// having become another one.
+const eraPatience = 5 * time.Second
+
+// modernHTTP is the link to a modern server over HTTP. It is stateless: each request
+// says all there is to say (MCP 2026-07-28, Streamable HTTP).
+type modernHTTP struct {
+	d     *httpDialer
+	post  *upstream.Endpoint
+	spoke *hop
+	about *Description
+	since time.Time
+	ids   atomic.Uint64
+}
+
+var (
+	_ link    = (*modernHTTP)(nil)
+	_ carrier = (*modernHTTP)(nil)
+)
+
+func newModernHTTP(d *httpDialer, h hello) (*modernHTTP, error) {
+	post, err := d.endpoint(
+		upstream.Field{Name: "Content-Type", Value: typeJSON},
+		upstream.Field{Name: mcp.HeaderVersion, Value: string(mcp.LatestModern)})
+	if err != nil {
+		return nil, err
+	}
+	return &modernHTTP{d: d, post: post, spoke: newHop(rpc.Modern, mcp.LatestModern, h.info, nil), since: time.Now()}, nil
+}
+
+func (l *modernHTTP) hop() *hop                 { return l.spoke }
+func (l *modernHTTP) description() *Description { return l.about }
+func (*modernHTTP) alive() bool                 { return true }
+func (*modernHTTP) busy() bool                  { return false } // closing it would harm no call
+func (*modernHTTP) close(context.Context)       {}
+
+// send implements [link].
+func (l *modernHTTP) send(ctx context.Context, x *exchange) (rpc.Source, error) {
+	x.number(l.ids.Add(1))
+	k := newHTTPCall(ctx, l.d, l, x)
+	header, err := mirror(k.header[:0], x)
+	if err != nil {
+		k.finish(err)
+		return nil, err
+	}
+	if err := k.post(l.post, header); err != nil {
+		return nil, err
+	}
+	return k, nil
+}
+
+// mirror appends the header fields that repeat what the body says (SEP-2243).
+func mirror(header []upstream.Field, x *exchange) ([]upstream.Field, error) {
+	c := x.call
+	header = append(header, upstream.Field{Name: mcp.HeaderMethod, Value: mcp.EncodeHeader(c.Message.Method)})
+	if field := mcp.MirroredSubject(c.Message.Method); field != "" {
+		name := c.Target.Own
+		if name == "" || field != c.Method.Subject {
+			name, _ = c.Message.Text(string(field))
+		}
+		header = append(header, upstream.Field{Name: mcp.HeaderName, Value: mcp.EncodeHeader(name)})
+	}
+	err := mcp.EachParam(c.Message, c.Target.ParamHeaders, func(name, value string) {
+		header = append(header, upstream.Field{Name: name, Value: value})
+	})
+	return header, err
+}
+
+// lost implements [carrier].
+func (l *modernHTTP) lost(k *httpCall, _ []byte, m *rpc.Message) bool {
+	return !k.x.own && !l.d.s.pinned && time.Since(l.since) >= eraPatience && eraLost(k.resp.Status, m)
+}
+
+// elsewhere implements [carrier]: a request's stream is the only one it has.
+func (*modernHTTP) elsewhere() bool { return false }
+
+// release implements [carrier]: closing the connection is all the server is told.
+func (*modernHTTP) release(*httpCall, string) {}
+
+// respond implements [carrier]: there are no questions.
+func (*modernHTTP) respond(context.Context, *rpc.Message) error { return rpc.ErrNoQuestion }

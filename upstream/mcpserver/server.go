@@ -1,0 +1,200 @@
+package mcpserver
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/headgate/headgate/config"
+	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/mcp"
+	"github.com/headgate/headgate/upstream"
+)
+
+// Defaults for what a configuration leaves open.
+const (
+	defaultTimeout   = 60 * time.Second
+	defaultMaxResult = 16 << 20
+)
+
+// Identity is how the gateway introduces itself to upstreams where no client is
+// concerned.
+type Identity struct{ Name, Version string }
+
+// Deps is what a [Server] needs of the process it is part of.
+type Deps struct {
+	Log      *slog.Logger
+	HTTP     *upstream.Client // for upstreams that have a URL
+	Identity Identity
+	// Environ is the gateway's own environment, as os.Environ returns it. Child
+	// processes see what an allow-list takes from it and nothing else.
+	Environ []string
+	// MaxResult bounds one message of the upstream, in bytes. 0 means 16 MiB.
+	MaxResult int64
+}
+
+// Server is one upstream MCP server. All its methods may be called concurrently,
+// but OnNotice and Close only once.
+type Server struct {
+	cfg    config.Upstream
+	log    *slog.Logger
+	fault  fault
+	info   json.RawMessage // the gateway's own Implementation object
+	life   *lifetime
+	dial   dialer
+	pinned bool
+
+	eras    atomic.Pointer[eras] // nil until the server was asked
+	flights singleflight.Group
+	links   links
+	board   *board
+	notice  atomic.Pointer[func(*rpc.Message)]
+}
+
+var _ rpc.Handler = (*Server)(nil)
+
+// New returns the server that cfg describes. It does no I/O: the first call connects.
+// The error is one of the configuration.
+func New(cfg config.Upstream, deps Deps) (*Server, error) {
+	if cfg.Timeout == 0 {
+		cfg.Timeout = defaultTimeout
+	}
+	if deps.MaxResult == 0 {
+		deps.MaxResult = defaultMaxResult
+	}
+	info, err := json.Marshal(map[string]string{"name": deps.Identity.Name, "version": deps.Identity.Version})
+	if err != nil {
+		return nil, fmt.Errorf("identity: %w", err)
+	}
+	s := &Server{
+		cfg: cfg, log: deps.Log.With("upstream", cfg.Name), fault: fault{cfg.Name},
+		info: info, life: newLifetime(),
+	}
+	pin := pinnedEras(cfg.Era)
+	s.pinned = pin != nil
+	s.eras.Store(pin)
+	if s.dial, err = newDialer(s, deps); err != nil {
+		return nil, err
+	}
+	s.board = newBoard(s.log, s.dial.transport())
+	if cfg.Disabled != "" {
+		s.board.disable(errors.New(cfg.Disabled))
+	}
+	return s, nil
+}
+
+// newDialer chooses the transport: a command is spoken to over its standard input
+// and output, a URL over HTTP.
+func newDialer(s *Server, deps Deps) (dialer, error) {
+	switch {
+	case s.cfg.Disabled != "":
+		return noDialer{}, nil
+	case s.cfg.Command != "" && s.cfg.URL != "":
+		return nil, errors.New("command and url exclude each other")
+	case s.cfg.Command != "":
+		return newStdioDialer(s, deps), nil
+	case s.cfg.URL != "":
+		return newHTTPDialer(s, deps)
+	}
+	return nil, errors.New("a command or a url is needed")
+}
+
+// Name returns the name that the configuration gives the upstream.
+func (s *Server) Name() string { return s.cfg.Name }
+
+// State returns what was last seen of the upstream, without asking it.
+func (s *Server) State() State { return s.board.read() }
+
+// OnNotice sets who is told of notifications that belong to no call, such as
+// list_changed. It is set before the first call. f must not block; the message is f's to keep.
+func (s *Server) OnNotice(f func(m *rpc.Message)) { s.notice.Store(&f) }
+
+// Handle sends a call to the upstream. The reply's Revision is what was spoken with
+// it. If the session or process that the call was meant for turns out to have ended before the
+// call could run, it is opened again and the call repeated, once.
+func (s *Server) Handle(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
+	var err error
+	for range 2 {
+		var reply *rpc.Reply
+		reply, err = s.try(ctx, c)
+		if err == nil {
+			return reply, nil
+		}
+		if _, again := errors.AsType[*stale](err); !again {
+			break
+		}
+	}
+	s.blame(err)
+	return nil, err
+}
+
+// try sends a call once.
+func (s *Server) try(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
+	k, l, err := s.linkFor(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	h := l.hop()
+	if c.Record != nil {
+		c.Record.Upstream, c.Record.Revision = s.cfg.Name, h.revision
+		c.Record.Attempts++
+	}
+	source, err := l.send(ctx, newExchange(c, h))
+	if err != nil {
+		if old, ok := errors.AsType[*stale](err); ok {
+			s.discard(k, l, old)
+		}
+		return nil, err
+	}
+	if s.board.suspect.Load() {
+		s.board.answered()
+	}
+	reply := rpc.NewReply(source)
+	reply.Revision = h.revision
+	return reply, nil
+}
+
+// blame notes an upstream's fault in its state.
+func (s *Server) blame(err error) {
+	if e, ok := errors.AsType[*rpc.Error](err); ok && e.Code == rpc.UpstreamDown {
+		s.board.down(e)
+	}
+}
+
+// Describe returns what the upstream says of itself. It connects if that has not
+// happened yet.
+func (s *Server) Describe(ctx context.Context) (Description, error) {
+	gateway := &rpc.Call{Client: rpc.Client{Era: rpc.Modern, Revision: mcp.LatestModern}}
+	_, l, err := s.linkFor(ctx, gateway)
+	if err != nil {
+		s.blame(err)
+		return Description{}, err
+	}
+	return *l.description(), nil
+}
+
+// EndSession ends the links that a client session had to itself.
+func (s *Server) EndSession(key string) { s.retire(s.links.endSession(key)) }
+
+// Close ends all links: sessions are deleted, processes get their input closed, then
+// SIGTERM, then SIGKILL. It returns when nothing of the upstream runs any more, or with the
+// cause of ctx.
+func (s *Server) Close(ctx context.Context) error {
+	s.life.refuse()
+	closeAll(ctx, s.links.end())
+	s.dial.close(ctx)
+	return s.life.end(ctx)
+}
+
+// announce passes on a notification that belongs to no call.
+func (s *Server) announce(m *rpc.Message) {
+	if f := s.notice.Load(); f != nil {
+		(*f)(m.Clone())
+	}
+}

@@ -1,0 +1,103 @@
+package mcpserver
+
+import (
+	"bytes"
+	"encoding/json"
+
+	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/mcp"
+)
+
+// hop is what is the same for all messages on a link.
+type hop struct {
+	era      rpc.Era
+	revision rpc.Revision
+	version  []byte          // the revision as a JSON string
+	identity []byte          // the gateway's own Implementation object
+	caps     json.RawMessage // what a legacy upstream was told of the clients; nil if nothing
+}
+
+func newHop(era rpc.Era, r rpc.Revision, identity []byte, caps json.RawMessage) *hop {
+	return &hop{era: era, revision: r, version: rpc.AppendString(nil, string(r)), identity: identity, caps: caps}
+}
+
+// judgeQuestion says what becomes of a request that the upstream sent.
+func (h *hop) judgeQuestion(m *rpc.Message) verdict {
+	switch {
+	case h.era == rpc.Modern:
+		return discard // servers send no requests (MCP 2026-07-28, Basic)
+	case m.Method == mcp.Ping:
+		return pong
+	case !mcp.MayAsk(h.caps, m.Method):
+		return deny
+	}
+	return relay
+}
+
+// shape returns the call's message as the upstream has to get it, but for its id: a
+// fork, since the client's own message stays as it is.
+func shape(c *rpc.Call, h *hop) *rpc.Message {
+	m := c.Message.Fork()
+	if field := string(c.Method.Subject); field != "" && c.Target.Own != "" {
+		if name, _ := c.Message.Text(field); name != c.Target.Own {
+			m.Set(field, rpc.AppendString(nil, c.Target.Own))
+		}
+	}
+	if h.era == rpc.Modern {
+		introduce(m, c, h)
+	} else {
+		conceal(m)
+	}
+	return m
+}
+
+// introduce puts what a modern request says of its sender into _meta (MCP
+// 2026-07-28, Basic, _meta). What a modern client said itself stays; a
+// legacy client's capabilities are not passed on, because its answers could not be.
+func introduce(m *rpc.Message, c *rpc.Call, h *hop) {
+	if m.IsNotification() {
+		return
+	}
+	if v, ok := m.Meta(mcp.MetaVersion); !ok || !bytes.Equal(v, h.version) {
+		m.SetMeta(mcp.MetaVersion, h.version)
+	}
+	caps, has := m.Meta(mcp.MetaCapabilities)
+	switch {
+	case c.Client.Era == rpc.Modern && c.Client.Capabilities != nil:
+		if !bytes.Equal(caps, c.Client.Capabilities) {
+			m.SetMeta(mcp.MetaCapabilities, c.Client.Capabilities)
+		}
+	case !has || c.Client.Era == rpc.Legacy:
+		m.SetMeta(mcp.MetaCapabilities, []byte("{}"))
+	}
+	if _, ok := m.Meta(mcp.MetaClientInfo); !ok || c.Client.Era == rpc.Legacy {
+		m.SetMeta(mcp.MetaClientInfo, infoOf(c.Client, h.identity))
+	}
+}
+
+// infoOf returns how a client introduces itself, or the gateway where it does not.
+func infoOf(c rpc.Client, identity []byte) []byte {
+	if len(c.Info) > 0 && c.Info[0] == '{' {
+		return c.Info
+	}
+	return identity
+}
+
+// conceal removes what only a modern server understands: legacy ones may refuse keys
+// that they do not know. A _meta that held nothing else goes with them.
+func conceal(m *rpc.Message) {
+	found := 0
+	for _, key := range mcp.RequestKeys {
+		if _, ok := m.Meta(key); ok {
+			m.DropMeta(key)
+			found++
+		}
+	}
+	if found == 0 {
+		return
+	}
+	text, _ := m.Get("_meta")
+	if o, err := rpc.ReadObject(text); err == nil && o.Len() == found {
+		m.Drop("_meta")
+	}
+}

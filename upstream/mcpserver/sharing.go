@@ -1,0 +1,209 @@
+package mcpserver
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/mcp"
+)
+
+const (
+	// maxPrivate bounds the links that belong to one client session each, so that
+	// clients cannot make the gateway start processes without end.
+	maxPrivate = 64
+	// privateIdle is how long such a link may go unused. Many clients never say
+	// that they end their session.
+	privateIdle = 15 * time.Minute
+)
+
+// linkKey says which calls may share a link. Features is what the client lets a
+// server ask for: where that is nothing, all clients share one link and session is
+// empty, else a question must reach the one client it was meant for.
+type linkKey struct {
+	era      rpc.Era
+	session  string
+	features string
+}
+
+func (k linkKey) private() bool { return k.features != "" }
+
+// keyOf returns the key of a call's link in an era. Modern links carry no state.
+func keyOf(c *rpc.Call, era rpc.Era) linkKey {
+	if era == rpc.Modern || c.Client.Era == rpc.Modern {
+		return linkKey{era: era} // a modern client cannot be asked anything by a legacy server
+	}
+	features := mcp.Features(c.Client.Capabilities)
+	if features == "" || c.Client.Session == "" {
+		return linkKey{era: era}
+	}
+	return linkKey{era: era, session: c.Client.Session, features: features}
+}
+
+// links is the table of open links.
+type links struct {
+	mu   sync.Mutex
+	open map[linkKey]*seat
+	idle *time.Timer // runs while there are private links
+	over bool
+}
+
+// seat is a link's place in the table.
+type seat struct {
+	link link
+	used time.Time
+}
+
+// find returns the live link of a key, or nil.
+func (t *links) find(k linkKey) link {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.open[k]
+	if s == nil || !s.link.alive() {
+		return nil
+	}
+	if k.private() {
+		s.used = time.Now()
+	}
+	return s.link
+}
+
+// add puts a link in the table and returns those that had to leave: the one it
+// replaces, and the private one that was idle longest if there were too many. It
+// reports false if there is no room, or none any more.
+func (t *links) add(k linkKey, l link, expired func()) (gone []link, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.over {
+		return nil, false
+	}
+	if old := t.open[k]; old != nil {
+		gone = append(gone, old.link)
+		delete(t.open, k)
+	}
+	if k.private() {
+		if t.privates() >= maxPrivate {
+			idle := t.takeIdlest()
+			if idle == nil {
+				return gone, false
+			}
+			gone = append(gone, idle)
+		}
+		if t.idle == nil {
+			t.idle = time.AfterFunc(privateIdle, expired)
+		}
+	}
+	if t.open == nil {
+		t.open = make(map[linkKey]*seat)
+	}
+	t.open[k] = &seat{link: l, used: time.Now()}
+	return gone, true
+}
+
+func (t *links) privates() (n int) {
+	for k := range t.open {
+		if k.private() {
+			n++
+		}
+	}
+	return n
+}
+
+// takeIdlest removes the private link that was used longest ago, of those without a
+// call in flight.
+func (t *links) takeIdlest() link {
+	var key linkKey
+	var oldest *seat
+	for k, s := range t.open {
+		if k.private() && !s.link.busy() && (oldest == nil || s.used.Before(oldest.used)) {
+			key, oldest = k, s
+		}
+	}
+	if oldest == nil {
+		return nil
+	}
+	delete(t.open, key)
+	return oldest.link
+}
+
+// remove takes a link out of the table if it is still the one in its place.
+func (t *links) remove(k linkKey, l link) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s := t.open[k]; s == nil || s.link != l {
+		return false
+	}
+	delete(t.open, k)
+	return true
+}
+
+// forget takes a link out of the table wherever it is, and reports whether it was
+// there and is not somebody's own.
+func (t *links) forget(l link) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for k, s := range t.open {
+		if s.link == l {
+			delete(t.open, k)
+			return !k.private()
+		}
+	}
+	return false
+}
+
+// expire removes the private links that were not used for a while. While others are
+// left it looks again later.
+func (t *links) expire(now time.Time) (gone []link) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for k, s := range t.open {
+		if k.private() && !s.link.busy() && now.Sub(s.used) >= privateIdle {
+			gone = append(gone, s.link)
+			delete(t.open, k)
+		}
+	}
+	if t.privates() > 0 && !t.over {
+		t.idle.Reset(privateIdle / 4)
+	} else {
+		t.idle = nil
+	}
+	return gone
+}
+
+// endSession removes the links that are a client session's own.
+func (t *links) endSession(session string) (gone []link) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for k, s := range t.open {
+		if k.private() && k.session == session {
+			gone = append(gone, s.link)
+			delete(t.open, k)
+		}
+	}
+	return gone
+}
+
+// end removes all links and takes no more.
+func (t *links) end() (gone []link) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.over = true
+	if t.idle != nil {
+		t.idle.Stop()
+	}
+	for _, s := range t.open {
+		gone = append(gone, s.link)
+	}
+	t.open = nil
+	return gone
+}
+
+// closeAll closes links at the same time and waits for them.
+func closeAll(ctx context.Context, gone []link) {
+	var all sync.WaitGroup
+	for _, l := range gone {
+		all.Go(func() { l.close(ctx) })
+	}
+	all.Wait()
+}

@@ -1,0 +1,114 @@
+package mcpserver
+
+import (
+	"context"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/headgate/headgate/rpc"
+)
+
+// stdioCall is a call in flight on a process, and the source of its reply.
+type stdioCall struct {
+	ctx  context.Context // the call's, as Handle got it: it governs the reply until Close
+	conn *stdioConn
+	x    *exchange
+	box  inbox
+
+	timer *time.Timer // made when it is first needed; used by Next only
+	over  error       // what Next returns from now on; used by Next only
+
+	mu     sync.Mutex
+	last   *buffer // holds the message that Next returned
+	closed bool
+}
+
+var _ rpc.Source = (*stdioCall)(nil)
+
+// Next implements [rpc.Source].
+func (k *stdioCall) Next() (*rpc.Message, error) {
+	for k.over == nil {
+		p, again, err := k.box.next()
+		if !k.hold(p.buffer) {
+			err, p.message = errCallClosed, nil
+		}
+		switch {
+		case p.message != nil:
+			if k.x.take(p.message) != relay {
+				continue
+			}
+			if k.x.finished {
+				k.over = io.EOF
+			}
+			return p.message, nil
+		case err != nil:
+			k.over = err
+		default:
+			k.wait(again)
+		}
+	}
+	k.hold(nil)
+	return nil, k.over
+}
+
+// hold keeps the buffer of the message that is returned, and gives back the one
+// before. It reports false if the reply has been closed.
+func (k *stdioCall) hold(b *buffer) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.conn.pool.put(k.last)
+	k.last = b
+	if k.closed {
+		k.conn.pool.put(b)
+		k.last = nil
+	}
+	return !k.closed
+}
+
+// wait returns when there may be something in the inbox. A server that is silent for
+// too long has its call cancelled; the time a client takes to answer a
+// question does not count.
+func (k *stdioCall) wait(again <-chan struct{}) {
+	var expired <-chan time.Time
+	if !k.x.own {
+		if k.timer == nil {
+			k.timer = time.NewTimer(k.conn.s.cfg.Timeout)
+		} else {
+			k.timer.Reset(k.conn.s.cfg.Timeout)
+		}
+		expired = k.timer.C
+	}
+	select {
+	case <-again:
+	case <-k.ctx.Done():
+		k.over = context.Cause(k.ctx)
+		k.conn.abandon(k.x, "the client cancelled")
+	case <-expired:
+		if k.x.asking() {
+			return
+		}
+		k.over = k.conn.s.fault.timedOut(errIdle, "sent nothing for %v", k.conn.s.cfg.Timeout)
+		k.conn.abandon(k.x, "timed out")
+	}
+}
+
+// Answer implements [rpc.Source].
+func (k *stdioCall) Answer(m *rpc.Message) error {
+	if !k.x.answered(m) {
+		return rpc.ErrNoQuestion
+	}
+	return k.conn.post(m)
+}
+
+// Close implements [rpc.Source]. A call that has no response yet is cancelled.
+func (k *stdioCall) Close() error {
+	k.conn.abandon(k.x, "the client went away")
+	k.box.close(k.conn.pool)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.closed = true
+	k.conn.pool.put(k.last)
+	k.last = nil
+	return nil
+}
