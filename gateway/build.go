@@ -66,7 +66,7 @@ func (g *Gateway) buildUpstreams(opts Options) error {
 	g.onStop("upstream connections", func(context.Context) error { g.http.CloseIdle(); return nil })
 	deps := mcpserver.Deps{
 		Log: g.log, HTTP: g.http, Identity: mcpserver.Identity{Name: "headgate", Version: opts.Version},
-		MaxResult: int64(g.cfg.Bounds.Result),
+		Environ: opts.Environ, MaxResult: int64(g.cfg.Bounds.Result),
 	}
 	for _, u := range g.cfg.Upstreams {
 		if u.Disabled != "" {

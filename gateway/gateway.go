@@ -22,6 +22,8 @@ import (
 type Options struct {
 	Log     *slog.Logger
 	Version string // as shown to clients and upstreams
+	// Environ is the environment of the process, as os.Environ returns it. Child processes see an allow-listed part of it.
+	Environ []string
 }
 
 // Gateway is one running gateway. Make it with [New], then [Gateway.Start] it, and

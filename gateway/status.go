@@ -5,6 +5,14 @@ import (
 	"github.com/headgate/headgate/upstream/mcpserver"
 )
 
+// The states of an upstream.
+const (
+	Up         = "up"
+	Down       = "down"
+	Connecting = "connecting" // not heard of yet
+	Disabled   = "disabled"   // by its configuration
+)
+
 // Upstreams returns the last known state of all configured upstreams in order,
 // disabled ones included, without asking any of them.
 func (g *Gateway) Upstreams() []admin.UpstreamHealth {
@@ -12,7 +20,7 @@ func (g *Gateway) Upstreams() []admin.UpstreamHealth {
 	next := 0
 	for _, u := range g.cfg.Upstreams {
 		if u.Disabled != "" {
-			out = append(out, admin.UpstreamHealth{Name: u.Name, State: "disabled", Note: u.Disabled})
+			out = append(out, admin.UpstreamHealth{Name: u.Name, State: Disabled, Note: u.Disabled})
 			continue
 		}
 		out = append(out, g.health(g.servers[next]))
@@ -23,12 +31,12 @@ func (g *Gateway) Upstreams() []admin.UpstreamHealth {
 
 func (g *Gateway) health(s *mcpserver.Server) admin.UpstreamHealth {
 	listed := g.catalog.Status(s.Name())
-	h := admin.UpstreamHealth{Name: s.Name(), State: "connecting", Tools: listed.Tools}
+	h := admin.UpstreamHealth{Name: s.Name(), State: Connecting, Tools: listed.Tools}
 	switch {
 	case listed.Err != nil:
-		h.State, h.Note = "down", listed.Err.Error()
+		h.State, h.Note = Down, noteOf(h.Name, listed.Err)
 	case listed.Drained:
-		h.State, h.Era = "up", s.State().Era.String()
+		h.State, h.Era = Up, s.State().Era.String()
 	}
 	return h
 }

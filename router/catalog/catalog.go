@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -88,14 +89,19 @@ func (c *Catalog) Notice(upstream string) {
 	}
 }
 
-// Warm drains every upstream for clients that declare nothing and waits until all
-// have answered or failed, or ctx ends.
-func (c *Catalog) Warm(ctx context.Context) {
-	for _, f := range c.feeds {
-		_, _, busy := f.look(Anybody, ownClient(), time.Now())
-		if busy == nil {
+// Warm drains upstreams, without names every one, for clients that declare nothing
+// and waits until all have answered or failed, or ctx ends.
+func (c *Catalog) Warm(ctx context.Context, upstreams ...string) {
+	var pending []<-chan struct{}
+	for name, f := range c.feeds {
+		if len(upstreams) > 0 && !slices.Contains(upstreams, name) {
 			continue
 		}
+		if _, _, busy := f.look(Anybody, ownClient(), time.Now()); busy != nil {
+			pending = append(pending, busy)
+		}
+	}
+	for _, busy := range pending {
 		select {
 		case <-busy:
 		case <-ctx.Done():

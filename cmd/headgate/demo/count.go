@@ -50,7 +50,7 @@ func count(ctx context.Context, c *call) (outcome, error) {
 		if !sleep(ctx, pause) {
 			return outcome{}, errors.New("cancelled")
 		}
-		if err := c.report(i, total, fmt.Sprintf("%d of %d", i, total)); err != nil {
+		if err := c.report(i, total, fmt.Sprintf("counted %d", i)); err != nil {
 			return outcome{}, fmt.Errorf("report progress: %w", err)
 		}
 	}

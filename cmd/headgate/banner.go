@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/headgate/headgate/gateway"
+)
+
+// greetAfter is how long the banner waits for upstreams. Some take long: npx may have to download the server first.
+const greetAfter = 4 * time.Second
+
+// banner tells once what is served, as soon as the upstreams have answered or some of them take too long.
+type banner struct {
+	log    *slog.Logger
+	format string
+	demo   bool
+}
+
+// status is what the banner tells.
+type status struct {
+	url, admin   string
+	up           []string
+	down         []string // with the reasons
+	starting     []string
+	tools, total int
+	next         string
+}
+
+func (a *app) greet(ctx context.Context, g *gateway.Gateway, b banner) {
+	warm, cancel := context.WithTimeout(ctx, greetAfter)
+	defer cancel()
+	g.Warm(warm)
+	if ctx.Err() != nil {
+		return // stopped meanwhile
+	}
+	s := statusOf(g, b.demo)
+	if b.format == "text" {
+		fmt.Fprint(a.err, a.visible(a.err, s.String()))
+		return
+	}
+	b.log.Info("serving", "url", s.url, "admin", s.admin, "upstreams", s.total, "up", s.up, "down", s.down, "starting", s.starting,
+		"tools", s.tools, "auth", auth)
+}
+
+// auth is how clients prove who they are. Only loopback is served without.
+const auth = "none (loopback only)"
+
+func statusOf(g *gateway.Gateway, isDemo bool) status {
+	s := status{url: g.URL(), admin: "http://" + g.AdminAddr()}
+	for _, u := range g.Upstreams() {
+		s.total++
+		s.tools += u.Tools
+		switch u.State {
+		case "up":
+			s.up = append(s.up, u.Name)
+		case "connecting":
+			s.starting = append(s.starting, u.Name)
+		default:
+			s.down = append(s.down, u.Name+": "+u.Note)
+		}
+	}
+	command := "tools"
+	if isDemo {
+		command = "call demo__add a=2 b=3"
+	}
+	s.next = invocation() + " " + command
+	if s.url != defaultURL() {
+		s.next += " --url " + s.url
+	}
+	return s
+}
+
+// String returns the banner for people.
+func (s status) String() string {
+	var b strings.Builder
+	line := func(label, format string, args ...any) {
+		fmt.Fprintf(&b, "  %-10s %s\n", label, fmt.Sprintf(format, args...))
+	}
+	fmt.Fprintf(&b, "Headgate %s\n", buildOf().Version)
+	line("clients", "%s", s.url)
+	line("operators", "%s/readyz", s.admin)
+	line("upstreams", "%s", strings.TrimSuffix(fmt.Sprintf("%d of %d up: %s", len(s.up), s.total, strings.Join(s.up, ", ")), ": "))
+	for _, d := range s.down {
+		line("", "down  %s", strings.ReplaceAll(d, "\n", " "))
+	}
+	if len(s.starting) > 0 {
+		line("", "still starting: %s (it may be downloading)", strings.Join(s.starting, ", "))
+	}
+	line("tools", "%d", s.tools)
+	line("auth", auth)
+	line("try", "%s", s.next)
+	return b.String()
+}

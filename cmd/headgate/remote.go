@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/headgate/headgate/config"
+	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/mcp"
+	"github.com/headgate/headgate/upstream"
+	"github.com/headgate/headgate/upstream/mcpserver"
+)
+
+// remoteName is what the adapter calls the gateway in its errors; it is taken out of them again.
+const remoteName = "gateway"
+
+// closeTimeout bounds saying goodbye.
+const closeTimeout = 2 * time.Second
+
+// target is where the flags of a client command point.
+type target struct {
+	url     string
+	timeout time.Duration
+}
+
+// defaultURL is where a gateway serves that was not told otherwise.
+func defaultURL() string { return "http://" + config.Default().Listen + config.DefaultEndpoint }
+
+// register gives a command the flags of a client. The address is that of a gateway, but any MCP server over HTTP will do.
+func (t *target) register(cmd *cobra.Command, a *app) {
+	address, _ := a.env("HEADGATE_URL")
+	if address == "" {
+		address = defaultURL()
+	}
+	cmd.Flags().StringVar(&t.url, "url", address, "the gateway's endpoint; HEADGATE_URL changes the default")
+	cmd.Flags().DurationVar(&t.timeout, "timeout", 2*time.Minute, "how long to wait for an answer")
+}
+
+// remote is a gateway that runs somewhere, seen as a client sees it.
+type remote struct {
+	target
+	server *mcpserver.Server
+}
+
+// dial makes a remote. Nothing is sent yet.
+func dial(t target) (*remote, error) {
+	server, err := mcpserver.New(
+		config.Upstream{Name: remoteName, URL: t.url, Transport: "http", Era: "auto", Timeout: t.timeout},
+		mcpserver.Deps{
+			Log: slog.New(slog.DiscardHandler), HTTP: upstream.NewClient(upstream.ClientConfig{}),
+			Identity: mcpserver.Identity{Name: "headgate-cli", Version: buildOf().Version},
+		})
+	if err != nil {
+		return nil, usage("--url %s: %v", t.url, err)
+	}
+	return &remote{t, server}, nil
+}
+
+// close ends the session, if there is one.
+func (r *remote) close(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	_ = r.server.Close(ctx) // the answer is there already
+}
+
+// ask sends a request and returns the response, which may be an error. Notifications that come before it are passed to heard.
+func (r *remote) ask(ctx context.Context, request *rpc.Message, about rpc.Target, heard func(*rpc.Message)) (*rpc.Message, error) {
+	method, _ := mcp.Lookup(request.Method, mcp.LatestModern)
+	reply, err := r.server.Handle(ctx, &rpc.Call{
+		Message: request, Method: method, Dialect: rpc.MCP, Received: time.Now(), Target: about,
+		Client: rpc.Client{Revision: mcp.LatestModern, Era: rpc.Modern, Capabilities: json.RawMessage("{}")},
+	})
+	if err != nil {
+		return nil, r.failure(err)
+	}
+	defer reply.Close() //nolint:errcheck // the response has been read; nothing is left to fail
+	for {
+		m, err := reply.Next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil, r.failure(rpc.Errorf(rpc.UpstreamFailed, "it did not answer"))
+		case err != nil:
+			return nil, r.failure(err)
+		case m.IsResponse():
+			return m.Clone(), nil
+		default:
+			heard(m)
+		}
+	}
+}
+
+// failure says in a user's words why the gateway gave no response at all.
+func (r *remote) failure(err error) error {
+	e, ok := errors.AsType[*rpc.Error](err)
+	if !ok {
+		return err
+	}
+	f := &failure{
+		exit: exitUnexpected, Code: e.Code.String(),
+		Message: fmt.Sprintf("%s %s", r.url, strings.TrimPrefix(e.Message, fmt.Sprintf("upstream %q ", remoteName))),
+	}
+	switch e.Code {
+	case rpc.UpstreamDown:
+		f.exit, f.Code = exitUnreachable, "unreachable"
+		f.Hint = r.startHint()
+	case rpc.UpstreamTimeout:
+		f.exit, f.Code = exitUnreachable, "timeout"
+		f.Hint = fmt.Sprintf("--timeout is %s", r.timeout)
+	case rpc.UpstreamFailed:
+		f.Code, f.Hint = "no_mcp_server", "is this the address of an MCP endpoint? A gateway's is http://HOST:PORT/mcp"
+	}
+	return f
+}
+
+func (r *remote) startHint() string {
+	if strings.Contains(r.url, config.Default().Listen) {
+		return "start it with: " + invocation() + " serve --demo"
+	}
+	return "is it running, and is --url (or HEADGATE_URL) right?"
+}
+
+// refusal says in a user's words what an error response means.
+func refusal(e *rpc.WireError) *failure {
+	f := &failure{exit: exitUnexpected, Code: "error", Message: e.Message}
+	if data, err := rpc.ReadObject(e.Data); err == nil {
+		f.Upstream, _ = data.Text("upstream")
+		if reason, ok := data.Text("reason"); ok {
+			f.Code = reason
+		}
+	}
+	switch e.Code {
+	case mcp.CodeUpstreamDown, mcp.CodeUpstreamTimeout:
+		f.exit, f.Hint = exitUnreachable, invocation()+" doctor tells how the upstreams are"
+	case mcp.CodeBusy, mcp.CodeDraining:
+		f.exit, f.Hint = exitRefused, "try again later"
+	case mcp.CodeInvalidParams:
+		f.Code = "invalid_params"
+	case mcp.CodeMethodNotFound:
+		f.Code = "method_not_found"
+	default:
+		if f.Code == "error" {
+			f.Message = fmt.Sprintf("error %d: %s", e.Code, e.Message)
+		}
+	}
+	return f
+}

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/headgate/headgate/cmd/headgate/demo"
+	"github.com/headgate/headgate/config"
+	"github.com/headgate/headgate/gateway"
+	"github.com/headgate/headgate/telemetry"
+)
+
+// serveFlags are the flags of serve.
+type serveFlags struct {
+	sources
+	demo          bool
+	listen, admin string
+}
+
+func (a *app) serveCommand() *cobra.Command {
+	var f serveFlags
+	cmd := &cobra.Command{
+		Use: "serve", Short: "Run the gateway", Args: cobra.NoArgs,
+		Long: "Run the gateway in the foreground until it is told to stop: SIGTERM ends it gracefully (not ready, then no new connections, then\n" +
+			"calls in flight get time to finish), an interrupt (Ctrl-C) ends it at once, a second signal kills it.\n\n" +
+			"The log goes to standard error, as text on a terminal and as JSON elsewhere unless the configuration says otherwise.",
+		Example: "  headgate serve --demo\n  headgate serve -c headgate.yaml\n  headgate serve --mcp-config ~/.claude.json --listen 127.0.0.1:9000",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context(), f) },
+	}
+	f.register(cmd)
+	cmd.Flags().BoolVar(&f.demo, "demo", false, "serve three small MCP servers that are inside the gateway; nothing else is needed")
+	cmd.Flags().StringVar(&f.listen, "listen", "", "where clients connect, `HOST:PORT` (default 127.0.0.1:8970)")
+	cmd.Flags().StringVar(&f.admin, "admin-listen", "", "where operators connect, `HOST:PORT` (default 127.0.0.1:8971)")
+	return cmd
+}
+
+func (a *app) serve(ctx context.Context, f serveFlags) (err error) {
+	cfg, err := a.configure(f)
+	if err != nil {
+		return err
+	}
+	format := a.logFormat(cfg, f.demo)
+	log, err := telemetry.NewLogger(a.err, cfg.Telemetry.Logs.Level, format)
+	if err != nil {
+		return unexpected(err)
+	}
+	signals, ignore := stopSignals()
+	defer ignore()
+	if f.demo {
+		servers, err := demo.Start(ctx, log)
+		if err != nil {
+			return unexpected(err)
+		}
+		defer func() { err = errors.Join(err, servers.Close()) }()
+		cfg.Upstreams = servers.Upstreams()
+	}
+	a.warnIn(log, format, cfg)
+	g, err := gateway.New(ctx, cfg, gateway.Options{Log: log, Version: buildOf().Version, Environ: a.environ})
+	if err != nil {
+		return unexpected(err)
+	}
+	if err := g.Start(ctx); err != nil {
+		return errors.Join(unexpected(err), g.Stop(ctx))
+	}
+	greeting, greeted := context.WithCancel(ctx)
+	defer greeted()
+	go a.greet(greeting, g, banner{log: log, format: format, demo: f.demo})
+	return a.stayUntilStopped(ctx, g, cfg, log, signals)
+}
+
+// configure makes the configuration out of files and flags.
+func (a *app) configure(f serveFlags) (*config.Config, error) {
+	var cfg *config.Config
+	if f.demo {
+		if f.own != "" || len(f.clients) > 0 {
+			return nil, usage("--demo needs no configuration; leave out -c and --mcp-config")
+		}
+		cfg = config.Default()
+		cfg.DataDir = "" // nothing is left on disk
+	} else {
+		var err error
+		if cfg, err = a.load(f.sources); err != nil {
+			return nil, err
+		}
+	}
+	for _, l := range []struct {
+		flag, value string
+		into        *string
+	}{{"listen", f.listen, &cfg.Listen}, {"admin-listen", f.admin, &cfg.Admin.Listen}} {
+		if l.value == "" {
+			continue
+		}
+		if _, _, err := net.SplitHostPort(l.value); err != nil {
+			return nil, usage("--%s %s is not HOST:PORT, such as 127.0.0.1:9000", l.flag, l.value)
+		}
+		*l.into = l.value
+	}
+	if err := cfg.CheckExposure(); err != nil {
+		return nil, invalid(err)
+	}
+	return cfg, nil
+}
+
+// logFormat decides between text and JSON. The demo is for people, wherever its log goes.
+func (a *app) logFormat(cfg *config.Config, isDemo bool) string {
+	switch f := cfg.Telemetry.Logs.Format; {
+	case f != "auto":
+		return f
+	case isDemo || isTerminal(a.err):
+		return "text"
+	}
+	return "json"
+}
+
+// warnIn prints the warnings of the configuration so that a log of JSON stays one.
+func (a *app) warnIn(log *slog.Logger, format string, cfg *config.Config) {
+	if format == "text" {
+		a.warn(cfg)
+		return
+	}
+	for _, p := range cfg.Warnings {
+		log.Warn("configuration", "problem", p.Message, "at", p.Position.String(), "field", p.Field, "fix", p.Hint)
+	}
+}
+
+// stayUntilStopped waits for a signal or a listener that breaks, and ends the gateway.
+func (a *app) stayUntilStopped(ctx context.Context, g *gateway.Gateway, cfg *config.Config, log *slog.Logger, signals <-chan os.Signal) error {
+	select {
+	case err := <-g.Failed():
+		return errors.Join(unexpected(err), g.Stop(ctx))
+	case s := <-signals:
+		go killOn(signals, log)
+		log.Info("stopping", "signal", s.String())
+		limit := atOnce
+		if s != os.Interrupt {
+			limit = cfg.Shutdown.Drain + upstreamsTime
+			g.Drain(ctx)
+		}
+		ctx, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
+		err := g.Stop(ctx)
+		if err != nil {
+			return unexpected(fmt.Errorf("stopped, but not cleanly: %w", err))
+		}
+		log.Info("stopped")
+		return nil
+	}
+}
+
+// How long stopping may take: after an interrupt nobody waits for calls in flight, only for child processes to end; otherwise child
+// processes get their time after the calls.
+const (
+	atOnce        = 5 * time.Second
+	upstreamsTime = 15 * time.Second
+)
