@@ -35,7 +35,7 @@ func startGateway(t testing.TB, yaml string) *gateway.Gateway {
 		t.Fatalf("configuration:\n%s\n%v", text, err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	g, err := gateway.New(ctx, cfg, gateway.Options{Log: slog.New(slog.NewTextHandler(logTo{t}, nil)), Version: "test"})
+	g, err := gateway.New(ctx, cfg, gateway.Options{Log: slog.New(slog.NewTextHandler(logTo{t}, nil)), Version: "test", Environ: os.Environ()})
 	if err != nil {
 		cancel()
 		t.Fatal(err)
