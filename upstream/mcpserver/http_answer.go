@@ -30,6 +30,10 @@ func (e *statusError) Error() string {
 	return fmt.Sprintf("HTTP status %d: %s", e.status, rpc.Excerpt(e.body))
 }
 
+// HTTPStatus returns the status. Callers that have to tell an authorization from a
+// failure find it with errors.As and an interface of this method.
+func (e *statusError) HTTPStatus() int { return e.status }
+
 // misunderstood reports whether this is how a server answers a request that it does
 // not understand.
 func (e *statusError) misunderstood() bool {
