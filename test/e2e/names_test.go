@@ -31,7 +31,7 @@ func TestEqualNamesAreReachableUnderEveryPrefix(t *testing.T) {
 		for _, up := range []string{"node", "go"} {
 			tool := up + "__create_entities"
 			got := mcpGoCallAny(t, url, "2025-11-25", tool, map[string]any{"entities": []any{
-				map[string]any{"name": up, "entityType": "server", "observations": []string{path}},
+				map[string]any{"name": up + path, "entityType": "server", "observations": []string{path}},
 			}})
 			if !strings.Contains(got, up) || strings.Contains(got, `"isError":true`) {
 				t.Errorf("%s on %s: %s", tool, path, got)
@@ -41,7 +41,7 @@ func TestEqualNamesAreReachableUnderEveryPrefix(t *testing.T) {
 		for _, up := range []string{"node", "go"} {
 			graphs[up] = goSDKCall("2025-11-25")(t, url, up+"__read_graph", nil)
 		}
-		if strings.Contains(graphs["node"], `"go"`) || strings.Contains(graphs["go"], `"node"`) {
+		if strings.Contains(graphs["node"], "go/mcp") || strings.Contains(graphs["go"], "node/mcp") {
 			t.Errorf("%s: calls went to the wrong server: %v", path, graphs)
 		}
 	}
