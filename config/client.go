@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -57,7 +58,19 @@ type input struct {
 }
 
 func readClient(path string, r *clientReader) (*Config, error) {
-	root, err := parseFile(path, true)
+	data, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return r.read(path, data)
+}
+
+// read reads the content of a file.
+func (r *clientReader) read(path string, data []byte) (*Config, error) {
+	root, err := parse(path, data, true)
+	if problems := (Problems)(nil); errors.As(err, &problems) && !isJSON(path) {
+		problems[0].Hint = "clients keep their servers in JSON; a configuration of Headgate is passed with -c"
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -42,6 +42,15 @@ var clientKeys = map[string]func(s *clientServer, n *node, path string){
 // clientOnlyKeys concern the client, or a person, and lose nothing here.
 var clientOnlyKeys = []string{"alwaysAllow", "alwaysLoad", "autoApprove", "description", "disabled", "enabled", "name", "trust"}
 
+// lostKeys are keys whose loss a person should know about, with what follows from it.
+var lostKeys = map[string]string{
+	"auth":           "give the server a header with a token: this version of Headgate cannot log in",
+	"headersHelper":  "give the server its headers: Headgate runs no program for them",
+	"oauth":          "give the server a header with a token: this version of Headgate cannot log in",
+	"sandbox":        "the program runs without a sandbox; wrap its command if it needs one",
+	"sandboxEnabled": "the program runs without a sandbox; wrap its command if it needs one",
+}
+
 // read reads every key; what is wrong switches the server off, what is unknown is a warning.
 func (s *clientServer) read(n *node, path string) {
 	if n.kind != mapping {
@@ -49,7 +58,10 @@ func (s *clientServer) read(n *node, path string) {
 		return
 	}
 	if off := switchedOff(n); off != nil {
-		s.upstream.Disabled = fmt.Sprintf("switched off in its file (%s %s)", off.at, path)
+		s.upstream.Off, s.upstream.Disabled = true, fmt.Sprintf("switched off in its file (%s %s)", off.at, path)
+		if n.last("command") == nil {
+			s.upstream.Transport = "http"
+		}
 		return
 	}
 	if remote := unwrapRemote(n); remote != nil {
@@ -65,7 +77,7 @@ func (s *clientServer) read(n *node, path string) {
 		switch read := clientKeys[m.key]; {
 		case m.value.kind == null || slices.Contains(clientOnlyKeys, m.key):
 		case read == nil:
-			s.warn(m.at, field, fmt.Sprintf("%s means nothing to Headgate and is left out", m.key), "")
+			s.warn(m.at, field, fmt.Sprintf("%s is left out, since Headgate does not know it", m.key), lostKeys[m.key])
 		default:
 			read(s, m.value, field)
 		}
@@ -100,16 +112,13 @@ func (s *clientServer) inferTransport(n *node, path string) {
 		u.Command, u.Args, u.Env, u.Dir = "", nil, nil, ""
 	case u.Command != "" && u.URL != "":
 		s.warn(u.Position, path, "url is left out, since the server has a command", "")
-		u.URL, u.Headers = "", nil
+		u.URL, u.Headers, u.Transport = "", nil, ""
 	case u.Command == "" && u.URL == "":
 		s.disable(n.at, path, "it has neither a command nor a url", "")
 	case u.Command == "" && s.transport == "stdio":
 		s.disable(n.at, path, "its type is stdio, and it has no command", "")
 	case u.URL == "" && s.transport == "http":
 		s.disable(n.at, path, "its type is http, and it has no url", "")
-	}
-	if u.URL != "" {
-		u.Transport = "http"
 	}
 }
 
@@ -122,13 +131,15 @@ func (s *clientServer) readTransport(n *node, path string) {
 	case "http", "streamablehttp", "remote":
 		s.transport = "http"
 	case "sse", "ws", "websocket":
-		s.disable(n.at, path, fmt.Sprintf("this version of Headgate does not implement the transport %s", word), "use the server's Streamable HTTP address, if it has one")
+		s.disable(n.at, path, fmt.Sprintf("this version of Headgate does not implement the transport %s", word),
+			"use the server's Streamable HTTP address, if it has one")
 	default:
 		s.disable(n.at, path, fmt.Sprintf("%q is no transport", n.text), "stdio or http")
 	}
 }
 
 func (s *clientServer) readURL(n *node, path string) {
+	s.upstream.Transport = "http"
 	if url := s.text(n, path, checkURL); url != "" && (s.upstream.URL == "" || lastKey(path) == "httpUrl") {
 		s.upstream.URL = url
 	}
@@ -234,68 +245,4 @@ func (s *clientServer) readTimeout(n *node, path string) {
 		s.warn(n.at, path, fmt.Sprintf("timeout %s is taken as %s", n.text, unit), fmt.Sprintf("write %q to be sure", timeout))
 	}
 	s.upstream.Timeout = timeout
-}
-
-// text reads a value that must be text. It returns nothing when the server was switched off for it.
-func (s *clientServer) text(n *node, path string, check func(string) error) string {
-	if n.kind != text {
-		s.disable(n.at, path, fmt.Sprintf("%s must be text, not %s", lastKey(path), n.kind), "")
-		return ""
-	}
-	value, _ := s.scalar(n, path, false, check)
-	return value
-}
-
-// scalar reads text, or a number or truth value as its own text.
-func (s *clientServer) scalar(n *node, path string, secret bool, check func(string) error) (string, bool) {
-	if n.kind != text && n.kind != number && n.kind != boolean {
-		s.disable(n.at, path, fmt.Sprintf("%s must be text, not %s", lastKey(path), n.kind), "")
-		return "", false
-	}
-	value, ok := s.expand(n, path, secret)
-	if !ok || s.template && strings.Contains(value, "${") {
-		return value, ok // a template is checked when it is loaded again
-	}
-	if err := check(value); err != nil {
-		s.disable(n.at, path, lastKey(path)+" "+err.Error(), "")
-		return "", false
-	}
-	return value, true
-}
-
-// list reads a list of values.
-func (s *clientServer) list(n *node, path string) []string {
-	if n.kind != list {
-		s.disable(n.at, path, fmt.Sprintf("%s must be a list, not %s", lastKey(path), n.kind), "")
-		return nil
-	}
-	values := make([]string, 0, len(n.items))
-	for i, item := range n.items {
-		if value, ok := s.scalar(item, fmt.Sprintf("%s[%d]", path, i), false, checkNoNUL); ok {
-			values = append(values, value)
-		}
-	}
-	return values
-}
-
-// entries goes over a mapping. Of two equal keys the last holds.
-func (s *clientServer) entries(n *node, path string, check func(string) error, one func(m member, field string)) {
-	if n.kind != mapping {
-		s.disable(n.at, path, fmt.Sprintf("%s must be a mapping, not %s", lastKey(path), n.kind), "")
-		return
-	}
-	members, _ := n.settle()
-	for _, m := range members {
-		field := join(path, m.key)
-		if err := check(m.key); err != nil {
-			s.disable(m.at, field, fmt.Sprintf("the key %q %v", m.key, err), "")
-		} else if m.value.kind != null {
-			one(m, field)
-		}
-	}
-}
-
-// disable switches the server off and says why.
-func (s *clientServer) disable(at Position, path, reason, hint string) {
-	s.findings.disable(&s.upstream, at, path, reason, hint)
 }

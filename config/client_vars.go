@@ -10,8 +10,7 @@ import (
 // inputPrefix begins the environment variables that answer ${input:ID}.
 const inputPrefix = "HEADGATE_INPUT_"
 
-// meaning says what a name inside ${} is in clients' files: fixed text, or a variable of the environment. Both are empty when the machine has no
-// such text (no home folder).
+// meaning says what a name inside ${} is in clients' files: fixed text, or a variable of the environment.
 func (r *clientReader) meaning(name string) (fixed, variable string, err error) {
 	switch name {
 	case "/", "pathSeparator":
@@ -74,13 +73,17 @@ func (r *clientReader) resolve(name string) (string, bool, error) {
 	return in.fallback, in.fallback != "", nil
 }
 
-// rename is resolve for Import: variables stay, in our notation.
+// rename is resolve for Import: variables stay, in our notation, and inputs keep their default.
 func (r *clientReader) rename(name string) (segment, error) {
 	fixed, variable, err := r.meaning(name)
 	if err != nil || fixed != "" {
 		return segment{text: fixed}, err
 	}
-	return segment{ref: &reference{name: variable}}, nil
+	ref := &reference{name: variable}
+	if id, ok := strings.CutPrefix(name, "input:"); ok && r.inputs[id].fallback != "" && !strings.Contains(r.inputs[id].fallback, "}") {
+		ref.optional, ref.fallback = true, template{{text: r.inputs[id].fallback}}
+	}
+	return segment{ref: ref}, nil
 }
 
 // expand replaces the variables of a value, or rewrites them for Import. ok is false when the server was switched off for it.
@@ -107,7 +110,9 @@ func (s *clientServer) expand(n *node, path string, secret bool) (value string, 
 		s.disableUnset(n, path, e.unset)
 		return "", false
 	case len(e.empty) > 0 && secret:
-		s.disable(n.at, path, fmt.Sprintf("the secret %s is empty: variable %s is set to nothing", lastKey(path), e.empty[0]), "export "+e.empty[0]+"=…")
+		_, variable, _ := s.meaning(e.empty[0])
+		s.disable(n.at, path, fmt.Sprintf("the secret %s is empty: variable %s is set to nothing", lastKey(path), variable),
+			"export "+variable+"=…")
 		return "", false
 	}
 	return e.text, true
@@ -120,6 +125,6 @@ func (s *clientServer) disableUnset(n *node, path string, names []string) {
 		s.disable(n.at, path, fmt.Sprintf("input %q has no value", id), fmt.Sprintf("export %s%s=…", inputPrefix, variableName(id)))
 		return
 	}
-	name := strings.TrimPrefix(names[0], "env:")
-	s.disable(n.at, path, fmt.Sprintf("variable %s is not set", name), fmt.Sprintf("export %s=… or give it a default: ${%s:-default}", name, name))
+	_, variable, _ := s.meaning(names[0])
+	s.disable(n.at, path, fmt.Sprintf("variable %s is not set", variable), "export "+variable+"=…")
 }

@@ -15,7 +15,16 @@ import (
 // The error is [Problems] when the content is wrong: all problems at once, sorted by position. Otherwise the file could not be read.
 // Load does not call CheckExposure, since flags may still change the addresses.
 func Load(path string, env func(string) (string, bool)) (*Config, error) {
-	root, err := parseFile(path, isJSON(path))
+	data, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return load(path, data, env)
+}
+
+// load is Load of a file's content.
+func load(path string, data []byte, env func(string) (string, bool)) (*Config, error) {
+	root, err := parse(path, data, isJSON(path))
 	if err != nil {
 		return nil, err
 	}
@@ -37,13 +46,13 @@ func isJSON(path string) bool {
 	return ext == ".json" || ext == ".jsonc"
 }
 
-// parseFile reads a file into a tree.
-func parseFile(path string, asJSON bool) (*node, error) {
+// readFile returns the content of a configuration.
+func readFile(path string) ([]byte, error) {
 	data, err := readBounded(path, maxFile)
 	if err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
-	return parse(path, data, asJSON)
+	return data, nil
 }
 
 // parse reads the content of a file into a tree.
@@ -100,7 +109,8 @@ func (c *Config) Merge(other *Config) error {
 			found.fail(u.Position, u.Name, fmt.Sprintf("upstream %q stands in two files", u.Name), "rename one; the other is at "+at.String())
 		}
 		if at, ok := paths[u.Name]; ok {
-			found.fail(u.Position, u.Name, fmt.Sprintf("upstream %q needs the path of an endpoint of another file", u.Name), "rename one; the other is at "+at.String())
+			found.fail(u.Position, u.Name, fmt.Sprintf("upstream %q needs the path of an endpoint of another file", u.Name),
+				"rename one; the other is at "+at.String())
 		}
 	}
 	if err := found.problems.asError(); err != nil {

@@ -6,10 +6,10 @@ import (
 )
 
 // secure returns a value as it must stand in the file: a secret becomes ${VARIABLE}. name says what the value is, variable how the
-// environment variable is best called.
+// environment variable is best called. Text that begins with a dollar sign was meant as a variable, of which a warning told.
 func (w *nativeWriter) secure(source, name, variable, upstream, field string) string {
 	literal, ok := plainText(source)
-	if !ok || !looksSecret(name) && !looksLikeCredential(literal) {
+	if !ok || strings.HasPrefix(literal, "$") || !looksSecret(name) && !looksLikeCredential(literal) {
 		return source
 	}
 	return "${" + w.variable(literal, variable, upstream, field) + "}"
@@ -32,15 +32,12 @@ func notFile(source string) string {
 	return source
 }
 
-// variable makes a variable for a value. Equal values share one; a name that another value has gets the upstream in front.
+// variable makes a variable for a value. Equal values may share one; when another value has the name, the upstream is put in front, or a
+// number behind.
 func (w *nativeWriter) variable(value, name, upstream, field string) string {
-	name = variableName(name)
-	candidates := []string{name, variableName(upstream + "_" + name)}
-	for i := 0; ; i++ {
-		candidate := fmt.Sprintf("%s_%d", candidates[1], i)
-		if i < len(candidates) {
-			candidate = candidates[i]
-		}
+	name, prefix := variableName(name), variableName(upstream)+"_"
+	candidate := name
+	for i := 2; ; i++ {
 		have, taken := w.variables[candidate]
 		if !taken {
 			w.variables[candidate] = Variable{Name: candidate, Value: Secret(value), Field: field}
@@ -49,6 +46,12 @@ func (w *nativeWriter) variable(value, name, upstream, field string) string {
 		if have.Value.Reveal() == value {
 			return candidate
 		}
+		if !strings.HasPrefix(name, prefix) {
+			name = prefix + name
+			candidate = name
+			continue
+		}
+		candidate = fmt.Sprintf("%s_%d", name, i)
 	}
 }
 

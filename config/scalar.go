@@ -102,7 +102,8 @@ func (d *decoder) text(n *node, r rules, path string) (value string, ok bool) {
 	return value, ok && d.checkText(n, value, r, path)
 }
 
-// checkText applies the rules of the field to the finished value. Messages show the value as the file has it, never with variables replaced.
+// checkText applies the rules of the field to the finished value. Messages show the value as the file has it, if at all, and never with
+// variables replaced.
 func (d *decoder) checkText(n *node, value string, r rules, path string) bool {
 	if len(r.enum) > 0 && !slices.Contains(r.enum, value) {
 		d.notInEnum(n, r, path)
@@ -135,7 +136,8 @@ func (d *decoder) expand(n *node, source string, r rules, path string) (string, 
 		d.unset(n, e.unset, path)
 		return "", false
 	case len(e.empty) > 0 && (r.required || r.fromFile && looksSecret(lastKey(path))):
-		d.fail(n.at, path, fmt.Sprintf("the secret %s is empty: variable %s is set to nothing", lastKey(path), e.empty[0]), "export "+e.empty[0]+"=…")
+		d.fail(n.at, path, fmt.Sprintf("the secret %s is empty: variable %s is set to nothing", lastKey(path), e.empty[0]),
+			"export "+e.empty[0]+"=…")
 		return "", false
 	case e.text == "" && r.required:
 		d.fail(n.at, path, lastKey(path)+" is empty", "give it a value or leave it out")

@@ -70,7 +70,7 @@ func (r reflector) object(v reflect.Value) object {
 		p["description"] = r.comments[v.Type().Name()+"."+f.Name]
 		properties[name] = p
 	}
-	return object{"type": "object", "additionalProperties": false, "properties": properties}
+	return object{"type": orNothing("object"), "additionalProperties": false, "properties": properties}
 }
 
 // value describes the value of a field.
@@ -91,16 +91,16 @@ func (r reflector) value(v reflect.Value, tag reflect.StructTag) object {
 	case reflect.Struct:
 		return r.object(v)
 	case reflect.Map:
-		return object{"type": "object", "additionalProperties": text(tag)}
+		return object{"type": orNothing("object"), "additionalProperties": text(tag)}
 	}
 	if key := tag.Get("key"); key != "" {
 		names := object{"pattern": patterns[key]}
 		if key == "upstream name" {
 			names["maxLength"] = 32
 		}
-		return object{"type": "object", "propertyNames": names, "additionalProperties": r.object(elementDefault(v.Type().Elem()))}
+		return object{"type": orNothing("object"), "propertyNames": names, "additionalProperties": r.object(elementDefault(v.Type().Elem()))}
 	}
-	list := object{"type": "array", "items": text(tag)}
+	list := object{"type": orNothing("array"), "items": text(tag)}
 	if tag.Get("items") == "some" {
 		list["minItems"] = 1
 	}
@@ -131,6 +131,9 @@ func text(tag reflect.StructTag) object {
 	}
 	return o
 }
+
+// orNothing allows a key whose value is commented out.
+func orNothing(kind string) []string { return []string{kind, "null"} }
 
 func withDefault(o object, has bool, value any) object {
 	if has {

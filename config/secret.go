@@ -9,8 +9,8 @@ import (
 // redacted is what every way of printing a Secret prints.
 const redacted = "[redacted]"
 
-// Secret is text that must not be shown. Every way of formatting, logging or marshalling it prints "[redacted]";
-// only Reveal gives the text.
+// Secret is text that must not be shown. Formatting, logging and marshalling it prints "[redacted]"; only Reveal gives the text. (The verb
+// %p cannot be caught; go vet refuses it for text.)
 type Secret string
 
 // Reveal returns the text itself. Callers pass it on to the server it is meant for and to nothing else.
@@ -22,7 +22,7 @@ func (s Secret) String() string { return redacted }
 // GoString returns "[redacted]", for %#v.
 func (s Secret) GoString() string { return redacted }
 
-// Format writes "[redacted]" whatever the verb: fmt prints the bytes of a string type for verbs it does not know.
+// Format writes "[redacted]" for any verb: fmt prints the bytes of a string type for verbs it does not know.
 func (s Secret) Format(w fmt.State, _ rune) { _, _ = io.WriteString(w, redacted) }
 
 // LogValue returns "[redacted]", for log/slog.

@@ -133,12 +133,16 @@ type evaluation struct {
 	empty []string // variables without default that are set to nothing
 }
 
-// evaluate puts the values in. As in a shell, a default also stands in for a variable that is set to nothing.
+// evaluate puts the values in. As in a shell, a default also stands in for a variable that is set to nothing. The result is bounded like a
+// file, since a value may be put in many times.
 func (t template) evaluate(resolve resolver) (evaluation, error) {
 	var e evaluation
 	var b strings.Builder
 	for _, s := range t {
 		b.WriteString(s.text)
+		if b.Len() > maxFile {
+			return evaluation{}, fmt.Errorf("is longer than %s", Size(maxFile))
+		}
 		if s.ref == nil {
 			continue
 		}
@@ -166,8 +170,8 @@ func (t template) evaluate(resolve resolver) (evaluation, error) {
 	return e, nil
 }
 
-// rewrite returns the template in the notation of our own file, with each variable replaced by what rename returns for it: text, or a
-// variable of another name.
+// rewrite returns the template in the notation of our own files. Each variable is replaced by what rename returns for it: text, or a
+// variable, whose default holds where the template itself has none.
 func (t template) rewrite(rename func(name string) (segment, error)) (string, error) {
 	var b strings.Builder
 	for _, s := range t {
@@ -179,17 +183,20 @@ func (t template) rewrite(rename func(name string) (segment, error)) (string, er
 		if err != nil {
 			return "", err
 		}
+		b.WriteString(escape(to.text))
 		if to.ref == nil {
-			b.WriteString(escape(to.text))
 			continue
 		}
 		b.WriteString("${" + to.ref.name)
-		if s.ref.optional {
+		switch {
+		case s.ref.optional:
 			inner, err := s.ref.fallback.rewrite(rename)
 			if err != nil {
 				return "", err
 			}
 			b.WriteString(":-" + inner)
+		case to.ref.optional:
+			b.WriteString(":-" + escape(to.ref.fallback[0].text))
 		}
 		b.WriteByte('}')
 	}

@@ -65,8 +65,9 @@ func Nearest(name string, candidates []string) string {
 	if len(name) > 2*maxName {
 		return ""
 	}
+	const some = 1000 // more are not worth the time
 	best, fewest := "", 3
-	for _, c := range candidates {
+	for _, c := range candidates[:min(len(candidates), some)] {
 		if n := edits(plain(name), plain(c)); n < fewest && n <= (len(c)+1)/3 {
 			best, fewest = c, n
 		}

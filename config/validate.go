@@ -60,7 +60,8 @@ func (d *decoder) validateUpstream(n *node, u *Upstream) {
 	command, url := n.first("command"), n.first("url")
 	switch {
 	case command != nil && url != nil:
-		d.fail(url.at, path, fmt.Sprintf("upstream %q has both command and url", u.Name), "keep one: command starts a program, url names a remote server")
+		d.fail(url.at, path, fmt.Sprintf("upstream %q has both command and url", u.Name),
+			"keep one: command starts a program, url names a remote server")
 	case command != nil:
 		d.misplaced(n, remoteKeys, path, "url")
 	case url != nil:
@@ -69,7 +70,8 @@ func (d *decoder) validateUpstream(n *node, u *Upstream) {
 			u.Transport = "http"
 		}
 	case n.first("backends") == nil:
-		d.fail(u.Position, path, fmt.Sprintf("upstream %q has neither command nor url", u.Name), "add command: PROGRAM or url: https://…")
+		d.fail(u.Position, path, fmt.Sprintf("upstream %q has neither command nor url", u.Name),
+			"add command: PROGRAM or url: https://…")
 	}
 	u.Dir = d.beside(u.Dir)
 	d.headerTwice(n.first("headers"), join(path, "headers"))
@@ -93,7 +95,8 @@ func (d *decoder) headerTwice(headers *node, path string) {
 	for _, m := range headers.members {
 		lower := strings.ToLower(m.key)
 		if before, ok := seen[lower]; ok && before != m.key {
-			d.fail(m.at, join(path, m.key), fmt.Sprintf("header %s stands a second time, as %s", m.key, before), "keep one: case does not matter in header names")
+			d.fail(m.at, join(path, m.key), fmt.Sprintf("header %s stands a second time, as %s", m.key, before),
+				"keep one: case does not matter in header names")
 		}
 		seen[lower] = m.key
 	}
@@ -105,7 +108,8 @@ func (d *decoder) validateEndpoint(n *node, e *Endpoint, names []string, upstrea
 	path := join("endpoints", e.Path)
 	for i, name := range e.Upstreams {
 		if _, ok := upstreams[name]; !ok && name != "" && !d.full() {
-			d.fail(n.first("upstreams").items[i].at, fmt.Sprintf("%s.upstreams[%d]", path, i), fmt.Sprintf("there is no upstream %q", name), knownHint(name, names))
+			d.fail(n.first("upstreams").items[i].at, fmt.Sprintf("%s.upstreams[%d]", path, i),
+				fmt.Sprintf("there is no upstream %q", name), knownHint(name, names))
 		}
 	}
 	own := e.own()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -18,14 +19,14 @@ const maxTokens = 1 << 16
 // parseYAML reads one YAML document. Duplicate keys stay in the tree; tags, merge keys, directives and further documents are
 // refused, since they would make a file mean something else than it shows.
 func parseYAML(file string, data []byte) (*node, *Problem) {
-	b := &yamlBuilder{file: file, anchors: map[string]*node{}}
+	b := &yamlBuilder{file: file, lines: strings.Split(string(data), "\n"), anchors: map[string]*node{}}
 	tokens := lexer.Tokenize(string(data))
 	if p := b.checkTokens(tokens); p != nil {
 		return nil, p
 	}
 	tree, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
-		return nil, b.syntax(err, data)
+		return nil, b.syntax(err)
 	}
 	var root *node
 	for _, doc := range tree.Docs {
@@ -50,6 +51,7 @@ func parseYAML(file string, data []byte) (*node, *Problem) {
 // yamlBuilder turns the parser's tree into nodes.
 type yamlBuilder struct {
 	file    string
+	lines   []string
 	anchors map[string]*node // finished ones only, so that no node can contain itself
 }
 
@@ -71,7 +73,8 @@ func (b *yamlBuilder) checkTokens(tokens token.Tokens) *Problem {
 		case token.SequenceEntryType, token.MappingKeyType, token.AnchorType:
 			inLine++
 		case token.TagType:
-			return b.problem(t, fmt.Sprintf("YAML tags such as %s are not part of this format", t.Value), "quote the value if it begins with an exclamation mark")
+			return b.problem(t, fmt.Sprintf("YAML tags such as %s are not part of this format", t.Value),
+				"quote the value if it begins with an exclamation mark")
 		case token.MergeKeyType:
 			return b.problem(t, "YAML merge keys (<<) are not part of this format", "write the keys out")
 		case token.DirectiveType:
@@ -153,6 +156,9 @@ func (b *yamlBuilder) buildMapping(n *node, from []*ast.MappingValueNode, depth 
 		if p != nil {
 			return p
 		}
+		if value.kind == null {
+			value = &node{at: b.at(key), size: 1} // nothing has no place of its own
+		}
 		if i == 0 && n.at.compare(b.at(key)) > 0 {
 			n.at = b.at(key) // a block mapping begins at its first key, not at the colon behind it
 		}
@@ -168,24 +174,20 @@ func (b *yamlBuilder) buildMapping(n *node, from []*ast.MappingValueNode, depth 
 func (n *node) grow(child *node) *Problem {
 	n.size += child.size
 	if n.size > maxNodes {
-		return &Problem{Position: n.at, Message: fmt.Sprintf("the file has more than %d values, aliases counted each time", maxNodes), Hint: "split it"}
+		message := fmt.Sprintf("the file has more than %d values, aliases counted each time", maxNodes)
+		return &Problem{Position: n.at, Message: message, Hint: "split it"}
 	}
 	return nil
 }
 
 // syntax turns the parser's error into a problem. Two mistakes are common enough for advice.
-func (b *yamlBuilder) syntax(err error, data []byte) *Problem {
+func (b *yamlBuilder) syntax(err error) *Problem {
 	var se *yaml.SyntaxError
 	if !errors.As(err, &se) {
-		return &Problem{Position: Position{File: b.file}, Message: "the file is not YAML: " + err.Error()}
+		return b.problem(nil, "the file is not YAML: "+err.Error(), "")
 	}
 	p := b.problem(se.Token, "the file is not YAML: "+se.Message, "")
-	lines := strings.Split(string(data), "\n")
-	if p.Line < 1 || p.Line > len(lines) {
-		return p
-	}
-	line := lines[p.Line-1]
-	switch {
+	switch line := b.lines[p.Line-1]; {
 	case strings.HasPrefix(strings.TrimLeft(line, " "), "\t"):
 		p.Hint = "indent with spaces, not with tabs"
 	case strings.Contains(line, "${"):
@@ -202,9 +204,13 @@ func (b *yamlBuilder) problem(t *token.Token, message, hint string) *Problem {
 	return &Problem{Position: b.at(t), Message: message, Hint: hint}
 }
 
+// at returns the position of a token. The parser's positions can lie a little behind the end of a line or of the file; these are
+// moved to the end.
 func (b *yamlBuilder) at(t *token.Token) Position {
-	if t == nil || t.Position == nil {
-		return Position{File: b.file}
+	at := Position{File: b.file, Line: 1, Column: 1}
+	if t != nil && t.Position != nil {
+		at.Line = min(max(t.Position.Line, 1), len(b.lines))
+		at.Column = min(max(t.Position.Column, 1), utf8.RuneCountInString(b.lines[at.Line-1])+1)
 	}
-	return Position{File: b.file, Line: t.Position.Line, Column: t.Position.Column}
+	return at
 }
