@@ -70,7 +70,7 @@ func (g *Gateway) buildUpstreams(opts Options) error {
 	}
 	for _, u := range g.cfg.Upstreams {
 		if u.Disabled != "" {
-			g.log.Warn("upstream disabled", "upstream", u.Name, "reason", u.Disabled)
+			g.log.Debug("upstream disabled", "upstream", u.Name, "reason", u.Disabled)
 			continue
 		}
 		s, err := mcpserver.New(u, deps)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"sync/atomic"
+	"time"
 
 	"github.com/headgate/headgate/config"
 	"github.com/headgate/headgate/policy"
@@ -40,7 +41,8 @@ type Gateway struct {
 	router   *router.Router
 
 	listeners map[string]net.Listener
-	failed    chan error // a listener that broke
+	drain     time.Duration // for calls in flight when it stops
+	failed    chan error    // a listener that broke
 	ready     atomic.Bool
 	stops     []stop
 }
@@ -56,7 +58,7 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*Gateway, error
 	g := &Gateway{
 		cfg: cfg, log: opts.Log, info: info,
 		origins:   policy.Origins{Allowed: cfg.AllowedOrigins, Loopback: isLoopback(cfg.Listen)},
-		listeners: map[string]net.Listener{}, failed: make(chan error, 2),
+		listeners: map[string]net.Listener{}, drain: cfg.Shutdown.Drain, failed: make(chan error, 2),
 	}
 	if err := g.build(ctx, opts); err != nil {
 		return nil, errors.Join(err, g.Stop(ctx))

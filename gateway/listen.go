@@ -53,8 +53,9 @@ func (g *Gateway) listen(ctx context.Context) error {
 	} else {
 		clients = edge.Listener(clients)
 	}
-	g.serve(clientListener, server, clients)
+	// Operators come first, so that they are served last: the process lives until clients have gone.
 	g.serve(adminListener, edge.Server(admin.Handler(g.readiness), g.log), operators)
+	g.serve(clientListener, server, clients)
 	return nil
 }
 
@@ -83,10 +84,13 @@ func (g *Gateway) serve(name string, server *http.Server, l net.Listener) {
 		}
 	}()
 	g.onStop(name, func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, g.cfg.Shutdown.Drain)
+		if g.drain == 0 {
+			return server.Close()
+		}
+		ctx, cancel := context.WithTimeout(ctx, g.drain)
 		defer cancel()
 		if err := server.Shutdown(ctx); err != nil {
-			return errors.Join(err, server.Close())
+			return errors.Join(fmt.Errorf("calls in flight were cut off: %w", err), server.Close())
 		}
 		return nil
 	})

@@ -34,7 +34,7 @@ func (g *Gateway) Drain(ctx context.Context) {
 
 // Stop ends the gateway: no new connections, streams end, calls in flight get the
 // drain time, then upstreams end. A part that fails to end does not keep the others
-// from it; all errors are joined. Stop may be called once.
+// from it; all errors are joined. Stop may be called once, instead of [Gateway.StopNow].
 func (g *Gateway) Stop(ctx context.Context) error {
 	g.ready.Store(false)
 	if g.sessions != nil {
@@ -47,4 +47,10 @@ func (g *Gateway) Stop(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// StopNow is [Gateway.Stop] without the drain time: calls in flight are cut off.
+func (g *Gateway) StopNow(ctx context.Context) error {
+	g.drain = 0
+	return g.Stop(ctx)
 }

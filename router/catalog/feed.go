@@ -133,7 +133,7 @@ func (f *feed) finish(a Audience, s *slot, snap *snapshot, err error) {
 
 // failed keeps the last snapshot and tries again later, ever more rarely.
 func (f *feed) failed(a Audience, s *slot, err error) {
-	if s.failures == 0 {
+	if s.failures == 0 && rpc.AsError(err).Code != rpc.UpstreamDown { // which the upstream has logged itself
 		f.catalog.log.Warn("upstream list failed", "upstream", f.source.Name, "error", err.Error())
 	}
 	s.failure = err
