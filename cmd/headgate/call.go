@@ -18,7 +18,7 @@ func (a *app) callCommand() *cobra.Command {
 	var to target
 	var verbatim string
 	cmd := &cobra.Command{
-		Use: "call NAME [KEY=VALUE...]", Short: "Call a tool through a running gateway", Args: cobra.MinimumNArgs(1),
+		Use: "call NAME [KEY=VALUE...]", Short: "Call a tool through a running gateway", Args: someArgs("the name of a tool"),
 		Long: "Call a tool through a running gateway. A VALUE that is JSON is taken as JSON (2, true, [1,2], '\"2\"'), anything else as text.\n" +
 			"--json passes the whole object of arguments on, byte for byte.\n\n" +
 			"What the tool says goes to standard output: text as it is, other content as JSON; -o json prints the whole result as it arrived.\n" +
@@ -121,7 +121,10 @@ func (r *remote) reconsider(
 		}
 		return response, err
 	}
-	f.Code, f.Hint = "unknown_tool", advice(name, tools)
+	f.Code = "unknown_tool"
+	if !strings.Contains(f.Message, "did you mean") { // Headgate gives advice itself, other servers do not
+		f.Hint = advice(name, tools)
+	}
 	return nil, f
 }
 

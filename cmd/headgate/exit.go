@@ -26,12 +26,12 @@ const (
 // failure is why a command failed: the last thing on standard error, in words or, under -o json, as one object.
 type failure struct {
 	exit     int
-	Code     string `json:"code"` // a stable word
-	Message  string `json:"message"`
-	Hint     string `json:"hint,omitempty"` // what to do next
-	Upstream string `json:"upstream,omitempty"`
-	Status   int    `json:"status,omitempty"` // of HTTP, where it is known and says more
-	shown    bool   // what a person needs to know has been printed already
+	Code     string    `json:"code"` // a stable word
+	Message  string    `json:"message"`
+	Hint     string    `json:"hint,omitempty"` // what to do next
+	Upstream string    `json:"upstream,omitempty"`
+	Status   int       `json:"status,omitempty"`   // of HTTP, where it is known and says more
+	Problems []finding `json:"problems,omitempty"` // of a configuration
 }
 
 // Error returns what a person is told.
@@ -52,9 +52,18 @@ func unexpected(err error) *failure {
 	return &failure{exit: exitUnexpected, Code: "unexpected", Message: err.Error()}
 }
 
-// invalid is a failure of the configuration.
+// invalid is a failure of the configuration, for one problem or for many.
 func invalid(err error) *failure {
-	return &failure{exit: exitConfig, Code: "config_invalid", Message: err.Error()}
+	f := &failure{exit: exitConfig, Code: "config_invalid", Message: err.Error()}
+	problems, ok := errors.AsType[config.Problems](err)
+	if !ok {
+		return f
+	}
+	f.Problems = findings(problems)
+	if len(problems) > 1 {
+		f.Message, f.Hint = fmt.Sprintf("%d problems in the configuration:", len(problems)), err.Error()
+	}
+	return f
 }
 
 // failureOf makes a failure of any error that a command returns.
@@ -85,13 +94,12 @@ func failureOf(err error) *failure {
 // report tells why a command failed and returns the exit code.
 func (a *app) report(err error) int {
 	f := failureOf(err)
-	switch {
-	case a.output == asJSON:
-		if text, err := json.Marshal(map[string]*failure{"error": f}); err == nil {
-			fmt.Fprintf(a.err, "%s\n", text)
-		}
-	case !f.shown:
+	if a.output != asJSON {
 		fmt.Fprintf(a.err, "headgate: %s\n", a.visible(a.err, f.Error()))
+		return f.exit
+	}
+	if text, err := json.Marshal(map[string]*failure{"error": f}); err == nil {
+		fmt.Fprintf(a.err, "%s\n", text)
 	}
 	return f.exit
 }

@@ -18,7 +18,7 @@ const healthTimeout = 2 * time.Second
 func (a *app) healthcheckCommand() *cobra.Command {
 	var address string
 	cmd := &cobra.Command{
-		Use: "healthcheck", Short: "Tell by exit code whether a gateway is alive", Args: cobra.NoArgs,
+		Use: "healthcheck", Short: "Tell by exit code whether a gateway is alive", Args: noArgs,
 		Long: "Ask the operators' listener of a gateway on this machine whether the process is alive. The exit code is 0 if it is and 1 if it is\n" +
 			"not, as HEALTHCHECK in a container image wants it, where there is no other program that could ask.",
 		Example: "  headgate healthcheck\n  headgate healthcheck --url http://127.0.0.1:9001",

@@ -14,7 +14,7 @@ import (
 func (a *app) importCommand() *cobra.Command {
 	var out string
 	cmd := &cobra.Command{
-		Use: "import FILE...", Short: "Make a configuration out of an MCP client's file", Args: cobra.MinimumNArgs(1),
+		Use: "import FILE...", Short: "Make a configuration out of an MCP client's file", Args: someArgs("a file"),
 		Long: "Make a configuration out of the files in which MCP clients keep their servers: .mcp.json, ~/.claude.json,\n" +
 			"claude_desktop_config.json, .vscode/mcp.json, .cursor/mcp.json and the like. Secrets that stand in them become variables, which are\n" +
 			"listed on standard error. The files are only read. To serve such a file as it is, see serve --mcp-config.",
@@ -44,17 +44,27 @@ func (a *app) importFiles(paths []string, out string) error {
 	if err := a.writeNew(out, text); err != nil {
 		return err
 	}
-	if len(variables) > 0 {
-		fmt.Fprintln(a.err, "variables to set before serving:")
-	}
+	a.listVariables(variables)
+	return nil
+}
+
+// listVariables tells which variables have to be set before the file is served.
+func (a *app) listVariables(variables []config.Variable) {
+	said := false
 	for _, v := range variables {
+		if _, set := a.env(v.Name); set && v.Value == "" {
+			continue
+		}
+		if !said {
+			said = true
+			fmt.Fprintln(a.err, "variables to set before serving:")
+		}
 		origin := ""
 		if v.Value != "" {
-			origin = ", whose value is in the file that was imported"
+			origin = ", whose value stands in the imported file"
 		}
-		fmt.Fprintf(a.err, "  %s  (for %s%s)\n", v.Name, v.Field, origin)
+		fmt.Fprintf(a.err, "  %s  (%s%s)\n", v.Name, v.Field, origin)
 	}
-	return nil
 }
 
 // writeNew writes a file that must not exist yet, or to standard output if path is empty.

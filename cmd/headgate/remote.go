@@ -4,10 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -95,60 +93,4 @@ func (r *remote) ask(ctx context.Context, request *rpc.Message, about rpc.Target
 			heard(m)
 		}
 	}
-}
-
-// failure says in a user's words why the gateway gave no response at all.
-func (r *remote) failure(err error) error {
-	e, ok := errors.AsType[*rpc.Error](err)
-	if !ok {
-		return err
-	}
-	f := &failure{
-		exit: exitUnexpected, Code: e.Code.String(),
-		Message: fmt.Sprintf("%s %s", r.url, strings.TrimPrefix(e.Message, fmt.Sprintf("upstream %q ", remoteName))),
-	}
-	switch e.Code {
-	case rpc.UpstreamDown:
-		f.exit, f.Code = exitUnreachable, "unreachable"
-		f.Hint = r.startHint()
-	case rpc.UpstreamTimeout:
-		f.exit, f.Code = exitUnreachable, "timeout"
-		f.Hint = fmt.Sprintf("--timeout is %s", r.timeout)
-	case rpc.UpstreamFailed:
-		f.Code, f.Hint = "no_mcp_server", "is this the address of an MCP endpoint? A gateway's is http://HOST:PORT/mcp"
-	}
-	return f
-}
-
-func (r *remote) startHint() string {
-	if strings.Contains(r.url, config.Default().Listen) {
-		return "start it with: " + invocation() + " serve --demo"
-	}
-	return "is it running, and is --url (or HEADGATE_URL) right?"
-}
-
-// refusal says in a user's words what an error response means.
-func refusal(e *rpc.WireError) *failure {
-	f := &failure{exit: exitUnexpected, Code: "error", Message: e.Message}
-	if data, err := rpc.ReadObject(e.Data); err == nil {
-		f.Upstream, _ = data.Text("upstream")
-		if reason, ok := data.Text("reason"); ok {
-			f.Code = reason
-		}
-	}
-	switch e.Code {
-	case mcp.CodeUpstreamDown, mcp.CodeUpstreamTimeout:
-		f.exit, f.Hint = exitUnreachable, invocation()+" doctor tells how the upstreams are"
-	case mcp.CodeBusy, mcp.CodeDraining:
-		f.exit, f.Hint = exitRefused, "try again later"
-	case mcp.CodeInvalidParams:
-		f.Code = "invalid_params"
-	case mcp.CodeMethodNotFound:
-		f.Code = "method_not_found"
-	default:
-		if f.Code == "error" {
-			f.Message = fmt.Sprintf("error %d: %s", e.Code, e.Message)
-		}
-	}
-	return f
 }

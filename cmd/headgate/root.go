@@ -42,14 +42,13 @@ func (a *app) root() *cobra.Command {
 		Long: "Headgate is one endpoint in front of many MCP servers, for clients of any protocol revision.\n\n" +
 			"Exit codes: 0 ok, 1 wrong usage or unexpected, 3 credentials needed, 4 unreachable, 5 the tool reported an error,\n" +
 			"6 the configuration is invalid, 7 some upstream is down, 8 refused by a policy or limit.",
-		Example: "  headgate serve --demo\n  headgate tools\n  headgate call demo__add a=2 b=3",
-		Args:    cobra.NoArgs, SilenceErrors: true, SilenceUsage: true,
+		Example:       "  headgate serve --demo\n  headgate tools\n  headgate call demo__add a=2 b=3",
+		SilenceErrors: true, SilenceUsage: true,
 	}
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.err)
 	root.SetFlagErrorFunc(flagError)
-	root.Args = nil // lets the library suggest subcommands
 	root.AddCommand(
 		a.serveCommand(), a.validateCommand(), a.doctorCommand(), a.toolsCommand(), a.callCommand(),
 		a.importCommand(), a.schemaCommand(), a.healthcheckCommand(), a.versionCommand(),
@@ -89,6 +88,28 @@ func flagError(cmd *cobra.Command, err error) error {
 		f.Hint = fmt.Sprintf("did you mean --%s?", near)
 	}
 	return f
+}
+
+// noArgs refuses arguments.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	f := usage("%s takes no arguments, but was given %q", cmd.CommandPath(), args[0])
+	f.Hint = cmd.CommandPath() + " --help"
+	return f
+}
+
+// someArgs wants at least one argument; what says which.
+func someArgs(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return nil
+		}
+		f := usage("%s needs %s", cmd.CommandPath(), what)
+		f.Hint = "for example:\n" + cmd.Example
+		return f
+	}
 }
 
 // env looks a variable up, as os.LookupEnv does.

@@ -27,7 +27,7 @@ type serveFlags struct {
 func (a *app) serveCommand() *cobra.Command {
 	var f serveFlags
 	cmd := &cobra.Command{
-		Use: "serve", Short: "Run the gateway", Args: cobra.NoArgs,
+		Use: "serve", Short: "Run the gateway", Args: noArgs,
 		Long: "Run the gateway in the foreground until it is told to stop: SIGTERM ends it gracefully (not ready, then no new connections, then\n" +
 			"calls in flight get time to finish), an interrupt (Ctrl-C) ends it at once, a second signal kills it.\n\n" +
 			"The log goes to standard error, as text on a terminal and as JSON elsewhere unless the configuration says otherwise.",
@@ -138,15 +138,7 @@ func (a *app) stayUntilStopped(ctx context.Context, g *gateway.Gateway, cfg *con
 	case s := <-signals:
 		go killOn(signals, log)
 		log.Info("stopping", "signal", s.String())
-		limit := atOnce
-		if s != os.Interrupt {
-			limit = cfg.Shutdown.Drain + upstreamsTime
-			g.Drain(ctx)
-		}
-		ctx, cancel := context.WithTimeout(ctx, limit)
-		defer cancel()
-		err := g.Stop(ctx)
-		if err != nil {
+		if err := a.stop(ctx, g, cfg, s); err != nil {
 			return unexpected(fmt.Errorf("stopped, but not cleanly: %w", err))
 		}
 		log.Info("stopped")
@@ -154,9 +146,18 @@ func (a *app) stayUntilStopped(ctx context.Context, g *gateway.Gateway, cfg *con
 	}
 }
 
-// How long stopping may take: after an interrupt nobody waits for calls in flight, only for child processes to end; otherwise child
-// processes get their time after the calls.
-const (
-	atOnce        = 5 * time.Second
-	upstreamsTime = 15 * time.Second
-)
+// childrenTime is how long ending the upstreams may take, after the calls.
+const childrenTime = 15 * time.Second
+
+// stop ends the gateway. Whoever interrupts it does not wait for calls in flight, only for child processes.
+func (a *app) stop(ctx context.Context, g *gateway.Gateway, cfg *config.Config, s os.Signal) error {
+	if s == os.Interrupt {
+		ctx, cancel := context.WithTimeout(ctx, childrenTime)
+		defer cancel()
+		return g.StopNow(ctx)
+	}
+	g.Drain(ctx)
+	ctx, cancel := context.WithTimeout(ctx, cfg.Shutdown.Drain+childrenTime)
+	defer cancel()
+	return g.Stop(ctx)
+}

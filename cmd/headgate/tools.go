@@ -23,7 +23,7 @@ func (a *app) toolsCommand() *cobra.Command {
 	var to target
 	var owner string
 	cmd := &cobra.Command{
-		Use: "tools", Short: "List the tools of a running gateway", Args: cobra.NoArgs,
+		Use: "tools", Short: "List the tools of a running gateway", Args: noArgs,
 		Long: "List the tools that a running gateway shows, under the names that call takes. Arguments in brackets may be left out.\n" +
 			"-o json prints the tools as the gateway lists them.",
 		Example: "  headgate tools\n  headgate tools --upstream demo\n  headgate tools --url http://127.0.0.1:8970/mcp/demo -o json",

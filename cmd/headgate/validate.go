@@ -11,7 +11,7 @@ import (
 func (a *app) validateCommand() *cobra.Command {
 	var from sources
 	cmd := &cobra.Command{
-		Use: "validate", Short: "Check a configuration without starting anything", Args: cobra.NoArgs,
+		Use: "validate", Short: "Check a configuration without starting anything", Args: noArgs,
 		Long: "Check a configuration: syntax, keys, values, and the variables and files it names. Nothing is started and nothing is dialled;\n" +
 			"doctor does that. All problems are printed at once, each with its place and what to do. A valid file prints nothing.",
 		Example: "  headgate validate\n  headgate validate -c headgate.yaml\n  headgate validate --mcp-config .mcp.json -o json",
@@ -45,8 +45,11 @@ type judgement struct {
 
 func verdict(c *config.Config, err error) judgement {
 	j := judgement{Valid: err == nil, Problems: []finding{}, Warnings: []finding{}}
-	if problems, ok := errors.AsType[config.Problems](err); ok {
-		j.Problems = findings(problems)
+	if err != nil {
+		f := failureOf(err)
+		if j.Problems = f.Problems; j.Problems == nil {
+			j.Problems = []finding{{Message: f.Message, Hint: f.Hint}}
+		}
 	}
 	if c != nil {
 		j.Warnings = findings(c.Warnings)

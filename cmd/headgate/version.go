@@ -51,7 +51,7 @@ func (b build) String() string {
 
 func (a *app) versionCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+		Use: "version", Short: "Print the version", Args: noArgs,
 		Long:    "Print the version, the commit it was built from if that is known, and the Go release and platform it was built for.",
 		Example: "  headgate version\n  headgate version -o json",
 		RunE: func(*cobra.Command, []string) error {
