@@ -13,8 +13,10 @@ const (
 	streamType = "text/event-stream"
 )
 
-// accepts says which forms of an answer a client takes.
-type accepts struct{ json, stream bool }
+// accepts says which forms of an answer a client takes, and whether it named the
+// stream before JSON. Between equal weights the server may choose; a client that
+// went out of its way to name streams first gets them.
+type accepts struct{ json, stream, streamFirst bool }
 
 // parseAccept reads the Accept header (RFC 9110 §12.5.1). A client that sends none
 // takes everything; of weights, only the one that means "not acceptable" counts.
@@ -42,7 +44,7 @@ func (a *accepts) add(part string) {
 	case jsonType, "application/*":
 		a.json = true
 	case streamType, "text/*":
-		a.stream = true
+		a.stream, a.streamFirst = true, !a.json
 	}
 }
 

@@ -30,7 +30,7 @@ func (x *exchange) finish(m *rpc.Message, status int) {
 	case x.phase == over || x.isLost():
 	case x.phase == streaming:
 		x.event(m)
-	case status == http.StatusOK && !x.accepts.json:
+	case status == http.StatusOK && x.accepts.streamFirst:
 		x.commit()
 		x.event(m)
 	default:
