@@ -121,7 +121,7 @@ func (m *Message) additions(dst []byte, at scope, o *object, first bool) []byte 
 	}
 	child, _ := m.child(at)
 	for _, e := range m.edits {
-		if e.scope == at && e.name != child {
+		if e.scope == at && (e.name != child || child == "") {
 			add(e.name)
 		}
 	}
