@@ -45,8 +45,8 @@ func TestEveryCallOfAFleetIsAnswered(t *testing.T) {
 						if err != nil {
 							t.Fatal(err)
 						}
-						report := fleet.Run(t.Context(), Work{Calls: 100})
-						if report.Calls != 100 || report.Failed() != 0 || report.Latency.Count() != 100 {
+						report := fleet.Run(t.Context(), Work{Calls: 40})
+						if report.Calls != 40 || report.Failed() != 0 || report.Latency.Count() != 40 {
 							t.Errorf("%d calls, failures %v", report.Calls, report.Examples)
 						}
 						if again := fleet.Run(t.Context(), Work{Calls: 7}); again.Calls != 7 {
