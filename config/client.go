@@ -68,7 +68,7 @@ func readClient(path string, r *clientReader) (*Config, error) {
 // read reads the content of a file.
 func (r *clientReader) read(path string, data []byte) (*Config, error) {
 	root, err := parse(path, data, true)
-	if problems := (Problems)(nil); errors.As(err, &problems) && !isJSON(path) {
+	if problems := Problems(nil); errors.As(err, &problems) && !isJSON(path) {
 		problems[0].Hint = "clients keep their servers in JSON; a configuration of Headgate is passed with -c"
 	}
 	if err != nil {

@@ -1,0 +1,62 @@
+package config
+
+import (
+	"reflect"
+	"testing"
+	"time"
+)
+
+// TestTagsAreWellFormed walks the structs of the format: what their tags name must exist, and ranges must be readable and hold the defaults.
+func TestTagsAreWellFormed(t *testing.T) {
+	t.Parallel()
+	c := Default()
+	c.TLS = &TLS{}
+	c.Upstreams = []Upstream{defaultUpstream("a", Position{})}
+	checkTags(t, reflect.ValueOf(c).Elem())
+}
+
+func checkTags(t *testing.T, v reflect.Value) {
+	t.Helper()
+	for _, f := range fieldsOf(v.Type()) {
+		r, value, name := rulesOf(f), v.FieldByIndex(f.Index), v.Type().Name()+"."+f.Name
+		for _, check := range []string{r.check, r.key} {
+			if check != "" && checks[check] == nil {
+				t.Errorf("%s: there is no check %q", name, check)
+			}
+		}
+		switch x := value.Interface().(type) {
+		case int:
+			checkRange(t, name, x, r, parseWhole)
+		case time.Duration:
+			checkRange(t, name, x, r, parseDuration)
+		case Size:
+			checkRange(t, name, x, r, ParseSize)
+		default:
+			if r.min+r.max != "" {
+				t.Errorf("%s has a range but no order", name)
+			}
+		}
+		switch {
+		case value.Kind() == reflect.Struct:
+			checkTags(t, value)
+		case value.Kind() == reflect.Pointer:
+			checkTags(t, value.Elem())
+		case value.Kind() == reflect.Slice && r.key != "":
+			checkTags(t, value.Index(0))
+		case value.Kind() == reflect.Map && checks[r.key] == nil:
+			t.Errorf("%s has no rule for its keys", name)
+		}
+	}
+}
+
+func checkRange[T int | time.Duration | Size](t *testing.T, name string, standard T, r rules, parse func(string) (T, error)) {
+	t.Helper()
+	low, err := parse(r.min)
+	high, err2 := parse(r.max)
+	if err != nil || err2 != nil || low > high {
+		t.Errorf("%s: range %q to %q: %v, %v", name, r.min, r.max, err, err2)
+	}
+	if standard < low || standard > high {
+		t.Errorf("%s: the default %v is not in its range", name, standard)
+	}
+}
