@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 )
 
 // Check identifies a check of the suite. One scenario can make the same check several times.
@@ -21,8 +22,8 @@ func compareChecks(a, b Check) int {
 	return cmp.Or(cmp.Compare(a.Scenario, b.Scenario), cmp.Compare(a.ID, b.ID))
 }
 
-// Run is what one run of the suite found: how many times each check succeeded, and what was said where it
-// did not. Warnings and remarks are not counted.
+// Run is what one run of the suite found: how many times each check succeeded, and what the suite said where
+// one did not. Failures, warnings and remarks are all no successes.
 type Run struct {
 	Succeeded map[Check]int
 	Said      map[Check]string
@@ -75,17 +76,17 @@ func (r Run) read(scenario, file string) error {
 	}
 	var checks []struct {
 		ID, Status, ErrorMessage string
+		Details                  struct{ Message string }
 	}
 	if err := json.Unmarshal(data, &checks); err != nil {
 		return fmt.Errorf("scenario %q: %s: %w", scenario, file, err)
 	}
 	for _, c := range checks {
 		check := Check{Scenario: scenario, ID: c.ID}
-		switch c.Status {
-		case "SUCCESS":
+		if c.Status == "SUCCESS" {
 			r.Succeeded[check]++
-		case "FAILURE":
-			r.Said[check] = c.ErrorMessage
+		} else {
+			r.Said[check] = strings.TrimSuffix(c.Status+": "+cmp.Or(c.ErrorMessage, c.Details.Message), ": ")
 		}
 	}
 	return nil

@@ -6,8 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestReadRun reads results as the suite wrote them: successes are counted, failures remembered, warnings and
-// remarks left out.
+// TestReadRun reads results as the suite wrote them: successes are counted, and what was said of the rest is kept.
 func TestReadRun(t *testing.T) {
 	t.Parallel()
 	got, err := readRun("testdata/run")
@@ -28,7 +27,14 @@ func TestReadRun(t *testing.T) {
 			{"tools-list", "wire-schema-valid"}:                                           1,
 		},
 		Said: map[Check]string{
-			{"tools-call-sampling", "tools-call-sampling"}: "Server did not request sampling from client",
+			{"server-session-lifecycle", "server-session-lifecycle-skipped"}: "INFO: Server did not return an MCP-Session-Id header; session lifecycle does not apply.",
+			{"server-sse-polling", "incoming-response"}:                      "INFO",
+			{"server-sse-polling", "outgoing-request"}:                       "INFO",
+			{"server-sse-polling", "server-sse-disconnect-resume"}:           "INFO: Could not test disconnect/resume - no last event ID or session ID available",
+			{"server-sse-polling", "server-sse-polling-session"}:             "WARNING: Server did not provide session ID - SSE polling tests may not work correctly",
+			{"server-sse-polling", "server-sse-priming-event"}:               "WARNING: Server did not send priming event with id and empty data on POST SSE stream. This is recommended for resumability.",
+			{"server-sse-polling", "stream-closed"}:                          "INFO",
+			{"tools-call-sampling", "tools-call-sampling"}:                   "FAILURE: Server did not request sampling from client",
 		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

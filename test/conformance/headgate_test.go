@@ -12,21 +12,13 @@ import (
 // baseline.yml lists.
 func TestHeadgate(t *testing.T) {
 	t.Parallel()
-	peers := peer.Installed(t)
-	baseline, err := readBaseline(baselineFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	program, err := build(t.Context(), t.TempDir())
+	peer.Installed(t)
+	runner, err := newRunner(t.Context(), t.TempDir(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range pairings {
 		t.Run(strings.Join([]string{p.Spec, string(p.Server), p.Transport()}, "/"), func(t *testing.T) {
-			runner := &Runner{
-				peers: peers, gateway: headgate(program), baseline: baseline, dir: t.TempDir(),
-				log: slog.New(slog.DiscardHandler), direct: make(map[Pairing]Run),
-			}
 			result, err := runner.Run(t.Context(), p)
 			if err != nil {
 				t.Fatal(err)

@@ -44,7 +44,7 @@ func run(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	runner, err := newRunner(ctx, dir)
+	runner, err := newRunner(ctx, dir, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func run(ctx context.Context, args []string) (err error) {
 }
 
 // newRunner builds Headgate and finds everything else that a run needs.
-func newRunner(ctx context.Context, dir string) (*Runner, error) {
+func newRunner(ctx context.Context, dir string, log *slog.Logger) (*Runner, error) {
 	peers, err := peer.Open()
 	if err != nil {
 		return nil, err
@@ -74,7 +74,7 @@ func newRunner(ctx context.Context, dir string) (*Runner, error) {
 		gateway:  headgate(program),
 		baseline: baseline,
 		dir:      dir,
-		log:      slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		log:      log,
 		direct:   make(map[Pairing]Run),
 	}, nil
 }
