@@ -13,6 +13,9 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 # Tools come from a module of their own, so that the product depends on none of them.
 TOOL := $(GO) tool -modfile=tools/go.mod
 
+# Every Go file but what is installed for tests, committed or not.
+GO_FILES := find . -name '.?*' -prune -o -name '*.go' -print
+
 .DEFAULT_GOAL := build
 
 .PHONY: help
@@ -37,11 +40,11 @@ check: ## Run everything that CI runs
 
 .PHONY: format
 format: ## Format the Go files
-	git ls-files '*.go' | xargs $(TOOL) gofumpt -w
+	$(GO_FILES) | xargs $(TOOL) gofumpt -w
 
 .PHONY: format-check
 format-check: ## Fail when a Go file is not formatted
-	@unformatted=$$(git ls-files '*.go' | xargs $(TOOL) gofumpt -l)
+	@unformatted=$$($(GO_FILES) | xargs $(TOOL) gofumpt -l)
 	if [ -n "$$unformatted" ]; then
 		printf 'not formatted (make format):\n%s\n' "$$unformatted" >&2
 		exit 1
