@@ -38,14 +38,11 @@ func ownExchange(m *rpc.Message, h *hop) *exchange {
 	return &exchange{call: c, hop: h, message: m.Fork(), own: true}
 }
 
-// number gives the message its id and, if the client wants progress, a token. Both are
+// number gives a request its id and, if the client wants progress, a token. Both are
 // the same short integer: some servers round large numbers, and all of them keep
 // ids apart on one connection (MCP 2025-11-25, Basic, Requests).
 func (x *exchange) number(id uint64) {
 	x.id = id
-	if x.message.IsNotification() {
-		return
-	}
 	x.message.SetID(rpc.NumberID(id))
 	if token, ok := x.call.Message.Meta(mcp.MetaProgress); ok && mcp.IsProgressToken(token) {
 		x.token = token

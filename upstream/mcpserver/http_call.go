@@ -78,6 +78,7 @@ func (k *httpCall) post(to *upstream.Endpoint, header []upstream.Field) error {
 	resp, err := k.d.client.Do(k.ctx, &upstream.Request{Method: http.MethodPost, Endpoint: to, Header: header, Body: b.bytes})
 	k.d.pool.put(b)
 	if err == nil {
+		k.d.s.board.answered()
 		k.resp = resp
 		err = k.open()
 	} else {

@@ -96,7 +96,9 @@ func (l *legacyHTTP) busy() bool {
 
 // send implements [link].
 func (l *legacyHTTP) send(ctx context.Context, x *exchange) (rpc.Source, error) {
-	x.number(l.ids.Add(1))
+	if !x.message.IsNotification() {
+		x.number(l.ids.Add(1))
+	}
 	k := newHTTPCall(ctx, l.d, l, x)
 	if !x.message.IsNotification() {
 		l.mu.Lock()

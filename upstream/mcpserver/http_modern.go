@@ -48,7 +48,9 @@ func (*modernHTTP) close(context.Context)       {}
 
 // send implements [link].
 func (l *modernHTTP) send(ctx context.Context, x *exchange) (rpc.Source, error) {
-	x.number(l.ids.Add(1))
+	if !x.message.IsNotification() {
+		x.number(l.ids.Add(1))
+	}
 	k := newHTTPCall(ctx, l.d, l, x)
 	header, err := mirror(k.header[:0], x)
 	if err != nil {

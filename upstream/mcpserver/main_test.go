@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/netip"
 	"os"
 	"strings"
 	"sync"
@@ -32,8 +31,6 @@ func TestMain(m *testing.M) {
 	}
 	goleak.VerifyTestMain(m)
 }
-
-var noAddress netip.AddrPort
 
 // legacyClient and modernClient are clients that can be asked nothing.
 func legacyClient() rpc.Client {
@@ -65,7 +62,7 @@ const modernMeta = `"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.m
 func scripted(script string) config.Upstream {
 	return config.Upstream{
 		Name: "files", Command: os.Args[0], Era: "auto", Timeout: 20 * time.Second,
-		Env: map[string]string{scriptVariable: script},
+		Env: map[string]string{scriptVariable: script, "GORACE": "atexit_sleep_ms=0"},
 	}
 }
 
@@ -128,7 +125,7 @@ func newCall(t *testing.T, client rpc.Client, text string) *rpc.Call {
 		method = mcp.Foreign(m.Method)
 	}
 	c := &rpc.Call{
-		Message: m, Method: method, Dialect: rpc.MCP, Received: time.Now(), Remote: noAddress,
+		Message: m, Method: method, Dialect: rpc.MCP, Received: time.Now(),
 		Client: client, Record: &rpc.Record{},
 	}
 	if method.Subject != "" {

@@ -36,7 +36,7 @@ var scripts = map[string]func(){
 	"family":       serveFamily,
 	"crashing":     serveCrashing,
 	"deaf":         serveDeaf,
-	"mute":         func() { time.Sleep(time.Hour) },
+	"mute":         serveNothing,
 	"modern-junk":  serveModernJunk,
 	"inner-output": func() { serveLegacy(withQuestions) },
 }
@@ -157,9 +157,9 @@ func (p *peer) callTool(r *request) {
 		p.write(`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"unknown","progress":9}}`)
 		p.result(r, `{"ok":true}`)
 		p.write(`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":%s,"progress":4}}`, params.Meta.Token)
-	case "steady": // progress every 50 ms, ten times
+	case "steady": // progress every 100 ms, ten times
 		for i := range 10 {
-			time.Sleep(50 * time.Millisecond)
+			time.Sleep(100 * time.Millisecond)
 			p.write(`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":%s,"progress":%d}}`, params.Meta.Token, i+1)
 		}
 		p.result(r, `{"ok":true}`)
@@ -294,6 +294,12 @@ func serveDeaf() {
 			p.fail(r, -32601, "Method not found")
 		}
 	})
+}
+
+// serveNothing says that it runs and nothing else.
+func serveNothing() {
+	fmt.Fprintln(os.Stderr, "here I am")
+	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
 // serveModernJunk is a modern server that breaks the rules.

@@ -152,9 +152,6 @@ func (s *Server) try(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 		}
 		return nil, err
 	}
-	if s.board.suspect.Load() {
-		s.board.answered()
-	}
 	reply := rpc.NewReply(source)
 	reply.Revision = h.revision
 	return reply, nil

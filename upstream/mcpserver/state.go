@@ -76,8 +76,11 @@ func (b *board) up(d *Description, shared bool) (again bool) {
 	return again
 }
 
-// answered notes that an upstream which was down answers again.
+// answered notes that the upstream answered, which matters if it was down.
 func (b *board) answered() {
+	if !b.suspect.Load() {
+		return
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.state.Status == Down {

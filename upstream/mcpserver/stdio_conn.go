@@ -59,12 +59,12 @@ func (c *stdioConn) busy() bool {
 
 // send implements [link].
 func (c *stdioConn) send(ctx context.Context, x *exchange) (rpc.Source, error) {
+	if x.message.IsNotification() {
+		return silence{}, c.post(x.message)
+	}
 	x.number(c.ids.Add(1))
 	b := c.pool.get()
 	b.bytes = x.message.AppendTo(b.bytes)
-	if x.message.IsNotification() {
-		return silence{}, c.push(0, b)
-	}
 	k := &stdioCall{ctx: ctx, conn: c, x: x, box: inbox{limit: c.d.maxResult}}
 	if err := c.register(k); err != nil {
 		c.pool.put(b)

@@ -11,6 +11,9 @@ import (
 	"github.com/headgate/headgate/rpc/mcp"
 )
 
+// errTooLong is why a line is not read that exceeds the limit.
+var errTooLong = errors.New("it exceeds the size limit")
+
 // read takes lines from the process until it closes its output.
 func (c *stdioConn) read(ctx context.Context) {
 	defer c.finish()
@@ -19,7 +22,7 @@ func (c *stdioConn) read(ctx context.Context) {
 		line, err := lines.Next()
 		switch {
 		case errors.Is(err, frame.ErrTooLong):
-			c.reject(ctx, line, errors.New("it exceeds the size limit"))
+			c.reject(ctx, line, errTooLong)
 		case err != nil:
 			return
 		default:
@@ -49,30 +52,26 @@ func (c *stdioConn) receive(ctx context.Context, line []byte) {
 func (c *stdioConn) reject(ctx context.Context, line []byte, why error) {
 	if skipped, ok := c.garbage.take(time.Now()); ok {
 		c.s.log.WarnContext(ctx, "server wrote what is no message to stdout",
-			"line", rpc.Excerpt(string(bytes.TrimSpace(line[:min(len(line), 256)]))), "error", why.Error(), "skipped", skipped)
+			"line", rpc.Excerpt(string(bytes.TrimSpace(line[:min(len(line), edge)]))), "error", why.Error(), "skipped", skipped)
 	}
-	if !bytes.Contains(line, []byte(`"jsonrpc"`)) && !bytes.Contains(line, []byte(`"result"`)) {
+	if !looksLikeResponse(line, !errors.Is(why, errTooLong)) {
 		return
 	}
 	id, ok := blamed(line)
 	if !ok {
-		id, ok = c.only(line)
+		id, ok = c.only()
 	}
 	if k := c.take(id); ok && k != nil {
 		k.box.fail(c.s.fault.failed(why, "gave an answer that cannot be read"))
 	}
 }
 
-// only returns the call in flight if there is just one, and the line begins like a
-// response.
-func (c *stdioConn) only(line []byte) (uint64, bool) {
+// only returns the call in flight if there is just one.
+func (c *stdioConn) only() (id uint64, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.calls) != 1 || bytes.Contains(line[:min(len(line), 256)], []byte(`"method"`)) {
-		return 0, false
-	}
-	for id := range c.calls {
-		return id, true
+	for id = range c.calls {
+		return id, len(c.calls) == 1
 	}
 	return 0, false
 }
@@ -102,7 +101,7 @@ func (c *stdioConn) route(ctx context.Context, p parcel) bool {
 func (c *stdioConn) routeResponse(ctx context.Context, p parcel) bool {
 	id, ok := ours(p.message.ID)
 	if p.message.ID.IsZero() {
-		id, ok = c.only(nil) // an error that answers what could not be read
+		id, ok = c.only() // an error that answers what could not be read
 	}
 	k := c.take(id)
 	if !ok || k == nil {
