@@ -66,8 +66,9 @@ func parse(data []byte, depth int) (*Message, error) {
 
 // scan checks the text and records the members of the message.
 func (m *Message) scan(data []byte, depth int) error {
-	s := scanner{data: data, depth: depth}
-	if !utf8.Valid(data) {
+	ascii, clean := survey(data)
+	s := scanner{data: data, depth: depth, clean: clean}
+	if !ascii && !utf8.Valid(data) {
 		return &SyntaxError{Offset: invalidUTF8(data), Reason: "invalid UTF-8"}
 	}
 	s.space()
@@ -159,7 +160,7 @@ func (m *Message) fillCall(method json.RawMessage) (err error) {
 }
 
 func (m *Message) fillError(f *member) (err error) {
-	s := scanner{data: m.objects[top].raw, pos: f.value.from, depth: 2 * MaxDepth}
+	s := scanner{data: m.objects[top].raw, pos: f.value.from, depth: 2 * MaxDepth, clean: true}
 	if s.peek() != '{' {
 		return s.fail("error is not an object")
 	}

@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math/bits"
@@ -29,7 +30,9 @@ func (e *SyntaxError) Error() string { return fmt.Sprintf("%s at byte %d", e.Rea
 type scanner struct {
 	data  []byte
 	pos   int
-	depth int // limit; zero means DefaultDepth
+	depth int  // limit; zero means DefaultDepth
+	clean bool // no string can hold a control character: there is none, or the text was scanned before
+	slash int  // where the next backslash is, if not before pos
 }
 
 func (s *scanner) fail(reason string) error { return &SyntaxError{Offset: s.pos, Reason: reason} }
@@ -198,9 +201,47 @@ func (s *scanner) digits() bool {
 	return s.pos > start
 }
 
-// str skips a string, eight bytes at a time where nothing in them ends the run.
+// str skips a string. In clean text only quotes and backslashes matter, and those
+// are found many bytes at a time.
 func (s *scanner) str() error {
 	s.pos++
+	if !s.clean {
+		return s.wary()
+	}
+	for end := -1; ; {
+		if end < s.pos { // none looked for yet, or it was escaped
+			n := bytes.IndexByte(s.data[s.pos:], '"')
+			if n < 0 {
+				s.pos = len(s.data)
+				return s.fail("unterminated string")
+			}
+			end = s.pos + n
+		}
+		if s.backslash() > end {
+			s.pos = end + 1
+			return nil
+		}
+		s.pos = s.slash
+		if err := s.escape(); err != nil {
+			return err
+		}
+	}
+}
+
+// backslash returns where the next backslash is, or the length of the text.
+func (s *scanner) backslash() int {
+	if s.slash < s.pos {
+		s.slash = len(s.data)
+		if n := bytes.IndexByte(s.data[s.pos:], '\\'); n >= 0 {
+			s.slash = s.pos + n
+		}
+	}
+	return s.slash
+}
+
+// wary skips the rest of a string that may hold control characters, eight bytes at
+// a time where nothing in them ends the run.
+func (s *scanner) wary() error {
 	for {
 		s.plain()
 		if s.pos >= len(s.data) {
@@ -222,13 +263,36 @@ func (s *scanner) str() error {
 	}
 }
 
+const (
+	ones  = 0x0101010101010101
+	highs = 0x8080808080808080
+)
+
+// survey reports whether text is all ASCII and whether it is free of control
+// characters, line ends included.
+func survey(text []byte) (ascii, clean bool) {
+	var high, low uint64
+	for len(text) >= 32 {
+		a, b := binary.LittleEndian.Uint64(text), binary.LittleEndian.Uint64(text[8:])
+		c, d := binary.LittleEndian.Uint64(text[16:]), binary.LittleEndian.Uint64(text[24:])
+		high |= a | b | c | d
+		// A byte's high bit is set where the byte is below the subtrahend. Borrows can
+		// set more, but only where there is such a byte already.
+		low |= (a-ones*0x20)&^a | (b-ones*0x20)&^b | (c-ones*0x20)&^c | (d-ones*0x20)&^d
+		text = text[32:]
+	}
+	for _, c := range text {
+		high |= uint64(c)
+		if c < 0x20 {
+			low = highs
+		}
+	}
+	return high&highs == 0, low&highs == 0
+}
+
 // plain moves to the next byte that is a quote, a backslash or a control
 // character, or to within eight bytes of the end.
 func (s *scanner) plain() {
-	const (
-		ones  = 0x0101010101010101
-		highs = 0x8080808080808080
-	)
 	for s.pos+8 <= len(s.data) {
 		w := binary.LittleEndian.Uint64(s.data[s.pos:])
 		quote, slash := w^(ones*'"'), w^(ones*'\\')
