@@ -124,7 +124,8 @@ func (a *app) env(name string) (string, bool) {
 // invocation is how the user started this program, for commands to copy. "go run" builds it in a folder that is gone afterwards.
 func invocation() string {
 	path, err := os.Executable()
-	if err == nil && strings.Contains(filepath.ToSlash(path), "/go-build") {
+	name := strings.TrimSuffix(filepath.Base(path), ".exe")
+	if err == nil && name == "headgate" && strings.Contains(filepath.ToSlash(path), "/go-build") {
 		return "go run ./cmd/headgate"
 	}
 	return "headgate"
