@@ -172,17 +172,20 @@ func (l *legacyHTTP) find(id uint64) *httpCall {
 	return l.calls[id]
 }
 
-// close implements [link]: it ends the event stream and the session.
+// close implements [link]: it ends the event stream and the session. Calls in flight
+// end with it, but in a session that the server has ended they are left to hear so themselves, because
+// then they can be made again.
 func (l *legacyHTTP) close(ctx context.Context) {
 	l.mu.Lock()
 	lost := l.over
 	l.over = true
-	calls := l.calls
-	l.calls = map[uint64]*httpCall{}
-	l.mu.Unlock()
-	for _, k := range calls {
-		k.cancel(l.d.s.fault.down(errClosed, "was shut down"))
+	for _, k := range l.calls {
+		k.box.fail(l.d.s.fault.down(nil, "ended its session"))
+		if !lost {
+			k.cancel(l.d.s.fault.down(errClosed, "was shut down"))
+		}
 	}
+	l.mu.Unlock()
 	l.end(errClosed)
 	if lost || l.session == "" {
 		return

@@ -218,3 +218,5 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 	t.Fatalf("did not happen: %s", what)
 }
+
+var discardLog = slog.New(slog.DiscardHandler)
