@@ -44,7 +44,8 @@ func (b *buffers) put(p []byte) {
 	if class <= smallest || class > largest || cap(p) != 1<<class {
 		return // not one of ours
 	}
-	b.pools[class-smallest].Put(&p)
+	kept := p
+	b.pools[class-smallest].Put(&kept)
 }
 
 // receive reads the whole body. It allocates by what arrived, not by what was
@@ -58,9 +59,7 @@ func (x *exchange) receive() ([]byte, error) {
 	if length >= 0 {
 		want = min(length, trusted)
 	}
-	x.mu.Lock()
-	x.watch(x.cfg.SlowSender)
-	x.mu.Unlock()
+	x.timer.Reset(x.cfg.SlowSender)
 	x.body = x.buffers.get(int(want))
 	for {
 		if int64(len(x.body)) == length {

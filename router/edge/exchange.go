@@ -41,6 +41,7 @@ type exchange struct {
 	flight *session.Flight
 
 	received atomic.Int64 // bytes of the body so far
+	timer    *time.Timer
 
 	mu      sync.Mutex // guards what follows, and all use of w from waiting on
 	phase   phase
@@ -48,11 +49,12 @@ type exchange struct {
 	header  http.Header // the reply's, nil before there is one
 	checked int64       // received, when it was last looked at
 	lostAt  time.Time   // when the client was found to be gone
-	timer   *time.Timer
 }
 
 func newExchange(e *Edge, w http.ResponseWriter, r *http.Request) *exchange {
-	return &exchange{Edge: e, w: w, r: r, rc: http.NewResponseController(w), accepts: parseAccept(r.Header["Accept"])}
+	x := &exchange{Edge: e, w: w, r: r, rc: http.NewResponseController(w), accepts: parseAccept(r.Header["Accept"])}
+	x.timer = time.AfterFunc(never, x.tick)
+	return x
 }
 
 // newCall makes the call of an exchange. A legacy call keeps the values of the
@@ -71,10 +73,8 @@ func (x *exchange) newCall(client rpc.Client, row *rpc.Method, m *rpc.Message) *
 func (x *exchange) end() {
 	x.mu.Lock()
 	x.phase = over
-	if x.timer != nil {
-		x.timer.Stop()
-	}
 	x.mu.Unlock()
+	x.timer.Stop()
 	if x.flight != nil {
 		x.flight.Finish()
 	}

@@ -23,7 +23,7 @@ func checkFields(h http.Header) error {
 		}
 		for _, v := range values {
 			if !isPrintable(v) {
-				return rpc.Errorf(rpc.InvalidRequest, "header %s holds a byte that is not visible ASCII", rpc.Excerpt(name))
+				return ambiguous(name, "holds a byte that is not visible ASCII")
 			}
 		}
 		if !decides && strings.Contains(name, "_") && isDecisive(hyphenated(name)) {

@@ -87,10 +87,10 @@ func serverLog(to *slog.Logger) *log.Logger { return log.New(serverLogger{to}, "
 type serverLogger struct{ to *slog.Logger }
 
 func (l serverLogger) Write(p []byte) (int, error) {
-	level := slog.LevelWarn
+	say := l.to.Warn
 	if bytes.HasPrefix(p, []byte("http: TLS handshake error")) {
-		level = slog.LevelDebug
+		say = l.to.Debug
 	}
-	l.to.Log(context.TODO(), level, "http server", "message", string(bytes.TrimSpace(p)))
+	say("http server", "message", string(bytes.TrimSpace(p)))
 	return len(p), nil
 }

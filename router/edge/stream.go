@@ -65,7 +65,7 @@ func (x *exchange) open(header http.Header) {
 	x.commit()
 	x.extend()
 	x.flush()
-	x.watch(x.cfg.Heartbeat)
+	x.timer.Reset(x.cfg.Heartbeat)
 }
 
 // acknowledge answers what has no response.

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"math"
 	"time"
 
 	"github.com/headgate/headgate/rpc/frame"
@@ -9,14 +10,8 @@ import (
 // The one timer of an exchange looks after whatever the exchange waits for: a slow
 // sender, a slow answer, the next heartbeat. It takes no goroutine until it fires.
 
-// watch makes the timer fire after d. It is called with the lock held.
-func (x *exchange) watch(d time.Duration) {
-	if x.timer == nil {
-		x.timer = time.AfterFunc(d, x.tick)
-		return
-	}
-	x.timer.Reset(d)
-}
+// never is how long the timer runs before it is set.
+const never = time.Duration(math.MaxInt64)
 
 // await notes that the request is complete and that its answer is awaited. A quiet
 // answer does not become a stream, however long it takes.
@@ -24,13 +19,18 @@ func (x *exchange) await(quiet bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.phase, x.quiet = waiting, quiet
-	x.watch(x.cfg.Patience)
+	x.timer.Reset(x.cfg.Patience)
 }
 
+// tick looks after the exchange. Where the lock is taken somebody writes, so that no
+// heartbeat is missing.
 func (x *exchange) tick() {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if again := x.look(); again > 0 {
+	again := x.cfg.Heartbeat
+	if x.mu.TryLock() {
+		again = x.look()
+		x.mu.Unlock()
+	}
+	if again > 0 {
 		x.timer.Reset(again)
 	}
 }
