@@ -127,7 +127,7 @@ func TestParseRefuses(t *testing.T) {
 		"cut":                  {`{"jsonrpc":"2.0"`, at(16, "expected ',' or '}'")},
 		"cut in name":          {`{"jsonrpc`, at(9, "unterminated string")},
 		"cut in escape":        {`{"a\`, at(4, "unterminated string")},
-		"cut in hex":           {`{"a\u00`, at(7, "four hexadecimal digits")},
+		"cut in hex":           {`{"a\u00`, at(7, "unterminated string")},
 		"trailing data":        {`{"jsonrpc":"2.0","method":"m"} x`, at(31, "trailing data")},
 		"two messages":         {`{"jsonrpc":"2.0","method":"m"}{}`, at(30, "trailing data")},
 		"trailing NUL":         {"{\"jsonrpc\":\"2.0\",\"method\":\"m\"}\x00", at(30, "trailing data")},
