@@ -45,7 +45,11 @@ func (x *exchange) run(method string, msg message, bounds *ClientConfig) (*Respo
 		}
 		return nil, x.fail("read header", err)
 	}
+	x.sent = true // whatever the writing says, there is an answer
 	wholly := rest.settle(h.status) && sendErr == nil
+	if !wholly && x.ctx.Err() != nil {
+		return nil, x.fail("send", x.ctx.Err())
+	}
 	x.framing = h.framing(method)
 	x.reusable = wholly && !h.close
 	x.keepAlive = h.keepAlive

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -67,11 +66,7 @@ type Response struct {
 // io.EOF; closing it early is a cancel.
 func NewResponse(status int, header http.Header, length int64, body io.ReadCloser) *Response {
 	var lines strings.Builder
-	for _, name := range slices.Sorted(maps.Keys(header)) {
-		for _, value := range header[name] {
-			lines.WriteString(name + ": " + value + "\r\n")
-		}
-	}
+	_ = header.Write(&lines) // it replaces line ends in values; a strings.Builder does not fail
 	return &Response{Status: status, Length: length, Header: Header{lines: lines.String()}, body: body}
 }
 
