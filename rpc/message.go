@@ -1,10 +1,10 @@
 package rpc
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"strconv"
-	"unicode/utf8"
 )
 
 // Message is one JSON-RPC 2.0 message: a request, a notification or a response.
@@ -66,11 +66,7 @@ func parse(data []byte, depth int) (*Message, error) {
 
 // scan checks the text and records the members of the message.
 func (m *Message) scan(data []byte, depth int) error {
-	ascii, clean := survey(data)
-	s := scanner{data: data, depth: depth, clean: clean}
-	if !ascii && !utf8.Valid(data) {
-		return &SyntaxError{Offset: invalidUTF8(data), Reason: "invalid UTF-8"}
-	}
+	s := scanner{data: data, depth: depth}
 	s.space()
 	switch s.peek() {
 	case '{':
@@ -87,18 +83,6 @@ func (m *Message) scan(data []byte, depth int) error {
 		return s.fail("trailing data")
 	}
 	return nil
-}
-
-// invalidUTF8 returns where the first byte is that is no part of a character.
-func invalidUTF8(data []byte) int {
-	for i := 0; i < len(data); {
-		r, n := utf8.DecodeRune(data[i:])
-		if r == utf8.RuneError && n == 1 {
-			return i
-		}
-		i += n
-	}
-	return len(data)
 }
 
 // refusal tells text that is no JSON from JSON that is no message or several.
@@ -156,11 +140,30 @@ func (m *Message) fillCall(method json.RawMessage) (err error) {
 		return errors.New("params must be an object")
 	}
 	m.Params = params
+	return m.checkSubject()
+}
+
+// checkSubject refuses a name to route by that readers decode to different texts.
+func (m *Message) checkSubject() error {
+	params := &m.objects[body]
+	for _, name := range [...]string{"name", "uri", "taskId"} {
+		f := params.find(name)
+		if f == nil {
+			continue
+		}
+		text := params.text(f)
+		if text[0] != '"' || bytes.IndexByte(text, '\\') < 0 {
+			continue
+		}
+		if _, err := Unquote(text); err != nil {
+			return &SyntaxError{Offset: f.value.from, Reason: "params." + name + " has an escape that names no character", Ambiguous: true}
+		}
+	}
 	return nil
 }
 
 func (m *Message) fillError(f *member) (err error) {
-	s := scanner{data: m.objects[top].raw, pos: f.value.from, depth: 2 * MaxDepth, clean: true}
+	s := scanner{data: m.objects[top].raw, pos: f.value.from, depth: 2 * MaxDepth}
 	if s.peek() != '{' {
 		return s.fail("error is not an object")
 	}
