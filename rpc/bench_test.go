@@ -38,8 +38,11 @@ func rows(n int) string {
 
 func sizes() map[string][]byte {
 	return map[string][]byte{
-		"256B":             call(256, text),
-		"64KiB-text":       call(64<<10, text),
+		"256B":       call(256, text),
+		"64KiB-text": call(64<<10, text),
+		"64KiB-prose": call(64<<10, func(n int) string {
+			return `{"q":"` + strings.Repeat(`Lines that end, with \"quotes\" and a café in every one of them, as text has.\n`, n/82) + `"}`
+		}),
 		"64KiB-structured": call(64<<10, rows),
 		"64KiB-non-ASCII":  call(64<<10, func(n int) string { return `{"q":"` + strings.Repeat("größe 大小 ", n/16) + `"}` }),
 	}

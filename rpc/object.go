@@ -28,7 +28,7 @@ type Object struct{ object }
 // one value of a message that was parsed before. Duplicate names are an error,
 // since two readers of such an object may see two different things.
 func ReadObject(text []byte) (Object, error) {
-	s := scanner{data: text, depth: MaxDepth, clean: true}
+	s := scanner{data: text, depth: MaxDepth}
 	s.space()
 	if s.peek() != '{' {
 		return Object{}, s.fail("expected an object")
@@ -66,7 +66,7 @@ func (o Object) Text(name string) (string, bool) {
 // Elements splits the array in text, which must be a value of a message that was
 // parsed before, into the texts of its elements.
 func Elements(text []byte) ([]json.RawMessage, error) {
-	s := scanner{data: text, depth: MaxDepth, clean: true}
+	s := scanner{data: text, depth: MaxDepth}
 	s.space()
 	if s.peek() != '[' {
 		return nil, s.fail("expected an array")

@@ -164,7 +164,7 @@ func TestParseRefuses(t *testing.T) {
 		"overlong UTF-8":       {"{\"a\":\"\xc0\xaf\"}", at(6, "invalid UTF-8")},
 		"surrogate in UTF-8":   {"{\"é\":\"\xed\xa0\x80\"}", at(7, "invalid UTF-8")},
 		"cut UTF-8":            {"{\"a\":\"\xe2\x82\"}", at(6, "invalid UTF-8")},
-		"invalid after a char": {"\ufffd\xff", at(3, "invalid UTF-8")},
+		"invalid after a char": {"{\"\ufffd\xff", at(2, "invalid UTF-8")},
 
 		"duplicate":               {`{"id":1,"id":1}`, ambiguous(8, `duplicate member "id"`)},
 		"duplicate by escape":     {`{"method":"a","m\u0065thod":"b"}`, ambiguous(14, `duplicate member "method"`)},

@@ -1,10 +1,10 @@
 package rpc
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math/bits"
+	"unicode/utf8"
 )
 
 // Limits of nesting (RFC 8259 §9 lets a parser set one). Nothing in the protocols
@@ -25,14 +25,12 @@ type SyntaxError struct {
 // Error implements error.
 func (e *SyntaxError) Error() string { return fmt.Sprintf("%s at byte %d", e.Reason, e.Offset) }
 
-// scanner is one strict pass over JSON text (RFC 8259). It checks grammar and
-// depth and leaves UTF-8 to one check over the whole text before it.
+// scanner is one strict pass over JSON text (RFC 8259). It checks grammar, depth and
+// UTF-8; outside strings only ASCII is grammar.
 type scanner struct {
 	data  []byte
 	pos   int
-	depth int  // limit; zero means DefaultDepth
-	clean bool // no string can hold a control character: there is none, or the text was scanned before
-	slash int  // where the next backslash is, if not before pos
+	depth int // limit; zero means DefaultDepth
 }
 
 func (s *scanner) fail(reason string) error { return &SyntaxError{Offset: s.pos, Reason: reason} }
@@ -201,130 +199,93 @@ func (s *scanner) digits() bool {
 	return s.pos > start
 }
 
-// str skips a string. In clean text only quotes and backslashes matter, and those
-// are found many bytes at a time.
+// str skips a string.
 func (s *scanner) str() error {
-	s.pos++
-	if !s.clean {
-		return s.wary()
-	}
-	for end := -1; ; {
-		if end < s.pos { // none looked for yet, or it was escaped
-			n := bytes.IndexByte(s.data[s.pos:], '"')
-			if n < 0 {
-				s.pos = len(s.data)
-				return s.fail("unterminated string")
-			}
-			end = s.pos + n
-		}
-		if s.backslash() > end {
-			s.pos = end + 1
-			return nil
-		}
-		s.pos = s.slash
-		if err := s.escape(); err != nil {
-			return err
-		}
-	}
-}
-
-// backslash returns where the next backslash is, or the length of the text.
-func (s *scanner) backslash() int {
-	if s.slash < s.pos {
-		s.slash = len(s.data)
-		if n := bytes.IndexByte(s.data[s.pos:], '\\'); n >= 0 {
-			s.slash = s.pos + n
-		}
-	}
-	return s.slash
-}
-
-// wary skips the rest of a string that may hold control characters, eight bytes at
-// a time where nothing in them ends the run.
-func (s *scanner) wary() error {
-	for {
-		s.plain()
-		if s.pos >= len(s.data) {
+	for i := s.pos + 1; ; {
+		i = plain(s.data, i)
+		if s.pos = i; i >= len(s.data) {
 			return s.fail("unterminated string")
 		}
-		switch c := s.data[s.pos]; {
+		switch c := s.data[i]; {
 		case c == '"':
 			s.pos++
 			return nil
+		case c == '\\' && i+1 < len(s.data) && short[s.data[i+1]]:
+			i += 2
 		case c == '\\':
 			if err := s.escape(); err != nil {
 				return err
 			}
+			i = s.pos
 		case c < 0x20:
 			return s.fail("control character in a string")
+		case c < utf8.RuneSelf:
+			i++
 		default:
-			s.pos++
+			if i = wide(s.data, i); i < 0 {
+				return s.fail("invalid UTF-8")
+			}
 		}
 	}
 }
 
-const (
-	ones  = 0x0101010101010101
-	highs = 0x8080808080808080
-)
-
-// survey reports whether text is all ASCII and whether it is free of control
-// characters, line ends included.
-func survey(text []byte) (ascii, clean bool) {
-	var high, low uint64
-	for len(text) >= 32 {
-		a, b := binary.LittleEndian.Uint64(text), binary.LittleEndian.Uint64(text[8:])
-		c, d := binary.LittleEndian.Uint64(text[16:]), binary.LittleEndian.Uint64(text[24:])
-		high |= a | b | c | d
-		// A byte's high bit is set where the byte is below the subtrahend. Borrows can
-		// set more, but only where there is such a byte already.
-		low |= (a-ones*0x20)&^a | (b-ones*0x20)&^b | (c-ones*0x20)&^c | (d-ones*0x20)&^d
-		text = text[32:]
-	}
-	for _, c := range text {
-		high |= uint64(c)
-		if c < 0x20 {
-			low = highs
-		}
-	}
-	return high&highs == 0, low&highs == 0
-}
-
-// plain moves to the next byte that is a quote, a backslash or a control
-// character, or to within eight bytes of the end.
-func (s *scanner) plain() {
-	for s.pos+8 <= len(s.data) {
-		w := binary.LittleEndian.Uint64(s.data[s.pos:])
-		quote, slash := w^(ones*'"'), w^(ones*'\\')
-		// A byte's high bit is set where the byte is below the subtrahend; borrows
-		// can only disturb bytes above the lowest hit, and only that one is used.
-		hit := ((w-ones*0x20)&^w | (quote-ones)&^quote | (slash-ones)&^slash) & highs
+// plain returns where, from i on, the next byte is that is a quote, a backslash, a
+// control character or no ASCII; or where fewer than eight bytes are left.
+func plain(text []byte, i int) int {
+	const (
+		ones  = 0x0101010101010101
+		highs = 0x8080808080808080
+	)
+	for ; i+8 <= len(text); i += 8 {
+		w := binary.LittleEndian.Uint64(text[i : i+8])
+		// A byte's high bit gets set where the byte is below what is subtracted. With
+		// bit 1 flipped, the quote follows the control characters. Borrows disturb only
+		// bytes above the lowest hit, and only that one is used.
+		hit := ((w ^ ones*2 - ones*('"'^2+1)) | (w ^ ones*'\\' - ones) | w) & highs
 		if hit != 0 {
-			s.pos += bits.TrailingZeros64(hit) / 8
-			return
+			return i + bits.TrailingZeros64(hit)/8
 		}
-		s.pos += 8
 	}
+	return i
 }
 
+// wide skips characters of several bytes, and returns -1 where there is none.
+func wide(text []byte, i int) int {
+	for i < len(text) && text[i] >= utf8.RuneSelf {
+		if c := text[i]; c >= 0xc2 && c < 0xe0 && i+1 < len(text) && text[i+1]&0xc0 == 0x80 {
+			i += 2 // the usual ones: Latin, Greek, Cyrillic, Hebrew, Arabic
+			continue
+		}
+		_, n := utf8.DecodeRune(text[i:])
+		if n < 2 {
+			return -1
+		}
+		i += n
+	}
+	return i
+}
+
+// short are the characters that make an escape of two (RFC 8259 §7).
+var short = [256]bool{'"': true, '\\': true, '/': true, 'b': true, 'f': true, 'n': true, 'r': true, 't': true}
+
+// escape skips an escape.
 func (s *scanner) escape() error {
 	s.pos++
-	switch s.peek() {
-	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+	switch c := s.peek(); {
+	case short[c]:
 		s.pos++
 		return nil
-	case 'u':
-		s.pos++
-		for range 4 {
-			if !isHex(s.peek()) {
-				return s.fail("expected four hexadecimal digits after \\u")
-			}
-			s.pos++
-		}
-		return nil
-	default:
+	case c != 'u':
 		return s.fail("unknown escape in a string")
 	}
+	s.pos++
+	for range 4 {
+		if !isHex(s.peek()) {
+			return s.fail("expected four hexadecimal digits after \\u")
+		}
+		s.pos++
+	}
+	return nil
 }
 
 func isHex(c byte) bool {
