@@ -30,14 +30,27 @@ type status struct {
 	next         string
 }
 
-func (a *app) greet(ctx context.Context, g *gateway.Gateway, b banner) {
-	warm, cancel := context.WithTimeout(ctx, greetAfter)
-	defer cancel()
-	g.Warm(warm)
-	if ctx.Err() != nil {
-		return // stopped meanwhile
+// greet prints the banner in the background, because service must not wait for it. The function it returns keeps it from being printed
+// from then on.
+func (a *app) greet(ctx context.Context, g *gateway.Gateway, b banner) (hush func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		warm, enough := context.WithTimeout(ctx, greetAfter)
+		defer enough()
+		if g.Warm(warm); ctx.Err() == nil {
+			a.print(statusOf(g, b.demo), b)
+		}
+	}()
+	return func() {
+		cancel()
+		<-done
 	}
-	s := statusOf(g, b.demo)
+}
+
+// print prints the banner, in a log of JSON as a record.
+func (a *app) print(s status, b banner) {
 	if b.format == "text" {
 		fmt.Fprint(a.err, a.visible(a.err, s.String()))
 		return

@@ -30,7 +30,8 @@ func (a *app) serveCommand() *cobra.Command {
 		Use: "serve", Short: "Run the gateway", Args: noArgs,
 		Long: "Run the gateway in the foreground until it is told to stop: SIGTERM ends it gracefully (not ready, then no new connections, then\n" +
 			"calls in flight get time to finish), an interrupt (Ctrl-C) ends it at once, a second signal kills it.\n\n" +
-			"The log goes to standard error, as text on a terminal and as JSON elsewhere unless the configuration says otherwise.",
+			"The log goes to standard error, as text on a terminal and for the demo, otherwise as JSON, unless the configuration says\n" +
+			"which.",
 		Example: "  headgate serve --demo\n  headgate serve -c headgate.yaml\n  headgate serve --mcp-config ~/.claude.json --listen 127.0.0.1:9000",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context(), f) },
 	}
@@ -69,10 +70,21 @@ func (a *app) serve(ctx context.Context, f serveFlags) (err error) {
 	if err := g.Start(ctx); err != nil {
 		return errors.Join(unexpected(err), g.Stop(ctx))
 	}
-	greeting, greeted := context.WithCancel(ctx)
-	defer greeted()
-	go a.greet(greeting, g, banner{log: log, format: format, demo: f.demo})
-	return a.stayUntilStopped(ctx, g, cfg, log, signals)
+	hush := a.greet(ctx, g, banner{log: log, format: format, demo: f.demo})
+	select {
+	case err := <-g.Failed():
+		hush()
+		return errors.Join(unexpected(err), g.Stop(ctx))
+	case s := <-signals:
+		go killOn(signals, log)
+		hush()
+		log.Info("stopping", "signal", s.String())
+		if err := stop(ctx, g, s, cfg.Shutdown.Drain); err != nil {
+			return unexpected(fmt.Errorf("stopped, but not cleanly: %w", err))
+		}
+		log.Info("stopped")
+		return nil
+	}
 }
 
 // configure makes the configuration out of files and flags.
@@ -130,34 +142,18 @@ func (a *app) warnIn(log *slog.Logger, format string, cfg *config.Config) {
 	}
 }
 
-// stayUntilStopped waits for a signal or a listener that breaks, and ends the gateway.
-func (a *app) stayUntilStopped(ctx context.Context, g *gateway.Gateway, cfg *config.Config, log *slog.Logger, signals <-chan os.Signal) error {
-	select {
-	case err := <-g.Failed():
-		return errors.Join(unexpected(err), g.Stop(ctx))
-	case s := <-signals:
-		go killOn(signals, log)
-		log.Info("stopping", "signal", s.String())
-		if err := a.stop(ctx, g, cfg, s); err != nil {
-			return unexpected(fmt.Errorf("stopped, but not cleanly: %w", err))
-		}
-		log.Info("stopped")
-		return nil
-	}
-}
-
 // childrenTime is how long ending the upstreams may take, after the calls.
 const childrenTime = 15 * time.Second
 
 // stop ends the gateway. Whoever interrupts it does not wait for calls in flight, only for child processes.
-func (a *app) stop(ctx context.Context, g *gateway.Gateway, cfg *config.Config, s os.Signal) error {
+func stop(ctx context.Context, g *gateway.Gateway, s os.Signal, drain time.Duration) error {
 	if s == os.Interrupt {
 		ctx, cancel := context.WithTimeout(ctx, childrenTime)
 		defer cancel()
 		return g.StopNow(ctx)
 	}
 	g.Drain(ctx)
-	ctx, cancel := context.WithTimeout(ctx, cfg.Shutdown.Drain+childrenTime)
+	ctx, cancel := context.WithTimeout(ctx, drain+childrenTime)
 	defer cancel()
 	return g.Stop(ctx)
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"testing"
 )
 
 // running is the key of a script's gateway.
@@ -21,8 +22,9 @@ type process struct {
 	cmd  *exec.Cmd
 	done chan struct{} // closed when standard error has ended and the process is gone
 
-	mu  sync.Mutex
-	log strings.Builder
+	mu   sync.Mutex
+	log  strings.Builder
+	more chan struct{} // closed, and made anew, with every line
 }
 
 // addresses are where a gateway serves.
@@ -39,7 +41,7 @@ func (p *process) start(binary string, args []string, dir, log string, environ [
 	if err := p.cmd.Start(); err != nil {
 		return addresses{}, err
 	}
-	p.done = make(chan struct{})
+	p.done, p.more = make(chan struct{}), make(chan struct{})
 	serving := make(chan addresses, 1)
 	go func() {
 		defer close(p.done)
@@ -62,6 +64,8 @@ func (p *process) read(stderr io.Reader, serving chan<- addresses) {
 	for lines.Scan() {
 		p.mu.Lock()
 		fmt.Fprintln(&p.log, lines.Text())
+		close(p.more)
+		p.more = make(chan struct{})
 		p.mu.Unlock()
 		label, value, _ := strings.Cut(strings.TrimSpace(lines.Text()), " ")
 		switch label {
@@ -83,6 +87,24 @@ func (p *process) said() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.log.String()
+}
+
+// awaitLog returns when text has been said.
+func (p *process) awaitLog(t *testing.T, text string) {
+	t.Helper()
+	for {
+		p.mu.Lock()
+		found, more := strings.Contains(p.log.String(), text), p.more
+		p.mu.Unlock()
+		if found {
+			return
+		}
+		select {
+		case <-more:
+		case <-p.done:
+			t.Fatalf("%q was not said\n%s", text, p.said())
+		}
+	}
 }
 
 // stop sends a signal and waits for the exit code.
