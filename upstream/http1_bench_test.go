@@ -62,11 +62,13 @@ func clientTLS(srv *httptest.Server) *tls.Config {
 }
 
 func benchClient(b *testing.B, srv *httptest.Server, body []byte) {
+	b.Helper()
 	c := upstream.NewClient(upstream.ClientConfig{TLS: clientTLS(srv)})
 	defer c.CloseIdle()
 	e := endpoint(b, srv.URL+"/mcp", upstream.Field{Name: "Accept", Value: "application/json, text/event-stream"}, upstream.Field{Name: "Content-Type", Value: "application/json"})
 	req := &upstream.Request{Method: "POST", Endpoint: e, Body: body}
 	b.ReportAllocs()
+	b.SetParallelism(8) // times GOMAXPROCS
 	b.RunParallel(func(pb *testing.PB) {
 		buf := make([]byte, 0, 2*len(body))
 		for pb.Next() {
@@ -91,9 +93,11 @@ func benchClient(b *testing.B, srv *httptest.Server, body []byte) {
 }
 
 func benchTransport(b *testing.B, srv *httptest.Server, body []byte) {
+	b.Helper()
 	tr := &http.Transport{MaxIdleConnsPerHost: 512, DisableCompression: true, TLSClientConfig: clientTLS(srv)}
 	defer tr.CloseIdleConnections()
 	b.ReportAllocs()
+	b.SetParallelism(8) // times GOMAXPROCS
 	b.RunParallel(func(pb *testing.PB) {
 		buf := make([]byte, 0, 2*len(body))
 		for pb.Next() {

@@ -35,14 +35,10 @@ const (
 
 // took notes that n bytes of payload were taken.
 func (f *framing) took(n int) {
-	switch f.state {
-	case untilClose:
-	case sized:
-		f.left -= int64(n)
-		f.done = f.left == 0
-	default:
+	if f.state != untilClose {
 		f.left -= int64(n)
 	}
+	f.done = f.state == sized && f.left == 0
 }
 
 // skip consumes what is no payload from the beginning of p, and returns how many bytes that was. It stops where payload begins, when

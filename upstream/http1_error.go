@@ -30,6 +30,7 @@ type ExchangeError struct {
 	Err error
 }
 
+// Error names the host, the step and the reason. It is for logs: clients of the gateway are not told where upstreams are.
 func (e *ExchangeError) Error() string { return e.Host + ": " + e.Op + ": " + e.Err.Error() }
 
 // Unwrap returns the reason.

@@ -106,29 +106,19 @@ func (h *head) line(s string) error {
 	if !found || !isToken(name) || !isFieldValue(value) {
 		return malformed("header line %.60q", s)
 	}
-	switch len(name) { // most fields are none of ours: their length tells
-	case len("Connection"):
-		if strings.EqualFold(name, "Connection") {
-			h.connection(value)
-		} else if strings.EqualFold(name, "Keep-Alive") {
-			h.keepAliveFor(value)
+	switch value = trim(value); {
+	case named(name, "Connection"):
+		h.connection(value)
+	case named(name, "Keep-Alive"):
+		h.keepAliveFor(value)
+	case named(name, "Content-Length"):
+		return h.contentLength(value)
+	case named(name, "Transfer-Encoding"):
+		return h.transferEncoding(value)
+	case named(name, "Content-Encoding"):
+		if !strings.EqualFold(value, "identity") {
+			return malformed("Content-Encoding %.40q, which was not asked for", value)
 		}
-	case len("Content-Length"):
-		if strings.EqualFold(name, "Content-Length") {
-			return h.contentLength(trim(value))
-		}
-	case len("Content-Encoding"):
-		if strings.EqualFold(name, "Content-Encoding") && !strings.EqualFold(trim(value), "identity") {
-			return malformed("Content-Encoding %.40q, which was not asked for", trim(value))
-		}
-	case len("Transfer-Encoding"):
-		if !strings.EqualFold(name, "Transfer-Encoding") {
-			break
-		}
-		if h.chunked || !strings.EqualFold(trim(value), "chunked") {
-			return malformed("Transfer-Encoding %.40q", trim(value))
-		}
-		h.chunked = true
 	}
 	return nil
 }
@@ -143,6 +133,15 @@ func (h *head) contentLength(value string) error {
 	for _, c := range []byte(value) {
 		h.length = h.length*10 + int64(c-'0')
 	}
+	return nil
+}
+
+// transferEncoding accepts chunked and nothing else, once (RFC 9112 §7).
+func (h *head) transferEncoding(value string) error {
+	if h.chunked || !strings.EqualFold(value, "chunked") {
+		return malformed("Transfer-Encoding %.40q", value)
+	}
+	h.chunked = true
 	return nil
 }
 
@@ -190,5 +189,8 @@ func (h *head) framing(method string) framing {
 	}
 	return framing{state: sized, left: h.length, done: h.length == 0}
 }
+
+// named compares field names, which know no case. Most differ in length.
+func named(a, b string) bool { return len(a) == len(b) && strings.EqualFold(a, b) }
 
 func trim(s string) string { return strings.Trim(s, " \t") }

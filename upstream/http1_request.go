@@ -3,7 +3,6 @@ package upstream
 import (
 	"fmt"
 	"strconv"
-	"strings"
 	"sync"
 )
 
@@ -90,7 +89,7 @@ func ownField(name string) bool {
 		"Host", "Content-Length", "Transfer-Encoding", "Connection", "Keep-Alive", "Proxy-Connection",
 		"Te", "Trailer", "Upgrade", "Expect", "Accept-Encoding",
 	} {
-		if len(name) == len(own) && strings.EqualFold(name, own) {
+		if named(name, own) {
 			return true
 		}
 	}

@@ -30,7 +30,7 @@ func (h Header) All() iter.Seq2[string, string] {
 // Get returns the value of the first field of that name in any case, or "".
 func (h Header) Get(name string) string {
 	for n, value := range h.All() {
-		if len(n) == len(name) && strings.EqualFold(n, name) {
+		if named(n, name) {
 			return value
 		}
 	}
@@ -41,7 +41,7 @@ func (h Header) Get(name string) string {
 func (h Header) Values(name string) []string {
 	var values []string
 	for n, value := range h.All() {
-		if strings.EqualFold(n, name) {
+		if named(n, name) {
 			values = append(values, value)
 		}
 	}
