@@ -23,7 +23,7 @@ func (s *Server) linkFor(ctx context.Context, c *rpc.Call) (linkKey, link, error
 	if s.cfg.Disabled != "" {
 		return linkKey{}, nil, s.fault.down(nil, "is switched off: %s", s.cfg.Disabled)
 	}
-	for range 2 {
+	for range 3 { // a probe that was answered too late is made up for by a second one
 		known, err := s.spoken(ctx)
 		if err != nil {
 			return linkKey{}, nil, err
@@ -101,7 +101,8 @@ func (s *Server) open(ctx context.Context, k linkKey, client rpc.Client) (link, 
 	if l := s.links.find(k); l != nil {
 		return l, nil
 	}
-	h := hello{info: s.info, pinned: s.pinned}
+	known := s.eras.Load()
+	h := hello{info: s.info, pinned: s.pinned, known: known != nil && !known.tentative}
 	if k.private() {
 		h.info, h.caps = infoOf(client, s.info), client.Capabilities
 	}
@@ -115,7 +116,7 @@ func (s *Server) open(ctx context.Context, k linkKey, client rpc.Client) (link, 
 		s.retire([]link{l})
 		return nil, s.fault.make(rpc.Busy, nil, "serves as many client sessions of their own as it may")
 	}
-	if known := s.eras.Load(); known != nil && known.tentative {
+	if known != nil && known.tentative {
 		s.eras.CompareAndSwap(known, &eras{legacy: true})
 	}
 	if s.board.up(l.description(), !k.private()) {
@@ -152,6 +153,24 @@ func (s *Server) discard(k linkKey, l link, why *stale) {
 	}
 	if why.era && !s.pinned {
 		s.eras.Store(nil)
+	}
+}
+
+// refresh asks a stateless server again who it is, if what it said has become old. If
+// that fails, what it said before still holds.
+func (s *Server) refresh(ctx context.Context, l link) {
+	m, ok := l.(*modernHTTP)
+	if !ok || !m.outdated(time.Now()) {
+		return
+	}
+	_, err := s.await(ctx, "describe", func(ctx context.Context) (link, error) {
+		if !m.outdated(time.Now()) {
+			return m, nil
+		}
+		return m, m.discover(ctx, hello{info: s.info, pinned: s.pinned, known: true})
+	})
+	if err != nil {
+		s.log.DebugContext(ctx, "upstream did not say again who it is", "error", err.Error())
 	}
 }
 

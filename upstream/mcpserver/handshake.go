@@ -50,16 +50,16 @@ func discoverRequest(h hello) *rpc.Message {
 }
 
 // judgeDiscover says what the answer to the probe means: a description of the modern
-// server that gave it, or errOtherEra. A modern error without revisions of both sides in
-// it leaves the latest one to try.
-func judgeDiscover(m *rpc.Message, transport string) (*Description, error) {
-	if m.Err == nil {
-		if d := describeModern(m, transport); d != nil {
-			return d, nil
-		}
-		return nil, errOtherEra
-	}
+// server that gave it, or errOtherEra. A modern error leaves the latest revision to try, as
+// does a configuration that pins the era.
+func judgeDiscover(m *rpc.Message, h hello, transport string) (*Description, error) {
 	d := &Description{Transport: transport, Era: rpc.Modern, Revision: mcp.LatestModern}
+	if m.Err == nil {
+		if said := describeModern(m, transport); said != nil {
+			return said, nil
+		}
+		return d, unlessPinned(h)
+	}
 	switch m.Err.Code {
 	case mcp.CodeHeaderMismatch, mcp.CodeMissingCapability:
 		return d, nil
@@ -70,16 +70,14 @@ func judgeDiscover(m *rpc.Message, transport string) (*Description, error) {
 			return d, nil
 		}
 	}
-	return nil, errOtherEra
+	return d, unlessPinned(h)
 }
 
-// pinnedDiscover takes a server for modern because the configuration says so, even if it
-// does not say who it is.
-func pinnedDiscover(m *rpc.Message, transport string) *Description {
-	if d, err := judgeDiscover(m, transport); err == nil {
-		return d
+func unlessPinned(h hello) error {
+	if h.pinned {
+		return nil
 	}
-	return &Description{Transport: transport, Era: rpc.Modern, Revision: mcp.LatestModern}
+	return errOtherEra
 }
 
 // supported reads the revisions that an UnsupportedProtocolVersion error names.

@@ -61,6 +61,11 @@ func (f fault) refused(resp *upstream.Response, body []byte) *rpc.Error {
 	return e
 }
 
+// unanswered makes the error for a request that was accepted and can never be answered.
+func (f fault) unanswered(status int) *rpc.Error {
+	return f.failed(nil, "accepted the request (HTTP status %d) and has no stream to answer it on", status)
+}
+
 // authorization reports whether an answer is about the gateway's credentials or its
 // rate. What such an answer says to the gateway is not for the client, whatever it looks like.
 func authorization(status int) bool {

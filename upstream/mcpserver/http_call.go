@@ -108,7 +108,7 @@ func (k *httpCall) open() error {
 		k.resp.Close()
 		k.resp = nil
 		if !k.carrier.elsewhere() {
-			return k.d.s.fault.failed(nil, "accepted the request (HTTP status %d) and has no stream to answer it on", status)
+			return k.d.s.fault.unanswered(status)
 		}
 		return nil
 	case kind == typeJSON || kind == "":

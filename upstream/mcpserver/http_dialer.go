@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/headgate/headgate/config"
 	"github.com/headgate/headgate/rpc"
@@ -18,9 +17,6 @@ import (
 )
 
 const overHTTP = "http"
-
-// discoverTimeout bounds the probe over HTTP, where silence proves nothing.
-const discoverTimeout = 10 * time.Second
 
 // httpDialer opens links to one URL.
 type httpDialer struct {
@@ -86,27 +82,13 @@ func (d *httpDialer) open(ctx context.Context, era rpc.Era, h hello) (link, erro
 	return d.openLegacy(ctx, h)
 }
 
-// openModern asks the server who it is. An HTTP status alone says that it is legacy only
-// if it is one of those that legacy servers give to what they do not understand
-// (MCP 2026-07-28, Versioning): a server that is overloaded or wants credentials has
-// not said what it speaks.
+// openModern asks the server who it is.
 func (d *httpDialer) openModern(ctx context.Context, h hello) (link, error) {
 	l, err := newModernHTTP(d, h)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, discoverTimeout, errIdle)
-	defer cancel()
-	m, err := ask(ctx, l, discoverRequest(h))
-	if err != nil {
-		if answer, ok := errors.AsType[*statusError](err); ok && answer.misunderstood() && !h.pinned {
-			return nil, errOtherEra
-		}
-		return nil, d.explain(ctx, err)
-	}
-	if h.pinned {
-		l.about = pinnedDiscover(m, overHTTP)
-	} else if l.about, err = judgeDiscover(m, overHTTP); err != nil {
+	if err := l.discover(ctx, h); err != nil {
 		return nil, err
 	}
 	return l, nil

@@ -2,6 +2,7 @@ package mcpserver
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -10,9 +11,16 @@ import (
 	"github.com/headgate/headgate/upstream"
 )
 
-// eraPatience is how long a server that has just answered in the modern way is not suspected of
-// having become another one.
-const eraPatience = 5 * time.Second
+const (
+	// discoverTimeout bounds the probe over HTTP, where silence proves nothing.
+	discoverTimeout = 10 * time.Second
+	// eraPatience is how long a server that has just answered in the modern way is not
+	// suspected of having become another one.
+	eraPatience = 5 * time.Second
+	// describeLife is how long it is believed what a server says of itself, if it does
+	// not want to be believed longer.
+	describeLife = time.Minute
+)
 
 // modernHTTP is the link to a modern server over HTTP. It is stateless: each request
 // says all there is to say (MCP 2026-07-28, Streamable HTTP).
@@ -20,9 +28,14 @@ type modernHTTP struct {
 	d     *httpDialer
 	post  *upstream.Endpoint
 	spoke *hop
-	about *Description
-	since time.Time
+	about atomic.Pointer[answered]
 	ids   atomic.Uint64
+}
+
+// answered is what a server said of itself, and when.
+type answered struct {
+	Description
+	at time.Time
 }
 
 var (
@@ -37,14 +50,42 @@ func newModernHTTP(d *httpDialer, h hello) (*modernHTTP, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &modernHTTP{d: d, post: post, spoke: newHop(rpc.Modern, mcp.LatestModern, h.info, nil), since: time.Now()}, nil
+	return &modernHTTP{d: d, post: post, spoke: newHop(rpc.Modern, mcp.LatestModern, h.info, nil)}, nil
 }
 
 func (l *modernHTTP) hop() *hop                 { return l.spoke }
-func (l *modernHTTP) description() *Description { return l.about }
+func (l *modernHTTP) description() *Description { return &l.about.Load().Description }
 func (*modernHTTP) alive() bool                 { return true }
 func (*modernHTTP) busy() bool                  { return false } // closing it would harm no call
 func (*modernHTTP) close(context.Context)       {}
+
+// discover asks the server who it is. An HTTP status alone says that it is legacy only
+// if it is one of those that legacy servers give to what they do not understand
+// (MCP 2026-07-28, Versioning): a server that is overloaded or wants credentials has
+// not said what it speaks.
+func (l *modernHTTP) discover(ctx context.Context, h hello) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, discoverTimeout, errIdle)
+	defer cancel()
+	m, err := ask(ctx, l, discoverRequest(h))
+	if err != nil {
+		if answer, ok := errors.AsType[*statusError](err); ok && answer.misunderstood() && !h.pinned {
+			return errOtherEra
+		}
+		return l.d.explain(ctx, err)
+	}
+	about, err := judgeDiscover(m, h, overHTTP)
+	if err == nil {
+		l.about.Store(&answered{*about, time.Now()})
+	}
+	return err
+}
+
+// outdated reports whether what the server said of itself is older than it wants to be
+// believed, or than is sensible.
+func (l *modernHTTP) outdated(now time.Time) bool {
+	a := l.about.Load()
+	return now.Sub(a.at) > max(a.TTL, describeLife)
+}
 
 // send implements [link].
 func (l *modernHTTP) send(ctx context.Context, x *exchange) (rpc.Source, error) {
@@ -82,7 +123,7 @@ func mirror(header []upstream.Field, x *exchange) ([]upstream.Field, error) {
 
 // lost implements [carrier].
 func (l *modernHTTP) lost(k *httpCall, _ []byte, m *rpc.Message) bool {
-	return !k.x.own && !l.d.s.pinned && time.Since(l.since) >= eraPatience && eraLost(k.resp.Status, m)
+	return !k.x.own && !l.d.s.pinned && time.Since(l.about.Load().at) >= eraPatience && eraLost(k.resp.Status, m)
 }
 
 // elsewhere implements [carrier]: a request's stream is the only one it has.

@@ -39,7 +39,7 @@ func (l *legacyHTTP) listen(at *upstream.Endpoint) {
 			}
 		case resp.Status < 500:
 			resp.Close()
-			l.streamed.Store(false) // it offers none, or the session is gone, which the next call will find
+			l.unheard() // it offers none, or the session is gone, which the next call will find
 			return
 		default:
 			resp.Close()
@@ -51,6 +51,17 @@ func (l *legacyHTTP) listen(at *upstream.Endpoint) {
 			return
 		}
 		pause = min(2*pause, streamLast)
+	}
+}
+
+// unheard notes that the server has no stream, and ends the calls that waited for their
+// response on it.
+func (l *legacyHTTP) unheard() {
+	l.streamed.Store(false)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, k := range l.calls {
+		k.box.fail(l.d.s.fault.unanswered(http.StatusAccepted))
 	}
 }
 

@@ -663,7 +663,7 @@ func TestServerThatChangesItsEra(t *testing.T) {
 	mu.Lock()
 	modern = false
 	mu.Unlock()
-	s.links.open[linkKey{era: rpc.Modern}].link.(*modernHTTP).since = time.Now().Add(-2 * eraPatience)
+	s.links.open[linkKey{era: rpc.Modern}].link.(*modernHTTP).about.Load().at = time.Now().Add(-2 * eraPatience)
 	if a := mustRun(t, s, newCall(t, legacyClient(), toolCall("1", "x", `{}`))); a.revision != "2025-06-18" {
 		t.Error(a.revision)
 	}

@@ -43,4 +43,5 @@ type hello struct {
 	info   json.RawMessage // Implementation
 	caps   json.RawMessage // ClientCapabilities; nil for none
 	pinned bool            // the configuration fixes the era: there is no other to fall back to
+	known  bool            // the upstream spoke the era before, so that silence means that it is slow
 }

@@ -37,6 +37,7 @@ var scripts = map[string]func(){
 	"crashing":     serveCrashing,
 	"deaf":         serveDeaf,
 	"mute":         serveNothing,
+	"drowsy":       func() { time.Sleep(probeTimeout + time.Second); serveFake(fake.Modern) },
 	"modern-junk":  serveModernJunk,
 	"inner-output": func() { serveLegacy(withQuestions) },
 }

@@ -165,7 +165,7 @@ func (s *Server) blame(err error) {
 }
 
 // Describe returns what the upstream says of itself. It connects if that has not
-// happened yet.
+// happened yet, and asks again if the answer has become old.
 func (s *Server) Describe(ctx context.Context) (Description, error) {
 	gateway := &rpc.Call{Client: rpc.Client{Era: rpc.Modern, Revision: mcp.LatestModern}}
 	_, l, err := s.linkFor(ctx, gateway)
@@ -173,6 +173,7 @@ func (s *Server) Describe(ctx context.Context) (Description, error) {
 		s.blame(err)
 		return Description{}, err
 	}
+	s.refresh(ctx, l)
 	return *l.description(), nil
 }
 
@@ -181,7 +182,7 @@ func (s *Server) EndSession(key string) { s.retire(s.links.endSession(key)) }
 
 // Close ends all links: sessions are deleted, processes get their input closed, then
 // SIGTERM, then SIGKILL. It returns when nothing of the upstream runs any more, or with the
-// cause of ctx.
+// cause of ctx. Calls to a stateless server are their callers' to end.
 func (s *Server) Close(ctx context.Context) error {
 	s.life.refuse()
 	closeAll(ctx, s.links.end())

@@ -76,18 +76,17 @@ func (d *stdioDialer) open(ctx context.Context, era rpc.Era, h hello) (link, err
 // discover probes a process (MCP 2026-07-28, stdio). Legacy servers answer with any
 // error, with nothing, or by ending.
 func (d *stdioDialer) discover(ctx context.Context, c *stdioConn, h hello) (*Description, error) {
-	probe, cancel := context.WithTimeout(ctx, probeTimeout)
-	defer cancel()
-	if h.pinned {
-		probe = ctx
+	probe := ctx
+	if !h.known {
+		within, cancel := context.WithTimeout(ctx, probeTimeout)
+		defer cancel()
+		probe = within
 	}
 	m, err := ask(probe, c, discoverRequest(h))
 	switch {
-	case err == nil && h.pinned:
-		return pinnedDiscover(m, stdio), nil
 	case err == nil:
-		return judgeDiscover(m, stdio)
-	case h.pinned || ctx.Err() != nil:
+		return judgeDiscover(m, h, stdio)
+	case h.known || ctx.Err() != nil:
 		return nil, err
 	}
 	return nil, errOtherEra

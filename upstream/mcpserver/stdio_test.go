@@ -43,6 +43,8 @@ func TestStdioSpeaksTheErasOfItsServer(t *testing.T) {
 		{"fake-legacy", "auto", "2025-11-25", "2025-11-25"},
 		{"fake-modern", "auto", "2026-07-28", "2026-07-28"},
 		{"fake-modern", "modern", "2026-07-28", "2026-07-28"},
+		{"drowsy", "auto", "2026-07-28", "2026-07-28"},
+		{"drowsy", "modern", "2026-07-28", "2026-07-28"},
 		{"fake-both", "auto", "2025-11-25", "2026-07-28"},
 		{"fake-both", "legacy", "2025-11-25", "2025-11-25"},
 		{"sdk", "auto", "2025-11-25", "2026-07-28"},
@@ -55,7 +57,7 @@ func TestStdioSpeaksTheErasOfItsServer(t *testing.T) {
 			cfg.Era = test.era
 			s := newServer(t, cfg)
 			tool := "raw"
-			if strings.HasPrefix(test.script, "fake") || test.script == "sdk" {
+			if strings.HasPrefix(test.script, "fake") || test.script == "sdk" || test.script == "drowsy" {
 				tool = "echo"
 			}
 			for range 2 { // the second call uses what the first found out
