@@ -63,7 +63,7 @@ func (a *app) print(s status, b banner) {
 const auth = "none (loopback only)"
 
 func statusOf(g *gateway.Gateway, isDemo bool) status {
-	s := status{url: g.URL(), admin: "http://" + g.AdminAddr()}
+	s := status{url: g.URL(), admin: "http://" + g.AdminAddr(), up: []string{}, down: []string{}, starting: []string{}}
 	for _, u := range g.Upstreams() {
 		s.total++
 		s.tools += u.Tools
@@ -96,7 +96,7 @@ func (s status) String() string {
 	fmt.Fprintf(&b, "Headgate %s\n", buildOf().Version)
 	line("clients", "%s", s.url)
 	line("operators", "%s/readyz", s.admin)
-	line("upstreams", "%s", strings.TrimSuffix(fmt.Sprintf("%d of %d up: %s", len(s.up), s.total, strings.Join(s.up, ", ")), ": "))
+	line("upstreams", "%s", s.upstreams())
 	for _, d := range s.down {
 		line("", "down  %s", strings.ReplaceAll(d, "\n", " "))
 	}
@@ -107,4 +107,14 @@ func (s status) String() string {
 	line("auth", auth)
 	line("try", "%s", s.next)
 	return b.String()
+}
+
+func (s status) upstreams() string {
+	switch {
+	case s.total == 0:
+		return "none are configured"
+	case len(s.up) == 0:
+		return fmt.Sprintf("0 of %d up", s.total)
+	}
+	return fmt.Sprintf("%d of %d up: %s", len(s.up), s.total, strings.Join(s.up, ", "))
 }

@@ -12,7 +12,7 @@ func (a *app) validateCommand() *cobra.Command {
 	var from sources
 	cmd := &cobra.Command{
 		Use: "validate", Short: "Check a configuration without starting anything", Args: noArgs,
-		Long: "Check a configuration: syntax, keys, values, and the variables and files it names. Nothing is started and nothing is dialled;\n" +
+		Long: "Check a configuration: syntax, keys, values, and the variables and secret files it names. Nothing is started or dialled;\n" +
 			"doctor does that. All problems are printed at once, each with its place and what to do. A valid file prints nothing.",
 		Example: "  headgate validate\n  headgate validate -c headgate.yaml\n  headgate validate --mcp-config .mcp.json -o json",
 		RunE:    func(*cobra.Command, []string) error { return a.validate(from) },

@@ -41,6 +41,7 @@ func (p *process) start(binary string, args []string, dir, log string, environ [
 	if err := p.cmd.Start(); err != nil {
 		return addresses{}, err
 	}
+	p.log.Reset()
 	p.done, p.more = make(chan struct{}), make(chan struct{})
 	serving := make(chan addresses, 1)
 	go func() {
