@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"runtime"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -63,6 +64,8 @@ func (a *app) serve(ctx context.Context, f serveFlags) (err error) {
 		cfg.Upstreams = servers.Upstreams()
 	}
 	a.warnIn(log, format, cfg)
+	floor := reserveHeap()
+	defer runtime.KeepAlive(floor)
 	g, err := gateway.New(ctx, cfg, gateway.Options{Log: log, Version: buildOf().Version, Environ: a.environ})
 	if err != nil {
 		return unexpected(err)
