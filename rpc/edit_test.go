@@ -128,7 +128,8 @@ func bodyEdits() map[string]editTest {
 		"drop with commas":  {`{"a":"x,y","b":",","c":[1,2]}`, []do{drop("b")}, `{"a":"x,y","c":[1,2]}`},
 		"first with commas": {`{"a":"x,y","b":",","c":[1,2]}`, []do{drop("a")}, `{"b":",","c":[1,2]}`},
 		"data keeps its space": {
-			`{"name":"x","arguments": { "q" : [ 1.0 , 9007199254740993 ] , "Ä" : "\u00c4" } }`, []do{set("name", `"y"`)},
+			`{"name":"x","arguments": { "q" : [ 1.0 , 9007199254740993 ] , "Ä" : "\u00c4" } }`,
+			[]do{set("name", `"y"`)},
 			`{"name":"y","arguments": { "q" : [ 1.0 , 9007199254740993 ] , "Ä" : "\u00c4" } }`,
 		},
 

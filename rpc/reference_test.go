@@ -114,7 +114,7 @@ func edited(members []pair, c changes) []pair {
 	}
 	for _, e := range c {
 		if e.value != nil && !slices.ContainsFunc(members, func(p pair) bool { return p.name == e.name }) {
-			out = append(out, pair{e.name, e.value})
+			out = append(out, pair(e))
 		}
 	}
 	return out
