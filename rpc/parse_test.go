@@ -326,7 +326,7 @@ func TestParseBoundsMembers(t *testing.T) {
 // bytes where it can.
 func TestStringsAtEveryAlignment(t *testing.T) {
 	t.Parallel()
-	for before := range 20 {
+	for before := range 40 {
 		for after := range 20 {
 			pad, tail := strings.Repeat("x", before), strings.Repeat("é", after)
 			good := `{"jsonrpc":"2.0","method":"m","p":"` + pad + `\"` + tail + `"}`
