@@ -38,6 +38,7 @@ var scripts = map[string]func(){
 	"deaf":         serveDeaf,
 	"mute":         serveNothing,
 	"drowsy":       func() { time.Sleep(probeTimeout + time.Second); serveFake(fake.Modern) },
+	"drowsy-sdk":   func() { time.Sleep(probeTimeout + time.Second); serveSDK() },
 	"modern-junk":  serveModernJunk,
 	"inner-output": func() { serveLegacy(withQuestions) },
 }

@@ -32,6 +32,8 @@ type stdioConn struct {
 	garbage ration
 	strays  ration
 
+	unanswered bool // the probe was not answered in time; for whoever shakes hands
+
 	mu      sync.Mutex
 	calls   map[uint64]*stdioCall
 	orphans []parcel // questions that came while no call was in flight

@@ -52,7 +52,7 @@ func (d *stdioDialer) open(ctx context.Context, era rpc.Era, h hello) (link, err
 	if era == rpc.Modern {
 		about, err = d.discover(ctx, c, h)
 	} else {
-		about, err = initialize(ctx, c, h, d.s.fault, stdio)
+		about, err = d.initialize(ctx, c, h)
 	}
 	switch {
 	case errors.Is(err, errOtherEra):
@@ -89,7 +89,19 @@ func (d *stdioDialer) discover(ctx context.Context, c *stdioConn, h hello) (*Des
 	case h.known || ctx.Err() != nil:
 		return nil, err
 	}
+	c.unanswered = true
 	return nil, errOtherEra
+}
+
+// initialize shakes hands with a process. One that left the probe unanswered may have been slow to start rather than deaf:
+// it then takes the probe for the beginning of its conversation and refuses a second one, so the probe is repeated.
+func (d *stdioDialer) initialize(ctx context.Context, c *stdioConn, h hello) (*Description, error) {
+	about, err := initialize(ctx, c, h, d.s.fault, stdio)
+	if _, refused := errors.AsType[*rpc.WireError](err); refused && c.unanswered {
+		c.unanswered = false
+		return nil, errOtherEra
+	}
+	return about, err
 }
 
 // process returns a running process that has not shaken hands.

@@ -45,6 +45,7 @@ func TestStdioSpeaksTheErasOfItsServer(t *testing.T) {
 		{"fake-modern", "modern", "2026-07-28", "2026-07-28"},
 		{"drowsy", "auto", "2026-07-28", "2026-07-28"},
 		{"drowsy", "modern", "2026-07-28", "2026-07-28"},
+		{"drowsy-sdk", "auto", "2025-11-25", "2026-07-28"},
 		{"fake-both", "auto", "2025-11-25", "2026-07-28"},
 		{"fake-both", "legacy", "2025-11-25", "2025-11-25"},
 		{"sdk", "auto", "2025-11-25", "2026-07-28"},
@@ -57,7 +58,7 @@ func TestStdioSpeaksTheErasOfItsServer(t *testing.T) {
 			cfg.Era = test.era
 			s := newServer(t, cfg)
 			tool := "raw"
-			if strings.HasPrefix(test.script, "fake") || test.script == "sdk" || test.script == "drowsy" {
+			if strings.HasPrefix(test.script, "fake") || test.script == "sdk" || strings.HasPrefix(test.script, "drowsy") {
 				tool = "echo"
 			}
 			for range 2 { // the second call uses what the first found out
