@@ -59,14 +59,16 @@ func (s *sealer) derive(nonce []byte) cipher.AEAD {
 
 // seal appends nonce and ciphertext to dst.
 func (s *sealer) seal(dst, bind, plain []byte) []byte {
-	var nonce [nonceLen]byte
-	_, _ = rand.Read(nonce[:]) // never fails (crypto/rand)
-	return s.derive(nonce[:]).Seal(append(dst, nonce[:]...), nonce[12:], plain, bind)
+	dst = append(dst, make([]byte, nonceLen)...)
+	nonce := dst[len(dst)-nonceLen:]
+	_, _ = rand.Read(nonce) // never fails (crypto/rand)
+	return s.derive(nonce).Seal(dst, nonce[12:], plain, bind)
 }
 
-// open returns the plain text of nonce and ciphertext.
+// open returns the plain text of nonce and ciphertext, which it overwrites.
 func (s *sealer) open(bind, sealed []byte) ([]byte, error) {
-	plain, err := s.derive(sealed).Open(nil, sealed[12:nonceLen], sealed[nonceLen:], bind)
+	nonce, text := sealed[:nonceLen], sealed[nonceLen:]
+	plain, err := s.derive(nonce).Open(text[:0], nonce[12:], text, bind)
 	if err != nil {
 		return nil, ErrInvalid
 	}

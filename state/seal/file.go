@@ -5,9 +5,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 )
 
@@ -15,13 +17,16 @@ import (
 // that seals first.
 const keyFile = "seal.key"
 
+// hasModes says whether permission bits mean anything here.
+const hasModes = runtime.GOOS != "windows"
+
 // maxKeys bounds the keys of a file.
 const maxKeys = 16
 
 // Load returns the keyring kept in a directory. The first call makes the directory
 // and a key, readable by their owner only; two processes that start at once end up
-// with the same key. A file that others can read, or that holds anything but keys,
-// is an error.
+// with the same key. A file that others can read, that holds anything but keys, or
+// that lies where others could put one of their own, is an error.
 func Load(dir string) (*Keyring, error) {
 	path := filepath.Join(dir, keyFile)
 	keys, err := read(path)
@@ -30,26 +35,48 @@ func Load(dir string) (*Keyring, error) {
 			keys, err = read(path)
 		}
 	}
+	if err == nil {
+		err = private(dir)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("sealing keys: %w", err)
 	}
 	return NewKeyring(keys...)
 }
 
+// private reports a directory in which anybody may replace files. The sticky bit, as
+// on /tmp, keeps them from that.
+func private(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	if mode := info.Mode(); hasModes && mode.Perm()&0o002 != 0 && mode&fs.ModeSticky == 0 {
+		return fmt.Errorf("%s: anybody may replace the keys in it (mode %04o); use a directory inside it, or run: chmod o-w %s", dir, mode.Perm(), dir)
+	}
+	return nil
+}
+
 func read(path string) ([]Key, error) {
-	info, err := os.Stat(path)
+	f, err := os.Open(path) //nolint:gosec // the operator's own data directory
 	if err != nil {
 		return nil, err
 	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+	defer f.Close() //nolint:errcheck // it was only read
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if mode := info.Mode().Perm(); hasModes && mode&0o077 != 0 {
 		return nil, fmt.Errorf("%s: others may read it (mode %04o); run: chmod 600 %s", path, mode, path)
 	}
-	if info.Size() > maxKeys*(2*keyLen+2) {
-		return nil, fmt.Errorf("%s: more than %d keys", path, maxKeys)
-	}
-	text, err := os.ReadFile(path) //nolint:gosec // the operator's own data directory
+	const most = maxKeys * (2*keyLen + 2)
+	text, err := io.ReadAll(io.LimitReader(f, most+1))
 	if err != nil {
 		return nil, err
+	}
+	if len(text) > most {
+		return nil, fmt.Errorf("%s: more than %d keys", path, maxKeys)
 	}
 	var keys []Key
 	for i, line := range strings.Split(strings.TrimSpace(string(text)), "\n") {

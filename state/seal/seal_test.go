@@ -3,6 +3,7 @@ package seal
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -64,10 +65,19 @@ func TestAHandleOpensNowhereElse(t *testing.T) {
 		refused(fmt.Sprintf("bit %d", i), r, "session", "alice", base64.RawURLEncoding.EncodeToString(raw))
 		raw[i/8] ^= 1 << (i % 8)
 	}
+	for i := range len(h) + 1 { // bytes that decoding skips
+		refused(fmt.Sprintf("LF at %d", i), r, "session", "alice", h[:i]+"\n"+h[i:])
+		refused(fmt.Sprintf("CR LF at %d", i), r, "session", "alice", h[:i]+"\r\n"+h[i:])
+	}
+	for _, tail := range []string{"=", "==", " ", "A", "AAAA"} {
+		refused("with a tail", r, "session", "alice", h+tail)
+	}
 	for i := range len(h) { // also the bits of the last character that decoding would ignore
-		c := []byte(h)
-		c[i] ^= 1
-		refused(fmt.Sprintf("character %d", i), r, "session", "alice", string(c))
+		for bit := range 8 {
+			c := []byte(h)
+			c[i] ^= 1 << bit
+			refused(fmt.Sprintf("bit %d of character %d", bit, i), r, "session", "alice", string(c))
+		}
 	}
 }
 
@@ -98,6 +108,9 @@ func TestAnOldKeyOpensUntilItIsGone(t *testing.T) {
 	}
 	if _, err := NewKeyring(); err == nil {
 		t.Error("a keyring without keys was made")
+	}
+	if _, err := NewKeyring(before, after, before); err == nil {
+		t.Error("a keyring with the same key twice was made")
 	}
 }
 
@@ -143,7 +156,7 @@ func TestAKeyFileThatIsNotRightIsRefused(t *testing.T) {
 		mode       os.FileMode
 		want       string
 	}{
-		{"readable by others", good, 0o644, "chmod 600"},
+		{"readable by others", good + "\n", 0o644, "chmod 600"},
 		{"empty", "", 0o600, ":1: not a key"},
 		{"short", good[2:], 0o600, ":1: not a key"},
 		{"not hexadecimal", strings.Repeat("zz", keyLen), 0o600, ":1: not a key"},
@@ -166,22 +179,89 @@ func TestAKeyFileThatIsNotRightIsRefused(t *testing.T) {
 	}
 }
 
+func TestKeyFileWithSeveralKeys(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	text := strings.Repeat("ab", keyLen) + "\r\n" + strings.Repeat("CD", keyLen) + "\n\n"
+	if err := os.WriteFile(filepath.Join(dir, keyFile), []byte(text), 0o400); err != nil {
+		t.Fatal(err)
+	}
+	r, err := Load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, err := NewKeyring(Key(bytes.Repeat([]byte{0xcd}, keyLen)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Open("s", nil, old.Seal("s", nil, nil)); err != nil {
+		t.Error("the second key does not open")
+	}
+	if _, err := old.Open("s", nil, r.Seal("s", nil, nil)); err == nil {
+		t.Error("the second key seals")
+	}
+}
+
+func TestKeysAreNotKeptWhereOthersMayReplaceThem(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, tt := range []struct {
+		mode os.FileMode
+		good bool
+	}{{0o777, false}, {0o777 | os.ModeSticky, true}, {0o755, true}, {0o700, true}} {
+		if err := os.Chmod(dir, tt.mode); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Load(dir); (err == nil) != tt.good || err != nil && !strings.Contains(err.Error(), "chmod o-w "+dir) {
+			t.Errorf("mode %v: %v", tt.mode, err)
+		}
+	}
+	if _, err := Load(filepath.Join(dir, keyFile)); err == nil {
+		t.Error("a file was taken for a directory")
+	}
+}
+
 func TestKeysDoNotPrint(t *testing.T) {
 	t.Parallel()
 	k := Key{0xab}
-	if s := fmt.Sprintf("%v %s %#v", k, k, k); strings.Contains(s, "171") || strings.Contains(s, "ab") {
+	js, err := json.Marshal(struct{ K Key }{k})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := fmt.Sprintf("%v %s %#v %x %s", k, k, k, k, js); strings.Contains(s, "171") || strings.Contains(s, "ab") {
 		t.Errorf("printed %s", s)
 	}
 }
 
+// FuzzOpen holds that a text which is no handle, or not for this bind, does not open, and that a handle is the only text for
+// its bytes.
 func FuzzOpen(f *testing.F) {
 	r := ring(f)
-	f.Add("")
-	f.Add("AAAA")
-	f.Add(r.Seal("s", nil, []byte("state")))
-	f.Fuzz(func(t *testing.T, handle string) {
-		if plain, err := r.Open("s", []byte("bind"), handle); err == nil {
-			t.Errorf("%q opened as %q", handle, plain)
+	handle := r.Seal("s", []byte("bind"), []byte("state"))
+	for _, seed := range []string{"", "AAAA", handle, handle + "\n", handle[1:], r.Seal("s", nil, []byte("state")), r.Seal("t", []byte("bind"), nil)} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if plain, err := r.Open("s", []byte("bind"), text); err == nil && text != handle {
+			t.Errorf("%q opened as %q", text, plain)
+		}
+	})
+}
+
+func FuzzSeal(f *testing.F) {
+	r := ring(f)
+	f.Add("session", []byte("alice"), []byte("state"))
+	f.Add("", []byte{}, []byte{})
+	f.Fuzz(func(t *testing.T, purpose string, bind, plain []byte) {
+		h := r.Seal(purpose, bind, plain)
+		if got, err := r.Open(purpose, bind, h); err != nil || !bytes.Equal(got, plain) {
+			t.Errorf("%q, %v", got, err)
+		}
+		if got, err := r.Open(purpose+"x", bind, h); !errors.Is(err, ErrInvalid) || got != nil {
+			t.Errorf("for another purpose: %q, %v", got, err)
+		}
+		if got, err := r.Open(purpose, append(bind, 0), h); !errors.Is(err, ErrInvalid) || got != nil {
+			t.Errorf("for another bind: %q, %v", got, err)
 		}
 	})
 }
@@ -189,9 +269,19 @@ func FuzzOpen(f *testing.F) {
 func BenchmarkOpen(b *testing.B) {
 	r := ring(b)
 	h := r.Seal("session", []byte("alice"), make([]byte, 200))
+	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := r.Open("session", []byte("alice"), h); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+func BenchmarkSeal(b *testing.B) {
+	r := ring(b)
+	plain := make([]byte, 200)
+	b.ReportAllocs()
+	for b.Loop() {
+		r.Seal("session", []byte("alice"), plain)
 	}
 }
