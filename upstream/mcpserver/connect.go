@@ -41,10 +41,13 @@ func (s *Server) linkFor(ctx context.Context, c *rpc.Call) (linkKey, link, error
 		}
 		if errors.Is(err, errOtherEra) {
 			err = s.fault.failed(err, "does not speak the %s era that its configuration pins it to", k.era)
+			s.board.down(err)
 		}
 		return k, nil, err
 	}
-	return linkKey{}, nil, s.fault.failed(errOtherEra, "speaks no protocol version that is spoken here")
+	err := s.fault.failed(errOtherEra, "speaks no protocol version that is spoken here")
+	s.board.down(err)
+	return linkKey{}, nil, err
 }
 
 // reconsider draws the conclusion from a link that could not be opened, and reports
@@ -108,6 +111,9 @@ func (s *Server) open(ctx context.Context, k linkKey, client rpc.Client) (link, 
 	}
 	l, err := s.dial.open(ctx, k.era, h)
 	if err != nil {
+		if !errors.Is(err, errOtherEra) && s.life.Err() == nil {
+			s.board.down(err)
+		}
 		return nil, err
 	}
 	gone, ok := s.links.add(k, l, func() { s.retire(s.links.expire(time.Now())) })

@@ -19,6 +19,7 @@ type exchange struct {
 	id      uint64          // the gateway's own, unique on the link
 	token   json.RawMessage // the client's progress token; nil if it sent none
 	own     bool            // the gateway's own message, which has limits of its own and is not cancelled
+	final   bool            // the call was made before on a link that had ended: its answer stands, whatever it is
 
 	// Used by the goroutine that pulls the reply.
 	finished bool // the response has been seen

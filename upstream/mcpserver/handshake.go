@@ -18,7 +18,7 @@ func ask(ctx context.Context, l link, m *rpc.Message) (*rpc.Message, error) {
 		return nil, err
 	}
 	reply := rpc.NewReply(source)
-	defer reply.Close()
+	defer func() { _ = reply.Close() }()
 	for {
 		m, err := reply.Next()
 		if err != nil {

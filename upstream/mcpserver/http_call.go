@@ -90,93 +90,6 @@ func (k *httpCall) post(to *upstream.Endpoint, header []upstream.Field) error {
 	return err
 }
 
-// open looks at the header of the answer.
-func (k *httpCall) open() error {
-	status, kind := k.resp.Status, mediaType(k.resp)
-	switch {
-	case status < 200 || status >= 300 || authorization(status):
-		return k.openFailure()
-	case k.x.message.IsNotification():
-		k.resp.Close()
-		k.finish(io.EOF)
-		return nil
-	case kind == typeEvents:
-		k.events, _ = k.d.readers.Get().(*frame.SSEReader)
-		k.events.Reset(k.resp)
-		return nil
-	case status == http.StatusAccepted || status == http.StatusNoContent:
-		k.resp.Close()
-		k.resp = nil
-		if !k.carrier.elsewhere() {
-			return k.d.s.fault.unanswered(status)
-		}
-		return nil
-	case kind == typeJSON || kind == "":
-		return k.openJSON()
-	}
-	return k.d.s.fault.failed(nil, "answered with content of type %s", rpc.Excerpt(kind))
-}
-
-// openJSON reads an answer that is one message.
-func (k *httpCall) openJSON() error {
-	body, err := k.readBody()
-	if err != nil {
-		return err
-	}
-	m, err := rpc.Parse(body, upstreamLimits)
-	if err != nil {
-		return k.d.s.fault.failed(err, "gave an answer that is no message")
-	}
-	if m.Err != nil && k.carrier.lost(k, body, m) {
-		return k.stale(k.d.s.fault.failed(m.Err, "refused the request: %s", rpc.Excerpt(m.Err.Message)))
-	}
-	if k.x.take(m) != relay || !k.x.finished {
-		return k.d.s.fault.failed(nil, "answered another request than it was asked")
-	}
-	k.ready = m
-	return nil
-}
-
-// openFailure reads an answer with a status that is no success. The JSON-RPC error in it, if there
-// is one, is the response whatever the status (MCP 2026-07-28, Streamable HTTP).
-func (k *httpCall) openFailure() error {
-	body, err := k.readBody()
-	if err != nil && !errors.Is(err, upstream.ErrTooLarge) {
-		return err
-	}
-	refused := k.d.s.fault.refused(k.resp, body)
-	if authorization(k.resp.Status) {
-		return refused
-	}
-	m, err := rpc.Parse(body, upstreamLimits)
-	if err != nil || m.Err == nil {
-		m = nil
-	}
-	if k.carrier.lost(k, body, m) {
-		return k.stale(refused)
-	}
-	if m == nil || k.x.message.IsNotification() || k.x.take(m) != relay {
-		return refused
-	}
-	k.ready = m
-	return nil
-}
-
-// stale makes the error for a call that can be made again on another link.
-func (k *httpCall) stale(cause *rpc.Error) error {
-	return &stale{cause: cause, era: k.x.hop.era == rpc.Modern}
-}
-
-func (k *httpCall) readBody() ([]byte, error) {
-	k.buffer = k.d.pool.get()
-	var err error
-	k.buffer.bytes, err = k.resp.ReadAll(k.buffer.bytes, k.d.maxResult)
-	if err != nil {
-		return k.buffer.bytes, k.broken(err, "broke off its answer")
-	}
-	return k.buffer.bytes, nil
-}
-
 // broken says why the exchange did not go on.
 func (k *httpCall) broken(err error, doing string) error {
 	cause := context.Cause(k.ctx)
@@ -220,7 +133,7 @@ func (k *httpCall) Next() (*rpc.Message, error) {
 		return nil, err
 	case k.x.finished:
 		if k.resp != nil {
-			k.resp.Finish()
+			_ = k.resp.Finish()
 		}
 		k.settle(io.EOF)
 	}
@@ -252,63 +165,6 @@ func (k *httpCall) pull() (*rpc.Message, error) {
 			k.d.s.log.DebugContext(k.ctx, "answer to a question was not taken", "method", rpc.Excerpt(m.Method), "error", err.Error())
 		}
 	}
-}
-
-// receive returns the next message of the stream, or of another one if the answer
-// comes there.
-func (k *httpCall) receive() (*rpc.Message, error) {
-	if k.events == nil {
-		return k.await()
-	}
-	for {
-		ev, err := k.events.Next()
-		switch {
-		case errors.Is(err, io.EOF):
-			return k.cut()
-		case errors.Is(err, frame.ErrTooLong):
-			return nil, k.d.s.fault.failed(err, "gave an answer that exceeds the size limit")
-		case err != nil:
-			return nil, k.broken(err, "broke off its answer")
-		case len(ev.Data) == 0:
-			continue // only an id or a time to wait
-		}
-		m, err := rpc.Parse(ev.Data, upstreamLimits)
-		switch {
-		case err == nil:
-			return m, nil
-		case ev.Name == "" || ev.Name == "message":
-			return nil, k.d.s.fault.failed(err, "sent an event that is no message")
-		}
-	}
-}
-
-// await takes the answer from another stream.
-func (k *httpCall) await() (*rpc.Message, error) {
-	for {
-		p, again, err := k.box.next()
-		k.recycle()
-		k.buffer = p.buffer
-		switch {
-		case p.message != nil:
-			return p.message, nil
-		case err != nil:
-			return nil, err
-		}
-		select {
-		case <-again:
-		case <-k.ctx.Done():
-			return nil, k.broken(context.Cause(k.ctx), "")
-		}
-	}
-}
-
-// cut ends a stream that has no response. It may have come on another stream.
-func (k *httpCall) cut() (*rpc.Message, error) {
-	if p, _, _ := k.box.next(); p.message != nil {
-		k.buffer = p.buffer
-		return p.message, nil
-	}
-	return nil, k.d.s.fault.down(io.ErrUnexpectedEOF, "ended the stream without a response; the call may have run")
 }
 
 // Answer implements [rpc.Source].
@@ -351,7 +207,7 @@ func (k *httpCall) settle(why error) {
 	k.carrier.release(k, "")
 	k.box.close(&k.d.pool)
 	if k.resp != nil {
-		k.resp.Close()
+		_ = k.resp.Close()
 	}
 	k.cancel(nil)
 }

@@ -122,7 +122,7 @@ func (l *legacyHTTP) lost(k *httpCall, body []byte, m *rpc.Message) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.over = true
-	return true
+	return !k.x.final
 }
 
 // elsewhere implements [carrier]: some servers answer on the session's event stream.
@@ -158,7 +158,7 @@ func (l *legacyHTTP) respond(ctx context.Context, m *rpc.Message) error {
 	if err != nil {
 		return l.d.s.fault.exchangeFault(err, "cannot be reached")
 	}
-	defer resp.Close()
+	defer func() { _ = resp.Close() }()
 	if resp.Status < 200 || resp.Status >= 300 {
 		return l.d.s.fault.refused(resp, nil)
 	}
@@ -194,6 +194,6 @@ func (l *legacyHTTP) close(ctx context.Context) {
 	defer cancel()
 	resp, err := l.d.client.Do(ctx, &upstream.Request{Method: http.MethodDelete, Endpoint: l.post.Load()})
 	if err == nil {
-		resp.Close() // servers may refuse, and the session then ends by itself
+		_ = resp.Close() // servers may refuse, and the session then ends by itself
 	}
 }

@@ -38,11 +38,11 @@ func (l *legacyHTTP) listen(at *upstream.Endpoint) {
 				pause = min(wait, streamLast)
 			}
 		case resp.Status < 500:
-			resp.Close()
+			_ = resp.Close()
 			l.unheard() // it offers none, or the session is gone, which the next call will find
 			return
 		default:
-			resp.Close()
+			_ = resp.Close()
 		}
 		if time.Since(since) > streamLong {
 			pause = streamFirst
@@ -80,7 +80,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 // hear takes messages from the stream until it ends, and returns how long the server asks
 // to wait then; 0 if it does not say.
 func (l *legacyHTTP) hear(resp *upstream.Response) (retry time.Duration) {
-	defer resp.Close()
+	defer func() { _ = resp.Close() }()
 	events := frame.NewSSEReader(resp, streamEvent)
 	for {
 		ev, err := events.Next()

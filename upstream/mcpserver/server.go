@@ -119,23 +119,19 @@ func (s *Server) OnNotice(f func(m *rpc.Message)) { s.notice.Store(&f) }
 // it. If the session or process that the call was meant for turns out to have ended before the
 // call could run, it is opened again and the call repeated, once.
 func (s *Server) Handle(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
-	var err error
-	for range 2 {
-		var reply *rpc.Reply
-		reply, err = s.try(ctx, c)
-		if err == nil {
-			return reply, nil
-		}
-		if _, again := errors.AsType[*stale](err); !again {
-			break
-		}
+	reply, err := s.try(ctx, c, false)
+	if _, again := errors.AsType[*stale](err); again {
+		reply, err = s.try(ctx, c, true)
 	}
-	s.blame(err)
-	return nil, err
+	if err != nil {
+		s.blame(err)
+		return nil, err
+	}
+	return reply, nil
 }
 
-// try sends a call once.
-func (s *Server) try(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
+// try sends a call once. The final try takes every answer for one.
+func (s *Server) try(ctx context.Context, c *rpc.Call, final bool) (*rpc.Reply, error) {
 	k, l, err := s.linkFor(ctx, c)
 	if err != nil {
 		return nil, err
@@ -145,7 +141,9 @@ func (s *Server) try(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 		c.Record.Upstream, c.Record.Revision = s.cfg.Name, h.revision
 		c.Record.Attempts++
 	}
-	source, err := l.send(ctx, newExchange(c, h))
+	x := newExchange(c, h)
+	x.final = final
+	source, err := l.send(ctx, x)
 	if err != nil {
 		if old, ok := errors.AsType[*stale](err); ok {
 			s.discard(k, l, old)
@@ -157,9 +155,9 @@ func (s *Server) try(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 	return reply, nil
 }
 
-// blame notes an upstream's fault in its state.
+// blame notes in the state that the upstream cannot be used.
 func (s *Server) blame(err error) {
-	if e, ok := errors.AsType[*rpc.Error](err); ok && e.Code == rpc.UpstreamDown {
+	if e, ok := errors.AsType[*rpc.Error](err); ok && e.Code == rpc.UpstreamDown && s.life.Err() == nil {
 		s.board.down(e)
 	}
 }
@@ -170,7 +168,6 @@ func (s *Server) Describe(ctx context.Context) (Description, error) {
 	gateway := &rpc.Call{Client: rpc.Client{Era: rpc.Modern, Revision: mcp.LatestModern}}
 	_, l, err := s.linkFor(ctx, gateway)
 	if err != nil {
-		s.blame(err)
 		return Description{}, err
 	}
 	s.refresh(ctx, l)

@@ -3,7 +3,6 @@ package mcpserver
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -135,14 +133,6 @@ func TestResultsAndArgumentsKeepTheirBytes(t *testing.T) {
 	}
 }
 
-func TestLineEndsInsideAMessageDoNotBreakTheFraming(t *testing.T) {
-	t.Parallel()
-	a := mustRun(t, legacyServer(t), newCall(t, legacyClient(), "{\"jsonrpc\":\"2.0\",\r\n \"id\":1,\n\"method\":\"tools/call\",\"params\":{\"name\":\"line\",\r\"arguments\":{}}}"))
-	if line, ok := a.response.Text("line"); !ok || strings.ContainsAny(line, "\r\n") {
-		t.Error(textOf(a.response))
-	}
-}
-
 func TestIDsComeBackAsTheyWere(t *testing.T) {
 	t.Parallel()
 	s := legacyServer(t)
@@ -225,123 +215,6 @@ func TestCallersWithTheSameIDGetTheirOwnAnswers(t *testing.T) {
 	all.Wait()
 }
 
-func TestLongLines(t *testing.T) {
-	t.Parallel()
-	cfg := scripted("legacy")
-	s := newServer(t, cfg)
-	s.dial.(*stdioDialer).maxResult = 2 << 20
-	for _, test := range []struct {
-		tool string
-		size int
-		fits bool
-	}{
-		{"big", 70_000, true},
-		{"big", 1 << 20, true},
-		{"id-last", 1 << 20, true},
-		{"big", 3 << 20, false},
-		{"id-last", 3 << 20, false},
-		{"raw", 1, true},
-	} {
-		call := newCall(t, legacyClient(), toolCall("1", test.tool, strconv.Itoa(test.size)))
-		if !test.fits {
-			if e := mustFail(t, s, call, rpc.UpstreamFailed); !strings.Contains(e.Message, "cannot be read") {
-				t.Error(e.Message)
-			}
-			continue
-		}
-		a := mustRun(t, s, call)
-		if text, _ := a.response.Text("text"); len(text) != test.size && test.tool != "raw" {
-			t.Errorf("%s %d: got %d", test.tool, test.size, len(text))
-		}
-	}
-	long := strings.Repeat("y", 1<<20)
-	a := mustRun(t, s, newCall(t, legacyClient(), toolCall("1", "raw", `{"text":"`+long+`"}`)))
-	if text, _ := a.response.Text("text"); text != long {
-		t.Errorf("a long argument came back as %d bytes", len(text))
-	}
-	if s.State().Restarts != 0 {
-		t.Error("the process was restarted")
-	}
-}
-
-func TestDamagedAnswerFailsItsCallOnly(t *testing.T) {
-	t.Parallel()
-	s, log := newLoggedServer(t, scripted("legacy"))
-	mustFail(t, s, newCall(t, legacyClient(), toolCall("1", "damaged", `{}`)), rpc.UpstreamFailed)
-	mustRun(t, s, newCall(t, legacyClient(), toolCall("1", "raw", `{}`)))
-	if !strings.Contains(log.String(), "server wrote what is no message to stdout") {
-		t.Error("nothing was logged")
-	}
-}
-
-func TestGarbageIsLoggedSparingly(t *testing.T) {
-	t.Parallel()
-	s, log := newLoggedServer(t, scripted("garbage"))
-	for range 20 {
-		mustRun(t, s, newCall(t, legacyClient(), toolCall("1", "raw", `{}`)))
-	}
-	if n := strings.Count(log.String(), "what is no message"); n != 1 {
-		t.Errorf("logged %d times", n)
-	}
-}
-
-func TestDeathInMidCall(t *testing.T) {
-	t.Parallel()
-	cfg := scripted("legacy")
-	cfg.Env["SECRET_TOKEN"] = "hunter2-hunter2"
-	s, log := newLoggedServer(t, cfg)
-	mustRun(t, s, newCall(t, legacyClient(), toolCall("1", "raw", `{}`)))
-
-	failures := make(chan error)
-	for range 3 {
-		go func() {
-			_, err := run(t.Context(), s, newCall(t, legacyClient(), toolCall("1", "hang", `{}`)))
-			failures <- err
-		}()
-	}
-	eventually(t, "three calls in flight", func() bool { return inFlight(s) == 3 })
-	_, err := run(t.Context(), s, newCall(t, legacyClient(), toolCall("1", "die", `{}`)))
-	for _, err := range []error{err, <-failures, <-failures, <-failures} {
-		e, ok := errors.AsType[*rpc.Error](err)
-		if !ok || e.Code != rpc.UpstreamDown {
-			t.Fatal(err)
-		}
-		for _, want := range []string{`upstream "files"`, "exit status 3", "first words", "last words", "[redacted]"} {
-			if !strings.Contains(e.Message, want) {
-				t.Errorf("no %q in %s", want, e.Message)
-			}
-		}
-		for _, not := range []string{"hunter2", "\x1b", "\n"} {
-			if strings.Contains(e.Message, not) {
-				t.Errorf("%q in %s", not, e.Message)
-			}
-		}
-	}
-	if state := s.State(); state.Status != Down || state.Err == nil {
-		t.Errorf("state %+v", state)
-	}
-	if strings.Contains(log.String(), "hunter2") {
-		t.Error("a secret was logged")
-	}
-	mustRun(t, s, newCall(t, legacyClient(), toolCall("1", "raw", `{}`)))
-	if state := s.State(); state.Status != Up || state.Restarts != 1 {
-		t.Errorf("state %+v", state)
-	}
-}
-
-// inFlight counts the calls on all links.
-func inFlight(s *Server) (n int) {
-	s.links.mu.Lock()
-	defer s.links.mu.Unlock()
-	for _, seat := range s.links.open {
-		c := seat.link.(*stdioConn)
-		c.mu.Lock()
-		n += len(c.calls)
-		c.mu.Unlock()
-	}
-	return n
-}
-
 func pidOf(t *testing.T, s *Server, client rpc.Client, tool string) int {
 	t.Helper()
 	a := mustRun(t, s, newCall(t, client, toolCall("1", tool, `{}`)))
@@ -351,85 +224,6 @@ func pidOf(t *testing.T, s *Server, client rpc.Client, tool string) int {
 		t.Fatal(textOf(a.response))
 	}
 	return pid
-}
-
-func TestKilledInMidCall(t *testing.T) {
-	t.Parallel()
-	s := legacyServer(t)
-	for range 5 { // each time the restart is immediate, since the process was of use
-		pid := pidOf(t, s, legacyClient(), "pid")
-		failed := make(chan error)
-		go func() {
-			_, err := run(t.Context(), s, newCall(t, legacyClient(), toolCall("1", "hang", `{}`)))
-			failed <- err
-		}()
-		eventually(t, "a call in flight", func() bool { return inFlight(s) == 1 })
-		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-			t.Fatal(err)
-		}
-		e, ok := errors.AsType[*rpc.Error](<-failed)
-		if !ok || e.Code != rpc.UpstreamDown || !strings.Contains(e.Message, "signal: killed") {
-			t.Fatal(e)
-		}
-	}
-}
-
-func TestRestartAnnouncesThatListsMayHaveChanged(t *testing.T) {
-	t.Parallel()
-	s := legacyServer(t)
-	var mu sync.Mutex
-	var heard []string
-	s.OnNotice(func(m *rpc.Message) {
-		mu.Lock()
-		defer mu.Unlock()
-		heard = append(heard, m.Method)
-	})
-	pid := pidOf(t, s, legacyClient(), "pid")
-	if len(heard) != 0 {
-		t.Errorf("heard %v at the first start", heard)
-	}
-	_ = syscall.Kill(pid, syscall.SIGKILL)
-	eventually(t, "the death is noticed", func() bool { return s.State().Status == Down })
-	mustRun(t, s, newCall(t, legacyClient(), toolCall("1", "raw", `{}`)))
-	mu.Lock()
-	defer mu.Unlock()
-	if !slices.Equal(heard, []string{mcp.ToolsChanged}) {
-		t.Errorf("heard %v", heard)
-	}
-}
-
-func TestServerThatCannotStart(t *testing.T) {
-	t.Parallel()
-	s := newServer(t, scripted("crashing"))
-	var last *rpc.Error
-	for range 8 {
-		last = mustFail(t, s, newCall(t, legacyClient(), toolCall("1", "raw", `{}`)), rpc.UpstreamDown)
-		if !strings.Contains(last.Message, "Cannot find module 'server'") || !strings.Contains(last.Message, "exit status 1") {
-			t.Error(last.Message)
-		}
-		if last.RetryAfter > 0 {
-			break
-		}
-	}
-	if last.RetryAfter == 0 {
-		t.Error("starts are not held back")
-	}
-}
-
-func TestCommandThatDoesNotExist(t *testing.T) {
-	t.Parallel()
-	for _, test := range []struct{ command, dir, want string }{
-		{"no-such-command-anywhere", "", "not found in PATH"},
-		{filepath.Join(t.TempDir(), "nothing"), "", "does not exist"},
-		{os.Args[0], filepath.Join(t.TempDir(), "nowhere"), "does not exist"},
-		{t.TempDir(), "", "may not be run"},
-	} {
-		cfg := scripted("legacy")
-		cfg.Command, cfg.Dir = test.command, test.dir
-		if e := mustFail(t, newServer(t, cfg), newCall(t, legacyClient(), toolCall("1", "raw", `{}`)), rpc.UpstreamDown); !strings.Contains(e.Message, test.want) {
-			t.Error(e.Message)
-		}
-	}
 }
 
 func TestCancelReachesTheServer(t *testing.T) {
@@ -468,19 +262,6 @@ func TestCancelReachesTheServer(t *testing.T) {
 	}
 }
 
-// queued counts the lines that wait to be written.
-func queued(s *Server) (n int) {
-	s.links.mu.Lock()
-	defer s.links.mu.Unlock()
-	for _, seat := range s.links.open {
-		q := seat.link.(*stdioConn).queue
-		q.mu.Lock()
-		n += len(q.waiting)
-		q.mu.Unlock()
-	}
-	return n
-}
-
 func TestSilenceTimesOutAndProgressDoesNot(t *testing.T) { // alone, because it is about time
 	cfg := scripted("legacy")
 	cfg.Timeout = 700 * time.Millisecond
@@ -497,54 +278,6 @@ func TestSilenceTimesOutAndProgressDoesNot(t *testing.T) { // alone, because it 
 		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"steady","_meta":{"progressToken":1}}}`))
 	if len(a.before) != 10 {
 		t.Errorf("%d notifications", len(a.before))
-	}
-}
-
-func TestServerThatDoesNotReadHoldsUpNobodyForEver(t *testing.T) {
-	t.Parallel()
-	cfg := scripted("deaf")
-	cfg.Era, cfg.Timeout = "legacy", 500*time.Millisecond
-	s := newServer(t, cfg)
-	big := `{"text":"` + strings.Repeat("x", 300_000) + `"}`
-	var all sync.WaitGroup
-	for range 20 {
-		all.Go(func() {
-			_, err := run(t.Context(), s, newCall(t, legacyClient(), toolCall("1", "raw", big)))
-			if e, ok := errors.AsType[*rpc.Error](err); !ok || e.Code != rpc.UpstreamTimeout {
-				t.Error(err)
-			}
-		})
-	}
-	all.Wait()
-	if n := queued(s); n > 2 { // what nobody waits for any more is not kept
-		t.Errorf("%d lines still wait", n)
-	}
-}
-
-func TestTooMuchForAServerThatDoesNotRead(t *testing.T) {
-	t.Parallel()
-	q := newLineQueue(&pool{})
-	for i := 0; ; i++ {
-		err := q.push(uint64(i+1), &buffer{make([]byte, 1<<20)})
-		if errors.Is(err, errQueueFull) {
-			if i != maxQueuedBytes>>20 {
-				t.Errorf("full after %d MiB", i)
-			}
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	if !q.withdraw(5) || q.withdraw(5) {
-		t.Error("withdraw")
-	}
-	if err := q.push(99, &buffer{make([]byte, 1<<20)}); err != nil {
-		t.Error(err)
-	}
-	q.close()
-	if err := q.push(100, &buffer{}); !errors.Is(err, errQueueClosed) {
-		t.Error(err)
 	}
 }
 
@@ -577,90 +310,6 @@ func TestChildrenSeeACleanEnvironment(t *testing.T) {
 	}
 	if _, err := os.Stat(canary); err == nil {
 		t.Error("a shell ran")
-	}
-}
-
-// gone reports whether a process has ended or is only waiting to be reaped by its
-// parent.
-func gone(pid int) bool {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return true
-	}
-	_, rest, _ := strings.Cut(string(stat), ") ")
-	return strings.HasPrefix(rest, "Z")
-}
-
-func TestShutdownLeavesNoProcess(t *testing.T) {
-	t.Parallel()
-	for _, script := range []string{"legacy", "stubborn", "family", "deaf"} {
-		t.Run(script, func(t *testing.T) {
-			t.Parallel()
-			cfg := scripted(script)
-			cfg.Era = "legacy"
-			s := newServer(t, cfg)
-			var pids []int
-			if script == "deaf" {
-				if _, err := s.Describe(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-			} else {
-				pids = append(pids, pidOf(t, s, legacyClient(), "pid"))
-			}
-			if script == "family" {
-				pids = append(pids, pidOf(t, s, legacyClient(), "child"))
-			}
-			begun := time.Now()
-			if err := s.Close(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			if took := time.Since(begun); took > 4*closeGrace {
-				t.Errorf("took %v", took)
-			}
-			for _, pid := range pids {
-				eventually(t, fmt.Sprintf("process %d is gone", pid), func() bool { return gone(pid) })
-			}
-			mustFail(t, s, newCall(t, legacyClient(), toolCall("1", "raw", `{}`)), rpc.UpstreamDown)
-		})
-	}
-}
-
-func TestShutdownInAHurry(t *testing.T) {
-	t.Parallel()
-	cfg := scripted("stubborn")
-	cfg.Era = "legacy"
-	s := newServer(t, cfg)
-	pid := pidOf(t, s, legacyClient(), "pid")
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	_ = s.Close(ctx)
-	eventually(t, "the process is gone", func() bool { return gone(pid) })
-}
-
-func TestOrphansOfADeadServerAreKilled(t *testing.T) {
-	t.Parallel()
-	cfg := scripted("family")
-	cfg.Era = "legacy"
-	s := newServer(t, cfg)
-	child := pidOf(t, s, legacyClient(), "child")
-	mustFail(t, s, newCall(t, legacyClient(), toolCall("1", "die", `{}`)), rpc.UpstreamDown)
-	eventually(t, "its child is gone", func() bool { return gone(child) })
-}
-
-func TestCloseDuringStart(t *testing.T) {
-	t.Parallel()
-	s, log := newLoggedServer(t, scripted("mute"))
-	failed := make(chan error)
-	go func() {
-		_, err := run(t.Context(), s, newCall(t, legacyClient(), toolCall("1", "raw", `{}`)))
-		failed <- err
-	}()
-	eventually(t, "the process runs", func() bool { return strings.Contains(log.String(), "here I am") })
-	if err := s.Close(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-failed; err == nil {
-		t.Error("no error")
 	}
 }
 

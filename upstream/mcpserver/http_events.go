@@ -1,0 +1,67 @@
+package mcpserver
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/frame"
+)
+
+// receive returns the next message of the stream, or of another one if the answer
+// comes there.
+func (k *httpCall) receive() (*rpc.Message, error) {
+	if k.events == nil {
+		return k.await()
+	}
+	for {
+		ev, err := k.events.Next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return k.cut()
+		case errors.Is(err, frame.ErrTooLong):
+			return nil, k.d.s.fault.failed(err, "gave an answer that exceeds the size limit")
+		case err != nil:
+			return nil, k.broken(err, "broke off its answer")
+		case len(ev.Data) == 0:
+			continue // only an id or a time to wait
+		}
+		m, err := rpc.Parse(ev.Data, upstreamLimits)
+		switch {
+		case err == nil:
+			return m, nil
+		case ev.Name == "" || ev.Name == "message":
+			return nil, k.d.s.fault.failed(err, "sent an event that is no message")
+		}
+	}
+}
+
+// await takes the answer from another stream.
+func (k *httpCall) await() (*rpc.Message, error) {
+	for {
+		p, again, err := k.box.next()
+		k.recycle()
+		k.buffer = p.buffer
+		switch {
+		case p.message != nil:
+			return p.message, nil
+		case err != nil:
+			return nil, err
+		}
+		select {
+		case <-again:
+		case <-k.ctx.Done():
+			return nil, k.broken(context.Cause(k.ctx), "")
+		}
+	}
+}
+
+// cut ends a stream that has no response. It may have come on another stream.
+func (k *httpCall) cut() (*rpc.Message, error) {
+	if p, _, _ := k.box.next(); p.message != nil {
+		k.buffer = p.buffer
+		return p.message, nil
+	}
+	return nil, k.d.s.fault.down(io.ErrUnexpectedEOF, "ended the stream without a response; the call may have run")
+}

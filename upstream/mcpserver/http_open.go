@@ -1,0 +1,98 @@
+package mcpserver
+
+import (
+	"errors"
+	"io"
+	"net/http"
+
+	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/frame"
+	"github.com/headgate/headgate/upstream"
+)
+
+// open looks at the header of the answer.
+func (k *httpCall) open() error {
+	status, kind := k.resp.Status, mediaType(k.resp)
+	switch {
+	case status < 200 || status >= 300 || authorization(status):
+		return k.openFailure()
+	case k.x.message.IsNotification():
+		_ = k.resp.Close()
+		k.finish(io.EOF)
+		return nil
+	case kind == typeEvents:
+		k.events, _ = k.d.readers.Get().(*frame.SSEReader)
+		k.events.Reset(k.resp)
+		return nil
+	case status == http.StatusAccepted || status == http.StatusNoContent:
+		_ = k.resp.Close()
+		k.resp = nil
+		if !k.carrier.elsewhere() {
+			return k.d.s.fault.unanswered(status)
+		}
+		return nil
+	case kind == typeJSON || kind == "":
+		return k.openJSON()
+	}
+	return k.d.s.fault.failed(nil, "answered with content of type %s", rpc.Excerpt(kind))
+}
+
+// openJSON reads an answer that is one message.
+func (k *httpCall) openJSON() error {
+	body, err := k.readBody()
+	if err != nil {
+		return err
+	}
+	m, err := rpc.Parse(body, upstreamLimits)
+	if err != nil {
+		return k.d.s.fault.failed(err, "gave an answer that is no message")
+	}
+	if m.Err != nil && k.carrier.lost(k, body, m) {
+		return k.stale(k.d.s.fault.failed(m.Err, "refused the request: %s", rpc.Excerpt(m.Err.Message)))
+	}
+	if k.x.take(m) != relay || !k.x.finished {
+		return k.d.s.fault.failed(nil, "answered another request than it was asked")
+	}
+	k.ready = m
+	return nil
+}
+
+// openFailure reads an answer with a status that is no success. The JSON-RPC error in it, if there
+// is one, is the response whatever the status (MCP 2026-07-28, Streamable HTTP).
+func (k *httpCall) openFailure() error {
+	body, err := k.readBody()
+	if err != nil && !errors.Is(err, upstream.ErrTooLarge) {
+		return err
+	}
+	refused := k.d.s.fault.refused(k.resp, body)
+	if authorization(k.resp.Status) {
+		return refused
+	}
+	m, err := rpc.Parse(body, upstreamLimits)
+	if err != nil || m.Err == nil {
+		m = nil
+	}
+	if k.carrier.lost(k, body, m) {
+		return k.stale(refused)
+	}
+	if m == nil || k.x.message.IsNotification() || k.x.take(m) != relay {
+		return refused
+	}
+	k.ready = m
+	return nil
+}
+
+// stale makes the error for a call that can be made again on another link.
+func (k *httpCall) stale(cause *rpc.Error) error {
+	return &stale{cause: cause, era: k.x.hop.era == rpc.Modern}
+}
+
+func (k *httpCall) readBody() ([]byte, error) {
+	k.buffer = k.d.pool.get()
+	var err error
+	k.buffer.bytes, err = k.resp.ReadAll(k.buffer.bytes, k.d.maxResult)
+	if err != nil {
+		return k.buffer.bytes, k.broken(err, "broke off its answer")
+	}
+	return k.buffer.bytes, nil
+}

@@ -1,0 +1,141 @@
+package mcpserver
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/headgate/headgate/rpc"
+)
+
+func TestLineEndsInsideAMessageDoNotBreakTheFraming(t *testing.T) {
+	t.Parallel()
+	a := mustRun(t, legacyServer(t), newCall(t, legacyClient(), "{\"jsonrpc\":\"2.0\",\r\n \"id\":1,\n\"method\":\"tools/call\",\"params\":{\"name\":\"line\",\r\"arguments\":{}}}"))
+	if line, ok := a.response.Text("line"); !ok || strings.ContainsAny(line, "\r\n") {
+		t.Error(textOf(a.response))
+	}
+}
+
+func TestLongLines(t *testing.T) {
+	t.Parallel()
+	cfg := scripted("legacy")
+	s := newServer(t, cfg)
+	s.dial.(*stdioDialer).maxResult = 2 << 20
+	for _, test := range []struct {
+		tool string
+		size int
+		fits bool
+	}{
+		{"big", 70_000, true},
+		{"big", 1 << 20, true},
+		{"id-last", 1 << 20, true},
+		{"big", 3 << 20, false},
+		{"id-last", 3 << 20, false},
+		{"raw", 1, true},
+	} {
+		call := newCall(t, legacyClient(), toolCall("1", test.tool, strconv.Itoa(test.size)))
+		if !test.fits {
+			if e := mustFail(t, s, call, rpc.UpstreamFailed); !strings.Contains(e.Message, "cannot be read") {
+				t.Error(e.Message)
+			}
+			continue
+		}
+		a := mustRun(t, s, call)
+		if text, _ := a.response.Text("text"); len(text) != test.size && test.tool != "raw" {
+			t.Errorf("%s %d: got %d", test.tool, test.size, len(text))
+		}
+	}
+	long := strings.Repeat("y", 1<<20)
+	a := mustRun(t, s, newCall(t, legacyClient(), toolCall("1", "raw", `{"text":"`+long+`"}`)))
+	if text, _ := a.response.Text("text"); text != long {
+		t.Errorf("a long argument came back as %d bytes", len(text))
+	}
+	if s.State().Restarts != 0 {
+		t.Error("the process was restarted")
+	}
+}
+
+func TestDamagedAnswerFailsItsCallOnly(t *testing.T) {
+	t.Parallel()
+	s, log := newLoggedServer(t, scripted("legacy"))
+	mustFail(t, s, newCall(t, legacyClient(), toolCall("1", "damaged", `{}`)), rpc.UpstreamFailed)
+	mustRun(t, s, newCall(t, legacyClient(), toolCall("1", "raw", `{}`)))
+	if !strings.Contains(log.String(), "server wrote what is no message to stdout") {
+		t.Error("nothing was logged")
+	}
+}
+
+func TestGarbageIsLoggedSparingly(t *testing.T) {
+	t.Parallel()
+	s, log := newLoggedServer(t, scripted("garbage"))
+	for range 20 {
+		mustRun(t, s, newCall(t, legacyClient(), toolCall("1", "raw", `{}`)))
+	}
+	if n := strings.Count(log.String(), "what is no message"); n != 1 {
+		t.Errorf("logged %d times", n)
+	}
+}
+
+// queued counts the lines that wait to be written.
+func queued(s *Server) (n int) {
+	s.links.mu.Lock()
+	defer s.links.mu.Unlock()
+	for _, seat := range s.links.open {
+		q := seat.link.(*stdioConn).queue
+		q.mu.Lock()
+		n += len(q.waiting)
+		q.mu.Unlock()
+	}
+	return n
+}
+
+func TestServerThatDoesNotReadHoldsUpNobodyForEver(t *testing.T) {
+	t.Parallel()
+	cfg := scripted("deaf")
+	cfg.Era, cfg.Timeout = "legacy", 500*time.Millisecond
+	s := newServer(t, cfg)
+	big := `{"text":"` + strings.Repeat("x", 300_000) + `"}`
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			_, err := run(t.Context(), s, newCall(t, legacyClient(), toolCall("1", "raw", big)))
+			if e, ok := errors.AsType[*rpc.Error](err); !ok || e.Code != rpc.UpstreamTimeout {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if n := queued(s); n > 2 { // what nobody waits for any more is not kept
+		t.Errorf("%d lines still wait", n)
+	}
+}
+
+func TestTooMuchForAServerThatDoesNotRead(t *testing.T) {
+	t.Parallel()
+	q := newLineQueue(&pool{})
+	for i := 0; ; i++ {
+		err := q.push(uint64(i+1), &buffer{make([]byte, 1<<20)})
+		if errors.Is(err, errQueueFull) {
+			if i != maxQueuedBytes>>20 {
+				t.Errorf("full after %d MiB", i)
+			}
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !q.withdraw(5) || q.withdraw(5) {
+		t.Error("withdraw")
+	}
+	if err := q.push(99, &buffer{make([]byte, 1<<20)}); err != nil {
+		t.Error(err)
+	}
+	q.close()
+	if err := q.push(100, &buffer{}); !errors.Is(err, errQueueClosed) {
+		t.Error(err)
+	}
+}
