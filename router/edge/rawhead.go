@@ -36,6 +36,7 @@ type watchedConn struct {
 	cut   cutter // used by whoever reads, which net/http lets one goroutine do at a time
 	fault atomic.Pointer[string]
 	coded atomic.Bool // a request had a Transfer-Encoding
+	out   joined
 }
 
 func (c *watchedConn) Read(p []byte) (int, error) {
@@ -112,12 +113,14 @@ func (c *cutter) feed(p []byte) {
 		}
 		c.collect(p[:i])
 		p = p[i+1:]
-		if c.last != '\r' {
+		switch {
+		case c.fault != "":
+		case c.last != '\r':
 			c.fault = "line that ends without carriage return"
-			return
+		default:
+			c.endLine(c.line[:min(c.size-1, len(c.line))])
+			c.size, c.last = 0, 0
 		}
-		c.endLine(c.line[:min(c.size-1, len(c.line))])
-		c.size, c.last = 0, 0
 	}
 }
 

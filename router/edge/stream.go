@@ -11,7 +11,7 @@ import (
 )
 
 // writeChunk is how much a client gets [Config.SlowReader] for.
-const writeChunk = 64 << 10
+const writeChunk = 256 << 10
 
 // Header values that never change. They are shared by all answers and only read.
 var (
@@ -120,8 +120,25 @@ func (x *exchange) single(m *rpc.Message, status int) {
 	h["Content-Type"] = jsonValue
 	h["Content-Length"] = []string{strconv.Itoa(len(buf))}
 	x.w.WriteHeader(status)
-	x.write(buf)
+	x.writeWhole(buf)
 	x.buffers.put(buf)
+}
+
+// writeWhole writes the only body of an answer, in one piece with the header where
+// the connection lets us.
+func (x *exchange) writeWhole(p []byte) {
+	conn, ok := x.r.Context().Value(connKey{}).(*watchedConn)
+	if !ok || len(p) < bufferSize || len(p) > writeChunk {
+		x.write(p)
+		return
+	}
+	first := x.buffers.get(bufferSize)
+	conn.join(first)
+	x.write(p)
+	if err := conn.part(); err != nil {
+		x.lose()
+	}
+	x.buffers.put(first)
 }
 
 // write gives the client a while to take each part of p. A client that does not is
