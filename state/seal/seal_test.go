@@ -35,7 +35,8 @@ func TestAHandleOpensWhereItWasMade(t *testing.T) {
 			t.Errorf("handle %q is not visible ASCII", h)
 		}
 	}
-	if r.Seal("s", nil, []byte("x")) == r.Seal("s", nil, []byte("x")) {
+	first, second := r.Seal("s", nil, []byte("x")), r.Seal("s", nil, []byte("x"))
+	if first == second {
 		t.Error("two handles of the same state are equal")
 	}
 }
