@@ -25,7 +25,10 @@ import (
 	"github.com/headgate/headgate/state/seal"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// net/http keeps a connection for half a second after it hung up.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
+}
 
 const (
 	modernRevision = "2026-07-28"
@@ -37,6 +40,7 @@ type gate struct {
 	tb       testing.TB
 	addr     string
 	url      string
+	handler  http.Handler
 	sessions *session.Registry
 	client   *http.Client
 }
@@ -61,16 +65,17 @@ func open(tb testing.TB, s setup) *gate {
 		tb.Fatal(err)
 	}
 	sessions := session.New(s.session, keys, log)
-	server := edge.Server(edge.New(s.edge, edge.Deps{
+	handler := edge.New(s.edge, edge.Deps{
 		Handler:  identify(sessions.Guard(answering(sessions, s.handle))),
 		Sessions: sessions, Endpoints: func(path string) bool { return path == "/mcp" || path == "/mcp/one" }, Log: log,
-	}), log)
+	})
+	server := edge.Server(handler, log)
 	l, dial := listen(tb, s.memory)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(edge.Listener(l)) }()
 	transport := &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true, DialContext: dial}
 	g := &gate{
-		tb: tb, addr: l.Addr().String(), url: "http://" + l.Addr().String() + "/mcp", sessions: sessions,
+		tb: tb, handler: handler, addr: l.Addr().String(), url: "http://" + l.Addr().String() + "/mcp", sessions: sessions,
 		client: &http.Client{Transport: transport},
 	}
 	tb.Cleanup(func() {
