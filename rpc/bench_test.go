@@ -18,6 +18,13 @@ func call(size int, argument func(n int) string) []byte {
 }
 
 // text is one long string in plain words.
+// prose is lines of words, with a quoted one or a letter beyond ASCII now and then.
+func prose(n int) string {
+	line := `the gateway carries what it was given and adds nothing of its own.\n`
+	odd := `one call at a time to the \"server\" in a café, that answers in order.\n`
+	return `{"q":"` + strings.Repeat(strings.Repeat(line, 6)+odd, n/(7*70)) + `"}`
+}
+
 func text(n int) string {
 	return `{"q":"` + strings.Repeat("all work and no play ", n/21+1)[:max(0, n-8)] + `"}`
 }
@@ -38,11 +45,9 @@ func rows(n int) string {
 
 func sizes() map[string][]byte {
 	return map[string][]byte{
-		"256B":       call(256, text),
-		"64KiB-text": call(64<<10, text),
-		"64KiB-prose": call(64<<10, func(n int) string {
-			return `{"q":"` + strings.Repeat(`Lines that end, with \"quotes\" and a café in every one of them, as text has.\n`, n/82) + `"}`
-		}),
+		"256B":             call(256, text),
+		"64KiB-text":       call(64<<10, text),
+		"64KiB-prose":      call(64<<10, prose),
 		"64KiB-structured": call(64<<10, rows),
 		"64KiB-non-ASCII":  call(64<<10, func(n int) string { return `{"q":"` + strings.Repeat("größe 大小 ", n/16) + `"}` }),
 	}
