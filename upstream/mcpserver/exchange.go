@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/headgate/headgate/rpc"
 	"github.com/headgate/headgate/rpc/mcp"
@@ -24,8 +25,9 @@ type exchange struct {
 	// Used by the goroutine that pulls the reply.
 	finished bool // the response has been seen
 
-	mu    sync.Mutex
-	asked []string // keys of questions that wait for the client's answer
+	mu       sync.Mutex
+	asked    []string  // keys of questions that wait for the client's answer
+	answered time.Time // when the last of them was answered
 }
 
 // newExchange prepares a client's call for a hop.
@@ -122,9 +124,9 @@ func judgeNotification(m *rpc.Message) verdict {
 
 const resourceUpdated = "notifications/resources/updated"
 
-// answered reports whether m answers a question that was relayed and is still open,
-// and closes the question.
-func (x *exchange) answered(m *rpc.Message) bool {
+// close reports whether m answers a question that was relayed and is still open, and
+// closes the question.
+func (x *exchange) close(m *rpc.Message) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	i := slices.Index(x.asked, m.ID.Key())
@@ -132,15 +134,20 @@ func (x *exchange) answered(m *rpc.Message) bool {
 		return false
 	}
 	x.asked = slices.Delete(x.asked, i, i+1)
+	x.answered = time.Now()
 	return true
 }
 
-// asking reports whether the client is being asked something: the time that takes
-// is not the upstream's.
-func (x *exchange) asking() bool {
+// grace returns how much longer to wait for an upstream that was silent for the time-out; 0
+// or less if no longer. The time that a client takes to answer a question is not the
+// upstream's.
+func (x *exchange) grace(timeout time.Duration) time.Duration {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return len(x.asked) > 0
+	if len(x.asked) > 0 {
+		return timeout
+	}
+	return timeout - time.Since(x.answered)
 }
 
 // ours reads one of our ids as the upstream wrote it. Some servers answer the number

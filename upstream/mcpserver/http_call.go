@@ -50,6 +50,9 @@ type httpCall struct {
 
 var _ rpc.Source = (*httpCall)(nil)
 
+// headRoom is room before a message for the head of its request.
+var headRoom [1 << 10]byte
+
 // newHTTPCall begins a call: from now on its time runs.
 func newHTTPCall(ctx context.Context, d *httpDialer, c carrier, x *exchange) *httpCall {
 	k := &httpCall{d: d, carrier: c, x: x, parent: ctx, box: inbox{limit: d.maxResult}}
@@ -60,11 +63,10 @@ func newHTTPCall(ctx context.Context, d *httpDialer, c carrier, x *exchange) *ht
 	return k
 }
 
-// expire ends a call that nothing was heard of. The time a client takes to answer a
-// question does not count.
+// expire ends a call that nothing was heard of.
 func (k *httpCall) expire() {
-	if k.x.asking() {
-		k.watch.Reset(k.d.s.cfg.Timeout)
+	if grace := k.x.grace(k.d.s.cfg.Timeout); grace > 0 {
+		k.watch.Reset(grace)
 		return
 	}
 	k.cancel(errIdle)
@@ -74,8 +76,8 @@ func (k *httpCall) expire() {
 // JSON answer, the header of an event stream.
 func (k *httpCall) post(to *upstream.Endpoint, header []upstream.Field) error {
 	b := k.d.pool.get()
-	b.bytes = k.x.message.AppendTo(b.bytes)
-	resp, err := k.d.client.Do(k.ctx, &upstream.Request{Method: http.MethodPost, Endpoint: to, Header: header, Body: b.bytes})
+	b.bytes = k.x.message.AppendTo(append(b.bytes, headRoom[:]...))
+	resp, err := k.d.client.Do(k.ctx, &upstream.Request{Method: http.MethodPost, Endpoint: to, Header: header, Body: b.bytes, Room: len(headRoom)})
 	k.d.pool.put(b)
 	if err == nil {
 		k.d.s.board.answered()
@@ -169,10 +171,10 @@ func (k *httpCall) pull() (*rpc.Message, error) {
 
 // Answer implements [rpc.Source].
 func (k *httpCall) Answer(m *rpc.Message) error {
-	if !k.x.answered(m) {
+	if !k.x.close(m) {
 		return rpc.ErrNoQuestion
 	}
-	return k.carrier.respond(k.ctx, m)
+	return k.carrier.respond(k.parent, m) // the response may end the call before this was taken
 }
 
 // Close implements [rpc.Source]. A call that has no response yet is cancelled: by

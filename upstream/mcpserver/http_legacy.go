@@ -142,15 +142,15 @@ func (l *legacyHTTP) release(k *httpCall, reason string) {
 
 // answer sends a message that no call is behind.
 func (l *legacyHTTP) answer(m *rpc.Message) {
-	ctx, cancel := context.WithTimeout(l.ended, respondTimeout)
-	defer cancel()
-	if err := l.respond(ctx, m); err != nil {
-		l.d.s.log.DebugContext(ctx, "message was not taken", "method", m.Method, "error", err.Error())
+	if err := l.respond(l.ended, m); err != nil {
+		l.d.s.log.DebugContext(l.ended, "message was not taken", "method", m.Method, "error", err.Error())
 	}
 }
 
 // respond implements [carrier].
 func (l *legacyHTTP) respond(ctx context.Context, m *rpc.Message) error {
+	ctx, cancel := context.WithTimeout(ctx, respondTimeout)
+	defer cancel()
 	b := l.d.pool.get()
 	defer l.d.pool.put(b)
 	b.bytes = m.AppendTo(b.bytes)

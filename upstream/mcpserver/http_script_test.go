@@ -13,7 +13,7 @@ import (
 type script struct {
 	mu       sync.Mutex
 	received []received
-	discover func(w http.ResponseWriter) // by default a legacy server's refusal
+	discover func(w http.ResponseWriter, id string) // by default a legacy server's refusal
 	initial  func(w http.ResponseWriter, id string)
 	answer   func(w http.ResponseWriter, r received)
 	get      func(w http.ResponseWriter, r *http.Request) // by default 405
@@ -44,7 +44,7 @@ func (s *script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method != http.MethodPost:
 		w.WriteHeader(http.StatusMethodNotAllowed)
 	case m.Method == "server/discover" && s.discover != nil:
-		s.discover(w)
+		s.discover(w, got.id)
 	case m.Method == "server/discover":
 		http.Error(w, "Bad Request: Mcp-Session-Id header is required", http.StatusBadRequest)
 	case m.Method == "initialize" && s.initial != nil:
@@ -64,8 +64,8 @@ func initialized(id string) string {
 }
 
 // discovered answers the probe as a modern server.
-func discovered(w http.ResponseWriter) {
-	answerJSON(w, 200, `{"jsonrpc":"2.0","id":1,"result":{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"ttlMs":0,"cacheScope":"public"}}`)
+func discovered(w http.ResponseWriter, id string) {
+	answerJSON(w, 200, `{"jsonrpc":"2.0","id":`+id+`,"result":{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"ttlMs":0,"cacheScope":"public"}}`)
 }
 
 func answerJSON(w http.ResponseWriter, status int, body string) {

@@ -6,7 +6,9 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/headgate/headgate/config"
 	"github.com/headgate/headgate/rpc"
 	"github.com/headgate/headgate/rpc/mcp"
 )
@@ -168,5 +170,79 @@ func TestResponseOnTheSessionsStream(t *testing.T) {
 	a := mustRun(t, newServer(t, remote(t, h)), newCall(t, legacyClient(), toolCall(`"me"`, "x", `{}`)))
 	if textOf(a.response) != `{"jsonrpc":"2.0","id":"me","result":{"late":true}}` {
 		t.Error(textOf(a.response))
+	}
+}
+
+func TestClientNotificationsArePassedOn(t *testing.T) {
+	t.Parallel()
+	h := &script{}
+	for name, cfg := range map[string]config.Upstream{"http": remote(t, h), "stdio": scripted("legacy")} {
+		s := newServer(t, cfg)
+		a, err := run(t.Context(), s, newCall(t, legacyClient(), `{"jsonrpc":"2.0","method":"notifications/vendor","params":{"n":1.0}}`))
+		if err != nil || a.response != nil || a.before != nil {
+			t.Errorf("%s: %v %v", name, a, err)
+		}
+	}
+	if got := h.find("POST", "notifications/vendor"); len(got) != 1 || got[0].body != `{"jsonrpc":"2.0","method":"notifications/vendor","params":{"n":1.0}}` {
+		t.Errorf("%v", got)
+	}
+}
+
+func TestServerThatNamesLegacyRevisionsAndOpensNoSessions(t *testing.T) {
+	t.Parallel()
+	for name, initial := range map[string]func(w http.ResponseWriter, id string){
+		"plain 400": func(w http.ResponseWriter, _ string) { http.Error(w, "no", 400) },
+		"method not found": func(w http.ResponseWriter, id string) {
+			answerJSON(w, 404, `{"jsonrpc":"2.0","id":`+id+`,"error":{"code":-32601,"message":"m"}}`)
+		},
+		"unknown version": func(w http.ResponseWriter, id string) {
+			answerJSON(w, 200, result(id, `{"protocolVersion":"1999-01-01"}`))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := &script{
+				discover: func(w http.ResponseWriter, id string) {
+					answerJSON(w, 200, result(id, `{"supportedVersions":["2026-07-28","2025-11-25"]}`))
+				},
+				initial: initial,
+				answer:  func(w http.ResponseWriter, r received) { answerJSON(w, 200, result(r.id, `{}`)) },
+			}
+			s := newServer(t, remote(t, h))
+			for range 2 {
+				if a := mustRun(t, s, newCall(t, legacyClient(), toolCall("1", "x", `{}`))); a.revision != mcp.LatestModern {
+					t.Error(a.revision)
+				}
+			}
+			if n := len(h.find("POST", "initialize")); n != 1 {
+				t.Errorf("initialize was tried %d times", n)
+			}
+		})
+	}
+}
+
+func TestModernServerIsAskedAgainWhoItIs(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	answers := []string{`"first"`, `"second"`}
+	h := &script{discover: func(w http.ResponseWriter, id string) {
+		mu.Lock()
+		defer mu.Unlock()
+		if len(answers) == 0 {
+			http.Error(w, "busy", http.StatusServiceUnavailable)
+			return
+		}
+		answerJSON(w, 200, result(id, `{"supportedVersions":["2026-07-28"],"instructions":`+answers[0]+`}`))
+		answers = answers[1:]
+	}}
+	s := newServer(t, remote(t, h))
+	for _, want := range []string{"first", "first", "old", "second", "old", "second"} {
+		if want == "old" {
+			s.links.open[linkKey{era: rpc.Modern}].link.(*modernHTTP).about.Load().at = time.Now().Add(-2 * describeLife)
+			continue
+		}
+		if d, err := s.Describe(t.Context()); err != nil || d.Instructions != want {
+			t.Errorf("%q %v, want %q", d.Instructions, err, want)
+		}
 	}
 }

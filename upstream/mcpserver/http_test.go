@@ -127,17 +127,17 @@ func TestHTTPProgress(t *testing.T) {
 
 func TestProbeOverHTTP(t *testing.T) {
 	t.Parallel()
-	plain := func(status int, body string) func(http.ResponseWriter) {
-		return func(w http.ResponseWriter) { http.Error(w, body, status) }
+	plain := func(status int, body string) func(http.ResponseWriter, string) {
+		return func(w http.ResponseWriter, _ string) { http.Error(w, body, status) }
 	}
-	failure := func(status, code int, data string) func(http.ResponseWriter) {
-		return func(w http.ResponseWriter) {
-			answerJSON(w, status, fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"error":{"code":%d,"message":"m","data":%s}}`, code, data))
+	failure := func(status, code int, data string) func(http.ResponseWriter, string) {
+		return func(w http.ResponseWriter, id string) {
+			answerJSON(w, status, fmt.Sprintf(`{"jsonrpc":"2.0","id":%s,"error":{"code":%d,"message":"m","data":%s}}`, id, code, data))
 		}
 	}
 	for _, test := range []struct {
 		name     string
-		discover func(w http.ResponseWriter)
+		discover func(w http.ResponseWriter, id string)
 		want     rpc.Era
 		unknown  bool
 	}{
@@ -152,10 +152,14 @@ func TestProbeOverHTTP(t *testing.T) {
 		{"plain 400", plain(400, "bad"), rpc.Legacy, false},
 		{"plain 404", plain(404, ""), rpc.Legacy, false},
 		{"plain 405", plain(405, ""), rpc.Legacy, false},
-		{"old result", func(w http.ResponseWriter) { answerJSON(w, 200, result("1", `{"protocolVersion":"2025-03-26"}`)) }, rpc.Legacy, false},
-		{"old versions", func(w http.ResponseWriter) { answerJSON(w, 200, result("1", `{"supportedVersions":["2025-03-26"]}`)) }, rpc.Legacy, false},
-		{"error on a stream", func(w http.ResponseWriter) {
-			answerEvents(w, event(`{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"m"}}`))
+		{"old result", func(w http.ResponseWriter, id string) {
+			answerJSON(w, 200, result(id, `{"protocolVersion":"2025-03-26"}`))
+		}, rpc.Legacy, false},
+		{"old versions", func(w http.ResponseWriter, id string) {
+			answerJSON(w, 200, result(id, `{"supportedVersions":["2025-03-26"]}`))
+		}, rpc.Legacy, false},
+		{"error on a stream", func(w http.ResponseWriter, id string) {
+			answerEvents(w, event(`{"jsonrpc":"2.0","id":`+id+`,"error":{"code":-32601,"message":"m"}}`))
 		}, rpc.Legacy, false},
 		{"401", plain(401, ""), 0, true},
 		{"403", plain(403, ""), 0, true},
@@ -167,11 +171,11 @@ func TestProbeOverHTTP(t *testing.T) {
 			var mu sync.Mutex
 			probes := 0
 			h := &script{
-				discover: func(w http.ResponseWriter) {
+				discover: func(w http.ResponseWriter, id string) {
 					mu.Lock()
 					probes++
 					mu.Unlock()
-					test.discover(w)
+					test.discover(w, id)
 				},
 				answer: func(w http.ResponseWriter, r received) { answerJSON(w, 200, result(r.id, `{}`)) },
 			}
@@ -262,11 +266,11 @@ func TestServerThatChangesItsEra(t *testing.T) {
 		}
 		answerJSON(w, 200, result(r.id, `{}`))
 	}}
-	h.discover = func(w http.ResponseWriter) {
+	h.discover = func(w http.ResponseWriter, id string) {
 		mu.Lock()
 		defer mu.Unlock()
 		if modern {
-			discovered(w)
+			discovered(w, id)
 		} else {
 			http.Error(w, "Bad Request: Server not initialized", 400)
 		}
@@ -298,7 +302,7 @@ func TestMessagesThatDoNotBelongOnAStream(t *testing.T) {
 			event(result(r.id, `{"n":2}`)),
 		}
 	}
-	for name, discover := range map[string]func(http.ResponseWriter){"legacy": nil, "modern": discovered} {
+	for name, discover := range map[string]func(http.ResponseWriter, string){"legacy": nil, "modern": discovered} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := &script{discover: discover, answer: func(w http.ResponseWriter, r received) { answerEvents(w, noise(r)...) }}

@@ -2,9 +2,12 @@ package mcpserver
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/headgate/headgate/config"
 	"github.com/headgate/headgate/rpc"
 	"github.com/headgate/headgate/rpc/mcp"
 )
@@ -106,5 +109,60 @@ func TestLinksAreSharedByWhoCannotBeAsked(t *testing.T) {
 	eventually(t, "the session's process is gone", func() bool { return gone(a) })
 	if gone(b) || gone(shared) {
 		t.Error("others lost theirs")
+	}
+}
+
+func TestQuestionsBetweenCallsAreFewAndWait(t *testing.T) {
+	t.Parallel()
+	c, calls := unconnected(true)
+	for _, k := range calls {
+		_ = k.Close()
+	}
+	for i := range 2 * maxOrphans {
+		c.receive(t.Context(), fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%d,"method":"elicitation/create"}`, i))
+	}
+	m := rpc.NewRequest(rpc.NumberID(1), mcp.ToolsCall, nil)
+	source, err := c.send(t.Context(), newExchange(&rpc.Call{Message: m, Method: &rpc.Method{}}, c.hop()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = source.Close() }()
+	for i := range maxOrphans {
+		if q, err := source.Next(); err != nil || q.ID.Raw() != fmt.Sprint(i) {
+			t.Fatalf("question %d: %v %v", i, q, err)
+		}
+	}
+}
+
+func TestTheClientsTimeToAnswerDoesNotCount(t *testing.T) { // alone, because it is about time
+	for name, cfg := range map[string]config.Upstream{"stdio": scripted("legacy"), "http": remote(t, sdkHandler(nil))} {
+		t.Run(name, func(t *testing.T) {
+			cfg.Era, cfg.Timeout = "legacy", 300*time.Millisecond
+			s := newServer(t, cfg)
+			if _, err := s.Describe(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			reply, err := s.Handle(t.Context(), newCall(t, asking("a"), toolCall("1", "elicit", `{"text":""}`)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer reply.Close()
+			question, err := reply.Next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			response := make(chan error, 1)
+			go func() {
+				_, err := reply.Next()
+				response <- err
+			}()
+			time.Sleep(3 * cfg.Timeout)
+			if err := reply.Answer(rpc.NewResult(question.ID, []byte(`{"action":"cancel"}`))); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-response; err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }

@@ -66,9 +66,8 @@ func (k *stdioCall) hold(b *buffer) bool {
 	return !k.closed
 }
 
-// wait returns when there may be something in the inbox. A server that is silent for
-// too long has its call cancelled; the time a client takes to answer a
-// question does not count.
+// wait returns when there may be something in the inbox, or when it is worth looking
+// again. A server that is silent for too long has its call cancelled.
 func (k *stdioCall) wait(again <-chan struct{}) {
 	var expired <-chan time.Time
 	if !k.x.own {
@@ -85,7 +84,7 @@ func (k *stdioCall) wait(again <-chan struct{}) {
 		k.over = context.Cause(k.ctx)
 		k.conn.abandon(k.x, "the client cancelled")
 	case <-expired:
-		if k.x.asking() {
+		if k.x.grace(k.conn.s.cfg.Timeout) > 0 {
 			return
 		}
 		k.over = k.conn.s.fault.timedOut(errIdle, "sent nothing for %v", k.conn.s.cfg.Timeout)
@@ -95,7 +94,7 @@ func (k *stdioCall) wait(again <-chan struct{}) {
 
 // Answer implements [rpc.Source].
 func (k *stdioCall) Answer(m *rpc.Message) error {
-	if !k.x.answered(m) {
+	if !k.x.close(m) {
 		return rpc.ErrNoQuestion
 	}
 	return k.conn.post(m)

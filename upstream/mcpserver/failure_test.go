@@ -1,0 +1,98 @@
+package mcpserver
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/headgate/headgate/rpc"
+)
+
+func TestReasonsHoldNoAddress(t *testing.T) {
+	t.Parallel()
+	dial := func(err error) error {
+		return &net.OpError{Op: "dial", Addr: &net.TCPAddr{IP: net.IPv4(10, 1, 2, 3), Port: 99}, Err: err}
+	}
+	for _, test := range []struct {
+		err  error
+		want string
+	}{
+		{dial(os.NewSyscallError("connect", syscall.ECONNREFUSED)), "refused"},
+		{dial(os.NewSyscallError("read", syscall.ECONNRESET)), "closed the connection"},
+		{dial(context.DeadlineExceeded), "in time"},
+		{fmt.Errorf("10.1.2.3:99: %w", io.ErrUnexpectedEOF), "before answering"},
+		{dial(&net.DNSError{Name: "secret.internal", Err: "no such host"}), "name"},
+		{x509.UnknownAuthorityError{}, "certificate"},
+		{fmt.Errorf("10.1.2.3: %w", x509.HostnameError{Certificate: &x509.Certificate{}, Host: "10.1.2.3"}), "certificate"},
+		{tls.RecordHeaderError{Msg: "10.1.2.3"}, "TLS"},
+		{errors.New("10.1.2.3 is odd"), "failed"},
+	} {
+		got := reason(test.err)
+		if !strings.Contains(got, test.want) || strings.Contains(got, "10.1.2.3") || strings.Contains(got, "internal") {
+			t.Errorf("%v: %s", test.err, got)
+		}
+	}
+}
+
+// errorOf is an error response with a code, or nil for none.
+func errorOf(code int64) *rpc.Message {
+	if code == 0 {
+		return nil
+	}
+	return rpc.NewError(rpc.NumberID(1), &rpc.WireError{Code: code, Message: "m"})
+}
+
+func TestAnswersThatSayTheLinkIsStale(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		status        int
+		code          int64
+		body          string
+		session, eras bool
+	}{
+		{http.StatusNotFound, 0, "", true, true},
+		{http.StatusNotFound, -32001, "", true, true},
+		{http.StatusNotFound, -32601, "", false, false},
+		{http.StatusNotFound, -32602, "session", false, false},
+		{http.StatusBadRequest, 0, "No valid Session", true, true},
+		{http.StatusBadRequest, 0, "Bad Request", false, true},
+		{http.StatusBadRequest, -32000, "Bad Request: Server not initialized", false, true},
+		{http.StatusBadRequest, -32600, "", false, true},
+		{http.StatusBadRequest, -32700, "", false, true},
+		{http.StatusBadRequest, -32602, "unknown tool: session", false, false},
+		{http.StatusBadRequest, -32020, "", false, false},
+		{http.StatusBadRequest, -32022, "", false, true},
+		{http.StatusOK, -32022, "", false, true},
+		{http.StatusOK, -32000, "session", false, false},
+		{http.StatusMethodNotAllowed, 0, "", false, true},
+		{http.StatusInternalServerError, 0, "session", false, false},
+		{http.StatusUnauthorized, 0, "session", false, false},
+		{http.StatusTooManyRequests, 0, "", false, false},
+	} {
+		m := errorOf(test.code)
+		if got := sessionLost(test.status, []byte(test.body), m); got != test.session {
+			t.Errorf("%d %d %q: session lost: %v", test.status, test.code, test.body, got)
+		}
+		if got := eraLost(test.status, m); got != test.eras {
+			t.Errorf("%d %d: era lost: %v", test.status, test.code, got)
+		}
+	}
+}
+
+func TestWordsOfStatus(t *testing.T) {
+	t.Parallel()
+	for s, want := range map[Status]string{Connecting: "connecting", Up: "up", Down: "down", Disabled: "disabled"} {
+		if s.String() != want {
+			t.Errorf("%d is %q", s, s)
+		}
+	}
+}
