@@ -1,6 +1,9 @@
 package edge
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestParseAccept(t *testing.T) {
 	t.Parallel()
@@ -24,4 +27,16 @@ func TestParseAccept(t *testing.T) {
 			t.Errorf("%q: %+v, want %+v", tt.header, got, tt.want)
 		}
 	}
+}
+
+// How a list is spread over header fields means nothing (RFC 9110 §5.3).
+func FuzzAcceptInFields(f *testing.F) {
+	f.Add("application/json, text/event-stream;q=0, */*; q = 0.0")
+	f.Add(",;,;;q,q=,;q==0,/;q=\"0\"")
+	f.Fuzz(func(t *testing.T, list string) {
+		one, many := parseAccept([]string{list}), parseAccept(strings.Split(list, ","))
+		if one != many {
+			t.Errorf("%q: %+v in one field, %+v in many", list, one, many)
+		}
+	})
 }

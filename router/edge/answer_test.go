@@ -163,6 +163,31 @@ func lines(t *testing.T) *rpc.Message {
 	return m
 }
 
+// Answers arrive whole, whatever their size and however they are cut into writes,
+// one after another on one connection.
+func TestAnswersOfAnySize(t *testing.T) {
+	t.Parallel()
+	g := open(t, setup{handle: func(_ context.Context, c *rpc.Call) (*rpc.Reply, error) {
+		size, _ := c.Message.Text("size")
+		n, err := strconv.Atoi(size)
+		if err != nil {
+			return nil, err
+		}
+		return rpc.Respond(rpc.NewResult(c.Message.ID, []byte(`"`+strings.Repeat("x", n)+`"`))), nil
+	}})
+	bearer := g.session()
+	for _, size := range []int{
+		0, 1, 2000, 2048, 3700, 3850, 3900, 4000, 4050, 4060, 4096, 4100, 8192, 60_000, 65_536,
+		262_000, 262_144, 262_200, 1_000_000,
+	} {
+		a := g.do("POST", `{"jsonrpc":"2.0","id":7,"method":"x/y","params":{"size":"`+strconv.Itoa(size)+`"}}`, bearer...)
+		want := `{"jsonrpc":"2.0","id":7,"result":"` + strings.Repeat("x", size) + `"}`
+		if a.status != 200 || a.body != want {
+			t.Errorf("%d bytes: %d, %d bytes", size, a.status, len(a.body))
+		}
+	}
+}
+
 func TestPanicsBecomeErrorsWithAStackInTheLog(t *testing.T) {
 	t.Parallel()
 	var log locked

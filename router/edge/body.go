@@ -16,7 +16,7 @@ const (
 	// shorter is cheap to allocate, what is longer too rare to keep.
 	smallest, largest = 12, 20
 	// trusted is how much of a declared length is allocated before any of it came.
-	trusted = 64 << 10
+	trusted = 128 << 10
 	// minProgress is what a sender must deliver within each [Config.SlowSender].
 	minProgress = 32 << 10
 )

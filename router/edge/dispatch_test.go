@@ -90,6 +90,7 @@ func TestEveryRequestIsServedInItsEra(t *testing.T) {
 		{"PATCH", "PATCH", "{}", bearer, 405, -32600, "PATCH"},
 		{"OPTIONS that asks for nothing", "OPTIONS", "", nil, 405, -32600, "OPTIONS"},
 		{"path that is no endpoint", "POST", list, []string{"Path", "/mcp/other"}, 404, -32600, "/mcp/other"},
+		{"path that is escaped", "POST", list, []string{"Path", "/mcp/%6fne"}, 404, -32600, "/mcp/one"},
 		{"path of an endpoint and a slash", "POST", list, []string{"Path", "/mcp/"}, 404, -32600, "/mcp/"},
 	}
 	for _, tt := range tests {

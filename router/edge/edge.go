@@ -88,7 +88,9 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (x *exchange) serve() error {
 	x.allowOrigin()
-	if !x.Endpoints(x.r.URL.Path) {
+	// A path that is escaped where it need not be is some other path to a proxy that
+	// guards this one.
+	if !x.Endpoints(x.r.URL.Path) || x.r.URL.RawPath != "" {
 		return rpc.Errorf(rpc.NoEndpoint, "no endpoint has the path %s", rpc.Excerpt(x.r.URL.Path))
 	}
 	if err := checkFields(x.r.Header); err != nil {

@@ -279,7 +279,9 @@ func (g *gate) request(ctx context.Context, verb, body string, header ...string)
 		case value == "-":
 			req.Header.Del(name)
 		case name == "Path":
-			req.URL.Path = value
+			if req.URL, err = req.URL.Parse(value); err != nil {
+				g.tb.Fatal(err)
+			}
 		case name[0] == '+':
 			req.Header.Add(name[1:], value)
 		default:
