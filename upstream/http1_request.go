@@ -19,6 +19,9 @@ type Request struct {
 	// Header has the fields of this request alone, beside the endpoint's. A name that is in both is sent twice.
 	Header []Field
 	Body   []byte
+	// Room is how many bytes at the start of Body are not part of it. A head that fits there goes out with the body in one
+	// system call, whatever the body's size.
+	Room int
 }
 
 // message is a request as bytes: the head, with the body behind it or in a part of its own.
@@ -32,11 +35,17 @@ func (r *Request) render(buf *[]byte) (message, error) {
 	if err != nil {
 		return message{}, err
 	}
-	body := r.Body
-	if len(head)+len(body) <= oneWrite {
-		head, body = append(head, body...), nil
-	}
 	*buf = head
+	body := r.Body[r.Room:]
+	switch {
+	case len(body) > 0 && len(head) <= r.Room:
+		whole := r.Body[r.Room-len(head):]
+		copy(whole, head)
+		return message{whole, nil}, nil
+	case len(head)+len(body) <= oneWrite:
+		*buf = append(head, body...)
+		return message{*buf, nil}, nil
+	}
 	return message{head, body}, nil
 }
 
@@ -54,9 +63,9 @@ func (r *Request) appendHead(dst []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(r.Body) > 0 || r.Method == "POST" || r.Method == "PUT" || r.Method == "PATCH" {
+	if length := len(r.Body) - r.Room; length > 0 || r.Method == "POST" || r.Method == "PUT" || r.Method == "PATCH" {
 		dst = append(dst, "Content-Length: "...)
-		dst = strconv.AppendInt(dst, int64(len(r.Body)), 10)
+		dst = strconv.AppendInt(dst, int64(length), 10)
 		dst = append(dst, "\r\n"...)
 	}
 	return append(dst, "\r\n"...), nil
