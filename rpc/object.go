@@ -88,7 +88,7 @@ func Elements(text []byte) ([]json.RawMessage, error) {
 
 func (o *object) find(name string) *member {
 	for i := range o.members {
-		if string(o.name(&o.members[i])) == name {
+		if o.is(&o.members[i], name) {
 			return &o.members[i]
 		}
 	}
@@ -110,6 +110,15 @@ func (o *object) name(m *member) []byte {
 	}
 	name, _ := Unquote(o.raw[m.key.from:m.key.to]) // it was decoded once, or there is no such member
 	return []byte(name)
+}
+
+// is reports whether a member has a name.
+func (o *object) is(m *member, name string) bool {
+	text := o.raw[m.key.from+1 : m.key.to-1]
+	if m.escaped {
+		return reads(text, name)
+	}
+	return string(text) == name
 }
 
 // text returns the bytes of a member's value.

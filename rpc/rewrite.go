@@ -24,7 +24,7 @@ func (o Object) With(name string, value []byte) json.RawMessage {
 // bytes stay.
 func (o Object) Without(name string) json.RawMessage {
 	for i := range o.members {
-		if string(o.name(&o.members[i])) != name {
+		if !o.is(&o.members[i], name) {
 			continue
 		}
 		from, to := o.at.from+1, o.members[i].value.to

@@ -39,6 +39,24 @@ func Unquote(text []byte) (string, error) {
 	return string(out), nil
 }
 
+// reads reports whether the inside of a JSON string decodes to s.
+func reads(body []byte, s string) bool {
+	for len(body) > 0 {
+		r, n, ok := rune(body[0]), 1, true
+		if r == '\\' {
+			r, n, ok = unescape(body)
+		} else if r >= utf8.RuneSelf {
+			r, n = utf8.DecodeRune(body)
+		}
+		got, size := utf8.DecodeRuneInString(s)
+		if !ok || size == 0 || got != r {
+			return false
+		}
+		body, s = body[n:], s[size:]
+	}
+	return s == ""
+}
+
 // unescape decodes the escape at the start of b and says how long it is.
 func unescape(b []byte) (r rune, n int, ok bool) {
 	if len(b) < 2 {
