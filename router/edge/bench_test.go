@@ -44,10 +44,8 @@ func BenchmarkCall(b *testing.B) {
 }
 
 func benchmarkBare(b *testing.B, body string) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
+	b.Helper()
+	l := loopback(b)
 	buf := make([]byte, 1<<20)
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.ReadFull(r.Body, buf[:r.ContentLength])
@@ -73,7 +71,8 @@ func post(body string, header ...string) string {
 
 // exchange sends the same request over one connection b.N times.
 func exchange(b *testing.B, addr, text string) {
-	c, err := net.Dial("tcp", addr)
+	b.Helper()
+	c, err := (&net.Dialer{}).DialContext(b.Context(), "tcp", addr)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -126,7 +125,7 @@ func BenchmarkServeHTTP(b *testing.B) {
 	}
 	log := slog.New(slog.DiscardHandler)
 	sessions := session.New(session.Config{}, keys, log)
-	b.Cleanup(func() { _ = sessions.Close(context.Background()) })
+	b.Cleanup(func() { _ = sessions.Close(context.WithoutCancel(b.Context())) })
 	result := []byte(`{"content":[{"type":"text","text":"` + strings.Repeat("x", 200) + `"}]}`)
 	e := edge.New(edge.Config{}, edge.Deps{
 		Handler: rpc.HandlerFunc(func(_ context.Context, c *rpc.Call) (*rpc.Reply, error) {
@@ -149,7 +148,7 @@ func BenchmarkServeHTTP(b *testing.B) {
 	} {
 		b.Run(tt.name, func(b *testing.B) {
 			body := strings.NewReader(tt.body)
-			r, err := http.NewRequest(http.MethodPost, "http://127.0.0.1/mcp", body)
+			r, err := http.NewRequestWithContext(b.Context(), http.MethodPost, "http://127.0.0.1/mcp", body)
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -61,11 +61,11 @@ func (p *pair) refresh() {
 		return
 	}
 	defer p.mu.Unlock()
-	if now := time.Now(); now.Sub(p.looked) < lookInterval {
+	now := time.Now()
+	if now.Sub(p.looked) < lookInterval {
 		return
-	} else {
-		p.looked = now
 	}
+	p.looked = now
 	err := p.reload()
 	switch {
 	case err == nil:

@@ -16,14 +16,19 @@ import (
 // it gives the connection up.
 const lingering = time.Second
 
-// fail answers with an error, in the form the answer has by now.
-func (x *exchange) fail(err error) { x.refuse(0, err) }
+// badRequest is an error that makes the HTTP request a bad one, whatever status its
+// kind has otherwise: a missing or malformed _meta, unlike other invalid parameters
+// (MCP 2026-07-28, Basic, _meta).
+type badRequest struct{ error }
 
-// refuse answers with an error and an HTTP status; zero means the error's own.
-func (x *exchange) refuse(status int, err error) {
+func (e badRequest) Unwrap() error { return e.error }
+
+// fail answers with an error, in the form the answer has by now.
+func (x *exchange) fail(err error) {
 	e := failure(err)
-	if status == 0 {
-		status = mcp.Status(e, x.era)
+	status := mcp.Status(e, x.era)
+	if _, ok := errors.AsType[badRequest](err); ok {
+		status = http.StatusBadRequest
 	}
 	if x.call != nil {
 		x.call.Record.Code = e.Code.String()

@@ -80,7 +80,7 @@ func open(tb testing.TB, s setup) *gate {
 	}
 	tb.Cleanup(func() {
 		transport.CloseIdleConnections()
-		if err := sessions.Close(context.Background()); err != nil {
+		if err := sessions.Close(context.WithoutCancel(tb.Context())); err != nil {
 			tb.Errorf("close sessions: %v", err)
 		}
 		if err := server.Close(); err != nil {
@@ -102,11 +102,17 @@ func listen(tb testing.TB, memory bool) (net.Listener, dialer) {
 		l := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
 		return l, l.dial
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	return loopback(tb), (&net.Dialer{}).DialContext
+}
+
+func loopback(tb testing.TB) net.Listener {
+	tb.Helper()
+	var lc net.ListenConfig
+	l, err := lc.Listen(tb.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return l, (&net.Dialer{}).DialContext
+	return l
 }
 
 // pipes is a listener whose connections are pipes.

@@ -3,8 +3,6 @@ package edge
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"io"
 	"net/http"
 
 	"github.com/headgate/headgate/router/session"
@@ -113,7 +111,7 @@ func newcomer(m *rpc.Message) (rpc.Client, error) {
 
 // get opens a session's stream of messages that belong to no call.
 func (x *exchange) get() error {
-	if err := x.wantSession("POST"); err != nil {
+	if err := x.wantSession(); err != nil {
 		return err
 	}
 	s, err := x.resume()
@@ -129,23 +127,14 @@ func (x *exchange) get() error {
 	}
 	defer x.close(reply)
 	x.open(reply.Header)
-	for {
-		m, err := x.next(reply)
-		if err != nil {
-			if !errors.Is(err, io.EOF) && !errors.Is(err, context.Canceled) {
-				x.Log.WarnContext(x.r.Context(), "stream failed", "error", err)
-			}
-			return nil // the stream says by its end that it ended
-		}
-		if !x.send(m) {
-			return nil
-		}
+	for m, err := x.next(reply); err == nil && x.send(m); m, err = x.next(reply) {
 	}
+	return nil // the stream says by its end that it ended
 }
 
 // delete ends a session.
 func (x *exchange) delete() error {
-	if err := x.wantSession("POST"); err != nil {
+	if err := x.wantSession(); err != nil {
 		return err
 	}
 	s, err := x.resume()
@@ -163,10 +152,10 @@ func (x *exchange) delete() error {
 
 // wantSession refuses verbs that only legacy clients use from everybody who does not
 // bear a session, and bodies where none belongs.
-func (x *exchange) wantSession(allow string) error {
+func (x *exchange) wantSession() error {
 	version := rpc.Revision(x.r.Header.Get(mcp.HeaderVersion))
 	if x.r.Header.Get(headerSession) == "" || mcp.IsModern(version) {
-		return wrongVerb(x.r.Method, allow)
+		return wrongVerb(x.r.Method, http.MethodPost)
 	}
 	if x.r.ContentLength != 0 {
 		return rpc.Errorf(rpc.InvalidRequest, "%s must have no body", x.r.Method)

@@ -17,10 +17,7 @@ func (x *exchange) modern(m *rpc.Message) error {
 	}
 	client, err := modernClient(x.r.Header, m)
 	if err != nil {
-		// A missing or malformed _meta is a fault of the HTTP request too, which the
-		// status says, unlike other invalid parameters.
-		x.refuse(http.StatusBadRequest, err)
-		return nil
+		return badRequest{err}
 	}
 	row, err := method(m, client.Revision)
 	if err != nil {

@@ -154,6 +154,7 @@ func (c *cutter) collect(p []byte) {
 // endLine takes a line without its end, cut to what is kept.
 func (c *cutter) endLine(line []byte) {
 	switch c.part {
+	case content, chunkContent: // has no lines
 	case requestLine:
 		if len(line) > 0 {
 			c.part, c.length, c.coded = fieldLines, -1, false

@@ -84,10 +84,7 @@ func TestHTTP2(t *testing.T) {
 	plain := open(t, setup{})
 	server := edge.Server(plain.handler, log)
 	server.TLSConfig = cfg
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := loopback(t)
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(tls.NewListener(l, cfg)) }()
 	roots := x509.NewCertPool()
@@ -133,7 +130,11 @@ func TestServerLiftsDeadlinesBetweenRequests(t *testing.T) {
 		transport := &http.Transport{DialContext: l.dial, MaxConnsPerHost: 1}
 		client := &http.Client{Transport: transport}
 		for _, path := range []string{"/hurried", "/other", "/hurried", "/other"} {
-			resp, err := client.Get("http://gate" + path)
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://gate"+path, http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := client.Do(req)
 			if err != nil {
 				t.Fatalf("%s: %v", path, err)
 			}

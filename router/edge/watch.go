@@ -51,9 +51,9 @@ func (x *exchange) look() time.Duration {
 			x.beat()
 		}
 		return x.cfg.Heartbeat
-	default:
-		return 0
+	case over:
 	}
+	return 0
 }
 
 // lookAtSender stops reading a body that does not get on.

@@ -35,7 +35,7 @@ func registry(tb testing.TB, cfg Config, keys Sealer) *Registry {
 	tb.Helper()
 	r := New(cfg, keys, slog.New(slog.DiscardHandler))
 	tb.Cleanup(func() {
-		if err := r.Close(context.Background()); err != nil {
+		if err := r.Close(context.WithoutCancel(tb.Context())); err != nil {
 			tb.Errorf("close: %v", err)
 		}
 	})

@@ -21,7 +21,7 @@ func notice(n int) *rpc.Message {
 	return rpc.NewNotification("notifications/x", []byte(fmt.Sprintf(`{"n":%d}`, n)))
 }
 
-func listening(tb testing.TB, ctx context.Context, r *Registry, s *Session) *rpc.Reply { //nolint:revive // tb first, as helpers have it
+func listening(ctx context.Context, tb testing.TB, r *Registry, s *Session) *rpc.Reply {
 	tb.Helper()
 	reply, err := r.Handle(ctx, call(s, mcp.EdgeMethod(mcp.SessionStream), nil))
 	if err != nil {
@@ -37,7 +37,7 @@ func TestNotificationsWaitForAStream(t *testing.T) {
 	for _, n := range []int{1, 2, 1, 1, 3, 4, 5} { // 1 waits already, 4 and 5 are too many
 		r.Broadcast(everywhere, notice(n))
 	}
-	stream := listening(t, t.Context(), r, s)
+	stream := listening(t.Context(), t, r, s)
 	for n := 1; n <= 3; n++ {
 		m, err := stream.Next()
 		if err != nil || string(m.Params) != fmt.Sprintf(`{"n":%d}`, n) {
@@ -71,7 +71,7 @@ func TestStreamEnds(t *testing.T) {
 				s := resumed(t, r, opened(t, r, client))
 				ctx, cancel := context.WithCancelCause(t.Context())
 				defer cancel(nil)
-				stream := listening(t, ctx, r, s)
+				stream := listening(ctx, t, r, s)
 				got := make(chan error, 1)
 				go func() {
 					_, err := stream.Next()
@@ -105,7 +105,7 @@ func TestStreamsOfManyGoroutines(t *testing.T) {
 	for range 3 {
 		wg.Go(func() {
 			for ctx.Err() == nil {
-				stream := listening(t, ctx, r, s)
+				stream := listening(ctx, t, r, s)
 				for range 50 {
 					m, err := stream.Next()
 					if err != nil {
@@ -146,7 +146,7 @@ func TestIdleStreamsAreSmall(t *testing.T) { //nolint:paralleltest // it measure
 	before := heap()
 	streams := make([]*rpc.Reply, n)
 	for i, id := range ids {
-		streams[i] = listening(t, t.Context(), r, resumed(t, r, id))
+		streams[i] = listening(t.Context(), t, r, resumed(t, r, id))
 	}
 	if each := (heap() - before) / n; each > 2048 {
 		t.Errorf("%d bytes each", each)
@@ -166,7 +166,7 @@ func heap() int64 {
 
 func BenchmarkResume(b *testing.B) {
 	r := New(Config{}, keyring(b), slog.New(slog.DiscardHandler))
-	b.Cleanup(func() { _ = r.Close(context.Background()) })
+	b.Cleanup(func() { _ = r.Close(context.WithoutCancel(b.Context())) })
 	id := opened(b, r, client)
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
