@@ -1,6 +1,7 @@
 package mcpserver
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -53,17 +54,16 @@ func (s *Server) linkFor(ctx context.Context, c *rpc.Call) (linkKey, link, error
 // reconsider draws the conclusion from a link that could not be opened, and reports
 // whether another era is worth trying.
 func (s *Server) reconsider(known *eras, tried rpc.Era, err error) bool {
-	switch {
-	case s.pinned:
-		return false
-	case known.modern && known.legacy && tried == rpc.Legacy && rpc.AsError(err).Code != rpc.UpstreamDown:
-		// It names legacy revisions and does not open sessions.
-		return s.eras.CompareAndSwap(known, &eras{modern: true})
-	case errors.Is(err, errOtherEra):
-		s.eras.CompareAndSwap(known, nil)
-		return true
+	other := errors.Is(err, errOtherEra)
+	if s.pinned || !other && rpc.AsError(err).Code != rpc.UpstreamFailed {
+		return false // it cannot be reached, which says nothing about what it speaks
 	}
-	return false
+	if known.modern && known.legacy && tried == rpc.Legacy {
+		// It names legacy revisions and opens no sessions.
+		return s.eras.CompareAndSwap(known, &eras{modern: true})
+	}
+	s.eras.CompareAndSwap(known, nil)
+	return other || !known.tentative // it may have become another server
 }
 
 // spoken returns what is known of the upstream's eras, asking it if nothing is.
@@ -107,7 +107,7 @@ func (s *Server) open(ctx context.Context, k linkKey, client rpc.Client) (link, 
 	known := s.eras.Load()
 	h := hello{info: s.info, pinned: s.pinned, known: known != nil && !known.tentative}
 	if k.private() {
-		h.info, h.caps = infoOf(client, s.info), client.Capabilities
+		h.info, h.caps = bytes.Clone(infoOf(client, s.info)), bytes.Clone(client.Capabilities)
 	}
 	l, err := s.dial.open(ctx, k.era, h)
 	if err != nil {

@@ -101,10 +101,11 @@ func (d *httpDialer) openLegacy(ctx context.Context, h hello) (link, error) {
 		return nil, err
 	}
 	about, err := initialize(ctx, l, h, d.s.fault, overHTTP)
-	if err != nil {
-		return nil, d.explain(ctx, err)
+	if err == nil {
+		err = l.begin(ctx, about)
 	}
-	if err := l.begin(ctx, about); err != nil {
+	if err != nil {
+		d.s.retire([]link{l})
 		return nil, d.explain(ctx, err)
 	}
 	return l, nil

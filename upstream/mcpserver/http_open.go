@@ -48,7 +48,7 @@ func (k *httpCall) openJSON() error {
 		return k.d.s.fault.failed(err, "gave an answer that is no message")
 	}
 	if m.Err != nil && k.carrier.lost(k, body, m) {
-		return k.stale(k.d.s.fault.failed(m.Err, "refused the request: %s", rpc.Excerpt(m.Err.Message)))
+		return k.stale(k.d.s.fault.failed(nil, "refused the request: %s", rpc.Excerpt(m.Err.Message)))
 	}
 	if k.x.take(m) != relay || !k.x.finished {
 		return k.d.s.fault.failed(nil, "answered another request than it was asked")

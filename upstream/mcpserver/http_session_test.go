@@ -1,6 +1,8 @@
 package mcpserver
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -244,5 +246,81 @@ func TestModernServerIsAskedAgainWhoItIs(t *testing.T) {
 		if d, err := s.Describe(t.Context()); err != nil || d.Instructions != want {
 			t.Errorf("%q %v, want %q", d.Instructions, err, want)
 		}
+	}
+}
+
+func TestCallerThatLeavesDuringTheHandshakeTeachesNothing(t *testing.T) {
+	t.Parallel()
+	begun, goOn := make(chan struct{}, 1), make(chan struct{})
+	h := &script{
+		discover: func(w http.ResponseWriter, id string) {
+			answerJSON(w, 200, result(id, `{"supportedVersions":["2026-07-28","2025-11-25"]}`))
+		},
+		initial: func(w http.ResponseWriter, id string) {
+			begun <- struct{}{}
+			<-goOn
+			answerJSON(w, 200, initialized(id))
+		},
+		answer: func(w http.ResponseWriter, r received) { answerJSON(w, 200, result(r.id, `{}`)) },
+	}
+	s := newServer(t, remote(t, h))
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-begun
+		cancel()
+	}()
+	if _, err := run(ctx, s, newCall(t, legacyClient(), toolCall("1", "x", `{}`))); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	close(goOn)
+	if a := mustRun(t, s, newCall(t, legacyClient(), toolCall("1", "x", `{}`))); a.revision != "2025-06-18" {
+		t.Error(a.revision)
+	}
+	if n := len(h.find("POST", "initialize")); n != 1 {
+		t.Errorf("initialize was sent %d times", n)
+	}
+}
+
+func TestServerThatIsReplacedByAModernOne(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	modern := false
+	h := &script{
+		discover: func(w http.ResponseWriter, id string) {
+			mu.Lock()
+			defer mu.Unlock()
+			if modern {
+				discovered(w, id)
+			} else {
+				http.Error(w, "no", 400)
+			}
+		},
+		initial: func(w http.ResponseWriter, id string) {
+			mu.Lock()
+			defer mu.Unlock()
+			if modern {
+				answerJSON(w, 400, `{"jsonrpc":"2.0","id":`+id+`,"error":{"code":-32602,"message":"_meta is missing"}}`)
+				return
+			}
+			w.Header().Set("Mcp-Session-Id", "1")
+			answerJSON(w, 200, initialized(id))
+		},
+		answer: func(w http.ResponseWriter, r received) {
+			mu.Lock()
+			defer mu.Unlock()
+			if modern && r.header.Get("Mcp-Session-Id") != "" {
+				http.NotFound(w, nil)
+				return
+			}
+			answerJSON(w, 200, result(r.id, `{}`))
+		},
+	}
+	s := newServer(t, remote(t, h))
+	mustRun(t, s, newCall(t, legacyClient(), toolCall("1", "x", `{}`)))
+	mu.Lock()
+	modern = true
+	mu.Unlock()
+	if a := mustRun(t, s, newCall(t, legacyClient(), toolCall("1", "x", `{}`))); a.revision != mcp.LatestModern {
+		t.Error(a.revision)
 	}
 }

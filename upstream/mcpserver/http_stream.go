@@ -15,7 +15,8 @@ const (
 	// streamEvent bounds an event of a session's own stream, which carries
 	// notifications and no results.
 	streamEvent = 1 << 20
-	streamFirst = time.Second // before a stream that was cut is opened again
+	streamLeast = 250 * time.Millisecond // whatever the server asks for
+	streamFirst = time.Second            // before a stream that was cut is opened again
 	streamLast  = 30 * time.Second
 	streamLong  = 10 * time.Second // a stream that lasted this long was a good one
 )
@@ -35,7 +36,7 @@ func (l *legacyHTTP) listen(at *upstream.Endpoint) {
 				l.d.s.announceChange(l.about)
 			}
 			if wait := l.hear(resp); wait > 0 {
-				pause = min(wait, streamLast)
+				pause = min(max(wait, streamLeast), streamLast)
 			}
 		case resp.Status < 500:
 			_ = resp.Close()
