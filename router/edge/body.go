@@ -63,7 +63,7 @@ func (x *exchange) receive() ([]byte, error) {
 	x.body = x.buffers.get(int(want))
 	for {
 		if int64(len(x.body)) == length {
-			x.whole = true
+			x.whole.Store(true)
 			return x.body, nil
 		}
 		if len(x.body) == cap(x.body) {
@@ -76,7 +76,7 @@ func (x *exchange) receive() ([]byte, error) {
 		case int64(len(x.body)) > x.cfg.Body:
 			return nil, x.tooLarge()
 		case errors.Is(err, io.EOF):
-			x.whole = true
+			x.whole.Store(true)
 			return x.body, nil
 		case err != nil:
 			return nil, x.broken(err)

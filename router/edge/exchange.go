@@ -34,13 +34,13 @@ type exchange struct {
 	era     rpc.Era // of the client, once it is known
 	call    *rpc.Call
 	body    []byte // pooled
-	whole   bool   // the body has been read to its end
 
 	// A legacy call outlives its client, so it has a cancel of its own.
 	cancel context.CancelCauseFunc
 	flight *session.Flight
 
 	received atomic.Int64 // bytes of the body so far
+	whole    atomic.Bool  // the body has been read to its end
 	timer    *time.Timer
 
 	mu      sync.Mutex // guards what follows, and all use of w from waiting on
@@ -57,8 +57,7 @@ func newExchange(e *Edge, w http.ResponseWriter, r *http.Request) *exchange {
 	return x
 }
 
-// newCall makes the call of an exchange. A legacy call keeps the values of the
-// request's context but not its end.
+// newCall makes the call of an exchange.
 func (x *exchange) newCall(client rpc.Client, row *rpc.Method, m *rpc.Message) *rpc.Call {
 	remote, _ := netip.ParseAddrPort(x.r.RemoteAddr) // stays zero for transports without addresses
 	x.call = &rpc.Call{

@@ -40,7 +40,7 @@ func (x *exchange) fail(err error) {
 		}
 		status = http.StatusInternalServerError // there is no response to say it in
 	}
-	if !x.whole && x.r.Body != http.NoBody {
+	if !x.whole.Load() && x.r.Body != http.NoBody {
 		_ = x.rc.SetReadDeadline(time.Now().Add(lingering))
 	}
 	x.keepHeader(headerOf(e))

@@ -59,7 +59,10 @@ func (x *exchange) look() time.Duration {
 // lookAtSender stops reading a body that does not get on.
 func (x *exchange) lookAtSender() time.Duration {
 	received := x.received.Load()
-	if received-x.checked < minProgress {
+	switch {
+	case x.whole.Load():
+		return 0
+	case received-x.checked < minProgress:
 		_ = x.rc.SetReadDeadline(time.Unix(1, 0))
 		return 0
 	}
