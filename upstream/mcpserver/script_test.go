@@ -18,6 +18,7 @@ import (
 
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/headgate/headgate/rpc"
 	"github.com/headgate/headgate/test/fake"
 )
 
@@ -34,6 +35,7 @@ var scripts = map[string]func(){
 	"fragile":      func() { serveLegacy(diesOnDiscover) },
 	"stubborn":     serveStubborn,
 	"family":       serveFamily,
+	"gateway":      beGateway,
 	"crashing":     serveCrashing,
 	"deaf":         serveDeaf,
 	"mute":         serveNothing,
@@ -258,6 +260,23 @@ func withQuestions(p *peer, r *request) bool {
 func serveStubborn() {
 	signal.Ignore(syscall.SIGTERM)
 	serveLegacy(nil)
+	time.Sleep(time.Hour)
+}
+
+// beGateway has a stubborn server as its child, says which process that is, and stays.
+func beGateway() {
+	cfg := scripted("stubborn")
+	cfg.Era = "legacy"
+	s, err := New(cfg, Deps{Log: discardLog, Environ: os.Environ()})
+	if err != nil {
+		os.Exit(8)
+	}
+	m := rpc.NewRequest(rpc.NumberID(1), "tools/call", []byte(`{"name":"pid"}`))
+	a, err := run(context.Background(), s, &rpc.Call{Message: m, Method: &rpc.Method{}})
+	if err != nil {
+		os.Exit(7)
+	}
+	fmt.Println(string(a.response.Result))
 	time.Sleep(time.Hour)
 }
 

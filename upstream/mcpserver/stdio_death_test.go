@@ -2,10 +2,13 @@ package mcpserver
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -218,6 +221,32 @@ func TestOrphansOfADeadServerAreKilled(t *testing.T) {
 	child := pidOf(t, s, legacyClient(), "child")
 	mustFail(t, s, newCall(t, legacyClient(), toolCall("1", "die", `{}`)), rpc.UpstreamDown)
 	eventually(t, "its child is gone", func() bool { return gone(child) })
+}
+
+func TestServersDieWithAGatewayThatIsKilled(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Log("the kernel does this on Linux only; elsewhere a server has to notice that its input ended")
+		return
+	}
+	gateway := exec.CommandContext(t.Context(), os.Args[0])
+	gateway.Env = append(os.Environ(), scriptVariable+"=gateway")
+	out, err := gateway.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := gateway.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var child struct{ PID int }
+	if err := json.NewDecoder(out).Decode(&child); err != nil || child.PID == 0 || gone(child.PID) {
+		t.Fatalf("process %d: %v", child.PID, err)
+	}
+	if err := gateway.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = gateway.Wait()
+	eventually(t, "the server is gone", func() bool { return gone(child.PID) })
 }
 
 func TestCloseDuringStart(t *testing.T) {
