@@ -97,7 +97,7 @@ func (c *Catalog) Warm(ctx context.Context, upstreams ...string) {
 		if len(upstreams) > 0 && !slices.Contains(upstreams, name) {
 			continue
 		}
-		if _, _, busy := f.look(Anybody, ownClient(), time.Now()); busy != nil {
+		if _, busy, _ := f.look(Anybody, ownClient(), time.Now()); busy != nil {
 			pending = append(pending, busy)
 		}
 	}

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"bytes"
 	"context"
 	"sync"
 	"time"
@@ -43,7 +44,7 @@ type slot struct {
 
 // look returns what is known now and starts a drain if that is nothing or too old.
 // The channel is closed when a running drain ends; it is nil if none runs.
-func (f *feed) look(a Audience, client rpc.Client, now time.Time) (*snapshot, error, <-chan struct{}) {
+func (f *feed) look(a Audience, client rpc.Client, now time.Time) (*snapshot, <-chan struct{}, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s := f.slot(a, client, now)
@@ -51,7 +52,7 @@ func (f *feed) look(a Audience, client rpc.Client, now time.Time) (*snapshot, er
 	if stale && s.busy == nil {
 		f.start(a, s)
 	}
-	return s.current, s.failure, s.busy
+	return s.current, s.busy, s.failure
 }
 
 func (f *feed) slot(a Audience, client rpc.Client, now time.Time) *slot {
@@ -60,14 +61,20 @@ func (f *feed) slot(a Audience, client rpc.Client, now time.Time) *slot {
 		if len(f.slots) >= maxAudiences {
 			f.evict()
 		}
-		s = &slot{client: client}
+		s = &slot{client: kept(client)}
 		f.slots[a] = s
 	}
 	s.used = now
-	if a != Anybody {
-		s.client = client // the session that is surely alive
+	if s.client.Session != client.Session {
+		s.client = kept(client) // the session that is surely alive
 	}
 	return s
+}
+
+// kept returns a client that outlives its call, whose bytes are used again.
+func kept(c rpc.Client) rpc.Client {
+	c.Info, c.Capabilities = bytes.Clone(c.Info), bytes.Clone(c.Capabilities)
+	return c
 }
 
 // evict forgets the audience that was looked at longest ago.

@@ -139,3 +139,24 @@ func TestAudiencesAreBounded(t *testing.T) {
 		t.Errorf("%d audiences are kept, want at most %d", len(f.slots), maxAudiences)
 	}
 }
+
+func TestWhatIsKnownOfAClientOutlivesItsCall(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		up := listing("a")
+		c := newCatalog(t, named{"u", up})
+		call := listCall("")
+		call.Client = rpc.Client{Era: rpc.Modern, Capabilities: []byte(`{"elicitation":{}}`), Info: []byte(`{"name":"x"}`)}
+		names(t, c, merged(Always), call)
+		clear(call.Client.Capabilities) // as a pooled body is, when the call is over
+		clear(call.Client.Info)
+		c.Notice("u")
+		time.Sleep(time.Second)
+		synctest.Wait()
+		up.mu.Lock()
+		defer up.mu.Unlock()
+		if last := up.clients[len(up.clients)-1]; string(last.Capabilities) != `{"elicitation":{}}` || string(last.Info) != `{"name":"x"}` {
+			t.Errorf("asked again as %q with %q", last.Info, last.Capabilities)
+		}
+	})
+}

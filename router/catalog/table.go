@@ -83,7 +83,7 @@ func (c *Catalog) build(ctx context.Context, v *View, client rpc.Client, key tab
 		refresh: time.Now().Add(time.Hour),
 	}}
 	for _, name := range c.members(v) {
-		snap, failure, _ := c.feeds[name].look(key.audience, client, time.Now())
+		snap, _, failure := c.feeds[name].look(key.audience, client, time.Now())
 		b.take(name, snap, failure)
 	}
 	return b.finish()
@@ -95,7 +95,7 @@ func (c *Catalog) join(ctx context.Context, v *View, a Audience, client rpc.Clie
 	defer cancel()
 	var pending []<-chan struct{}
 	for _, name := range c.members(v) {
-		if snap, _, busy := c.feeds[name].look(a, client, time.Now()); snap == nil && busy != nil {
+		if snap, busy, _ := c.feeds[name].look(a, client, time.Now()); snap == nil && busy != nil {
 			pending = append(pending, busy)
 		}
 	}
