@@ -76,6 +76,8 @@ func (x *exchange) take(m *rpc.Message) verdict {
 		return x.takeQuestion(m)
 	case m.Method == mcp.Progress:
 		return x.takeProgress(m)
+	case m.Method == mcp.LogMessage:
+		return x.takeLog(m)
 	}
 	return judgeNotification(m)
 }
@@ -95,11 +97,16 @@ func (x *exchange) takeResponse(m *rpc.Message) verdict {
 func (x *exchange) takeQuestion(m *rpc.Message) verdict {
 	v := x.hop.judgeQuestion(m)
 	if v == relay {
-		x.mu.Lock()
-		defer x.mu.Unlock()
-		x.asked = append(x.asked, m.ID.Key())
+		x.expect(m)
 	}
 	return v
+}
+
+// expect opens a question that is relayed.
+func (x *exchange) expect(q *rpc.Message) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.asked = append(x.asked, q.ID.Key())
 }
 
 func (x *exchange) takeProgress(m *rpc.Message) verdict {

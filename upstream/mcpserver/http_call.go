@@ -21,6 +21,9 @@ type carrier interface {
 	// elsewhere reports whether the response to a request that was merely accepted
 	// can come on another stream.
 	elsewhere() bool
+	// resumable returns where a stream that was cut can be gone on with; nil if that
+	// is not possible.
+	resumable() *upstream.Endpoint
 	// release forgets a call. If it was given up for a reason, the server is told.
 	release(k *httpCall, reason string)
 	// respond sends a message of which no response is expected.
@@ -39,12 +42,15 @@ type httpCall struct {
 	watch   *time.Timer
 	header  [4]upstream.Field // room for the usual ones
 	box     inbox             // for what comes on another stream
+	// questions are those that came on the session's stream; nil where none are asked.
+	questions chan *rpc.Message
 
 	mu     sync.Mutex // held by Next while it reads
 	resp   *upstream.Response
 	ready  *rpc.Message     // a response that has been read whole
 	buffer *buffer          // its bytes
 	events *frame.SSEReader // or the stream it comes on
+	place  place            // how far that was read
 	over   error            // what Next returns from now on
 }
 
@@ -103,6 +109,9 @@ func (k *httpCall) broken(err error, doing string) error {
 		k.giveUp(err, "timed out")
 		return k.d.s.fault.timedOut(errIdle, "sent nothing for %v", k.d.s.cfg.Timeout)
 	case cause != nil:
+		if errors.Is(cause, errCallClosed) {
+			k.giveUp(err, "the client went away")
+		}
 		return cause
 	}
 	return k.d.s.fault.exchangeFault(err, doing)

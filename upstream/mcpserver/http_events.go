@@ -18,13 +18,16 @@ func (k *httpCall) receive() (*rpc.Message, error) {
 	for {
 		ev, err := k.events.Next()
 		switch {
-		case errors.Is(err, io.EOF):
-			return k.cut()
 		case errors.Is(err, frame.ErrTooLong):
 			return nil, k.d.s.fault.failed(err, "gave an answer that exceeds the size limit")
 		case err != nil:
-			return nil, k.broken(err, "broke off its answer")
-		case len(ev.Data) == 0:
+			if m, err := k.interrupted(err); m != nil || err != nil {
+				return m, err
+			}
+			continue
+		}
+		k.place.note(ev, k.events.LastEventID())
+		if len(ev.Data) == 0 {
 			continue // only an id or a time to wait
 		}
 		m, err := rpc.Parse(ev.Data, upstreamLimits)

@@ -24,15 +24,17 @@ type legacyHTTP struct {
 	about   *Description
 	spoken  atomic.Pointer[hop]
 	post    atomic.Pointer[upstream.Endpoint]
+	get     atomic.Pointer[upstream.Endpoint] // of streams; nil before the handshake is complete
 	ids     atomic.Uint64
 
 	ended    context.Context // of the event stream and of what is sent aside
 	end      context.CancelCauseFunc
 	streamed atomic.Bool // false once the server has refused the event stream
 
-	mu    sync.Mutex
-	calls map[uint64]*httpCall
-	over  bool // the session is lost or closed
+	mu      sync.Mutex
+	calls   map[uint64]*httpCall
+	orphans []*rpc.Message // questions that came while no call was in flight
+	over    bool           // the session is lost or closed
 }
 
 var (
@@ -71,11 +73,12 @@ func (l *legacyHTTP) begin(ctx context.Context, about *Description) error {
 		return err
 	}
 	l.post.Store(post)
+	l.get.Store(bare)
 	if err := tell(ctx, l, rpc.NewNotification(mcp.Initialized, nil)); err != nil {
 		return err
 	}
 	l.streamed.Store(true)
-	l.d.s.life.run(func() { l.listen(bare) })
+	l.d.s.life.run(l.listen)
 	return nil
 }
 
@@ -101,9 +104,10 @@ func (l *legacyHTTP) send(ctx context.Context, x *exchange) (rpc.Source, error) 
 	}
 	k := newHTTPCall(ctx, l.d, l, x)
 	if !x.message.IsNotification() {
-		l.mu.Lock()
-		l.calls[x.id] = k
-		l.mu.Unlock()
+		l.register(k)
+	}
+	if k.questions != nil {
+		return l.attend(k, l.post.Load())
 	}
 	if err := k.post(l.post.Load(), nil); err != nil {
 		return nil, err
@@ -112,6 +116,22 @@ func (l *legacyHTTP) send(ctx context.Context, x *exchange) (rpc.Source, error) 
 		l.session = k.resp.Header.Get(mcp.HeaderSession)
 	}
 	return k, nil
+}
+
+// register makes a call known to the session's stream. On a session of a client that
+// can be asked, questions may come there.
+func (l *legacyHTTP) register(k *httpCall) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.calls[k.x.id] = k
+	if k.x.own || l.hop().caps == nil || !l.streamed.Load() {
+		return
+	}
+	k.questions = make(chan *rpc.Message, maxOrphans)
+	for _, q := range l.orphans {
+		k.offer(q)
+	}
+	l.orphans = nil
 }
 
 // lost implements [carrier].
@@ -127,6 +147,9 @@ func (l *legacyHTTP) lost(k *httpCall, body []byte, m *rpc.Message) bool {
 
 // elsewhere implements [carrier]: some servers answer on the session's event stream.
 func (l *legacyHTTP) elsewhere() bool { return l.streamed.Load() }
+
+// resumable implements [carrier].
+func (l *legacyHTTP) resumable() *upstream.Endpoint { return l.get.Load() }
 
 // release implements [carrier]. A server is told by a notification, since it must not
 // take a closed connection for a cancellation (MCP 2025-11-25, Streamable HTTP).

@@ -129,6 +129,9 @@ func (l *modernHTTP) lost(k *httpCall, _ []byte, m *rpc.Message) bool {
 // elsewhere implements [carrier]: a request's stream is the only one it has.
 func (*modernHTTP) elsewhere() bool { return false }
 
+// resumable implements [carrier]: a request whose stream is cut is lost.
+func (*modernHTTP) resumable() *upstream.Endpoint { return nil }
+
 // release implements [carrier]: closing the connection is all the server is told.
 func (*modernHTTP) release(*httpCall, string) {}
 

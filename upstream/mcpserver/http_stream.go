@@ -23,21 +23,23 @@ const (
 
 // listen keeps the session's event stream open, on which the server tells what belongs to
 // no call (MCP 2025-11-25, Streamable HTTP, Listening for Messages). What was told while it was cut is
-// lost, so that then everything may have changed.
-func (l *legacyHTTP) listen(at *upstream.Endpoint) {
-	pause := streamFirst
+// lost unless the server numbers its events, so that then everything may have changed.
+func (l *legacyHTTP) listen() {
+	var at place
 	for opened := 0; ; {
 		since := time.Now()
-		resp, err := l.d.client.Do(l.ended, &upstream.Request{Method: http.MethodGet, Endpoint: at})
+		resp, err := l.d.client.Do(l.ended, &upstream.Request{Method: http.MethodGet, Endpoint: l.get.Load(), Header: at.header()})
 		switch {
 		case err != nil:
 		case resp.Status == http.StatusOK && mediaType(resp) == typeEvents:
-			if opened++; opened > 1 {
+			if opened++; opened > 1 && at.id == "" {
 				l.d.s.announceChange(l.about)
 			}
-			if wait := l.hear(resp); wait > 0 {
-				pause = min(max(wait, streamLeast), streamLast)
-			}
+			l.hear(resp, &at)
+			at.retry = min(at.retry, streamLast)
+		case resp.Status == http.StatusBadRequest && at.id != "":
+			_ = resp.Close()
+			at.id = "" // it has forgotten what came after that event
 		case resp.Status < 500:
 			_ = resp.Close()
 			l.unheard() // it offers none, or the session is gone, which the next call will find
@@ -46,12 +48,11 @@ func (l *legacyHTTP) listen(at *upstream.Endpoint) {
 			_ = resp.Close()
 		}
 		if time.Since(since) > streamLong {
-			pause = streamFirst
+			at.tries = 0
 		}
-		if !sleep(l.ended, pause) {
+		if !sleep(l.ended, max(at.pause(streamFirst), streamLeast)) {
 			return
 		}
-		pause = min(2*pause, streamLast)
 	}
 }
 
@@ -78,20 +79,19 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// hear takes messages from the stream until it ends, and returns how long the server asks
-// to wait then; 0 if it does not say.
-func (l *legacyHTTP) hear(resp *upstream.Response) (retry time.Duration) {
+// hear takes messages from the stream until it ends, and notes how far it got.
+func (l *legacyHTTP) hear(resp *upstream.Response, at *place) {
 	defer func() { _ = resp.Close() }()
 	events := frame.NewSSEReader(resp, streamEvent)
 	for {
 		ev, err := events.Next()
 		if err != nil {
-			return retry
+			return
 		}
-		if ev.Retry > 0 {
-			retry = ev.Retry
-		}
+		tries := at.tries
+		at.note(ev, events.LastEventID())
 		if len(ev.Data) == 0 {
+			at.tries = tries // a stream that says nothing is not a good one
 			continue
 		}
 		b := l.d.pool.get()
@@ -104,8 +104,7 @@ func (l *legacyHTTP) hear(resp *upstream.Response) (retry time.Duration) {
 }
 
 // route gives a message of the stream to whom it belongs, and reports whether it was
-// passed on. Questions that come here do not say which call they belong to, so that no client
-// can be asked them.
+// passed on.
 func (l *legacyHTTP) route(p parcel) bool {
 	m := p.message
 	switch {
@@ -115,6 +114,8 @@ func (l *legacyHTTP) route(p parcel) bool {
 		return k != nil && k.box.put(p)
 	case m.IsRequest() && m.Method == mcp.Ping:
 		l.answer(rpc.NewResult(m.ID, []byte("{}")))
+	case m.IsRequest() && l.hop().judgeQuestion(m) == relay:
+		l.assign(m.Clone())
 	case m.IsRequest():
 		l.answer(refusal(m))
 	case m.Method == mcp.Progress:

@@ -141,6 +141,7 @@ func (s *Server) try(ctx context.Context, c *rpc.Call, final bool) (*rpc.Reply, 
 		c.Record.Upstream, c.Record.Revision = s.cfg.Name, h.revision
 		c.Record.Attempts++
 	}
+	s.raise(ctx, l, c)
 	x := newExchange(c, h)
 	x.final = final
 	source, err := l.send(ctx, x)

@@ -3,6 +3,7 @@ package mcpserver
 import (
 	"bytes"
 	"encoding/json"
+	"sync/atomic"
 
 	"github.com/headgate/headgate/rpc"
 	"github.com/headgate/headgate/rpc/mcp"
@@ -15,6 +16,8 @@ type hop struct {
 	version  []byte          // the revision as a JSON string
 	identity []byte          // the gateway's own Implementation object
 	caps     json.RawMessage // what a legacy upstream was told of the clients; nil if nothing
+
+	level atomic.Int32 // the severity from which on a legacy upstream was told to log; 0 if it was not
 }
 
 func newHop(era rpc.Era, r rpc.Revision, identity []byte, caps json.RawMessage) *hop {
@@ -72,6 +75,9 @@ func introduce(m *rpc.Message, c *rpc.Call, h *hop) {
 	}
 	if _, ok := m.Meta(mcp.MetaClientInfo); !ok || c.Client.Era == rpc.Legacy {
 		m.SetMeta(mcp.MetaClientInfo, infoOf(c.Client, h.identity))
+	}
+	if c.Client.Era == rpc.Legacy && c.Client.LogLevel != "" {
+		m.SetMeta(mcp.MetaLogLevel, rpc.AppendString(nil, c.Client.LogLevel))
 	}
 }
 
