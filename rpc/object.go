@@ -63,8 +63,9 @@ func (o Object) Text(name string) (string, bool) {
 	return text(v, ok)
 }
 
-// Elements splits the array in text, which must be a value of a message that was
-// parsed before, into the texts of its elements.
+// Elements splits the array in text into the texts of its elements. Text that is no
+// JSON array, or has anything but space behind it, is an error; what the elements hold
+// is not looked at beyond JSON's grammar.
 func Elements(text []byte) ([]json.RawMessage, error) {
 	s := scanner{data: text, depth: MaxDepth}
 	s.space()
@@ -82,6 +83,9 @@ func Elements(text []byte) ([]json.RawMessage, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	if s.space(); s.pos != len(text) {
+		return nil, s.fail("trailing data")
 	}
 	return out, nil
 }

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 
@@ -35,6 +36,9 @@ func (x *exchange) post() error {
 	m, err := rpc.Parse(body, rpc.Limits{Depth: x.cfg.Depth})
 	if m != nil {
 		x.id = m.ID
+	}
+	if errors.Is(err, rpc.ErrBatch) && x.r.Header.Get(headerSession) != "" {
+		return x.batch(body, err)
 	}
 	if err != nil {
 		return err

@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/headgate/headgate/router/session"
 	"github.com/headgate/headgate/rpc"
 )
 
@@ -24,7 +23,7 @@ const (
 
 // exchange is one HTTP request and its answer.
 type exchange struct {
-	*Edge
+	turn
 	w  http.ResponseWriter
 	r  *http.Request
 	rc *http.ResponseController
@@ -32,12 +31,10 @@ type exchange struct {
 	accepts accepts
 	id      rpc.ID  // of the client's request, once it has been read
 	era     rpc.Era // of the client, once it is known
-	call    *rpc.Call
-	body    []byte // pooled
+	body    []byte  // pooled
 
 	// A legacy call outlives its client, so it has a cancel of its own.
 	cancel context.CancelCauseFunc
-	flight *session.Flight
 
 	received atomic.Int64 // bytes of the body so far
 	whole    atomic.Bool  // the body has been read to its end
@@ -52,20 +49,26 @@ type exchange struct {
 }
 
 func newExchange(e *Edge, w http.ResponseWriter, r *http.Request) *exchange {
-	x := &exchange{Edge: e, w: w, r: r, rc: http.NewResponseController(w), accepts: parseAccept(r.Header["Accept"])}
+	x := &exchange{w: w, r: r, rc: http.NewResponseController(w), accepts: parseAccept(r.Header["Accept"])}
+	x.turn = turn{Edge: e, ctx: r.Context(), out: x}
 	x.timer = time.AfterFunc(never, x.tick)
 	return x
 }
 
 // newCall makes the call of an exchange.
 func (x *exchange) newCall(client rpc.Client, row *rpc.Method, m *rpc.Message) *rpc.Call {
+	x.call = x.callOf(client, row, m)
+	return x.call
+}
+
+// callOf makes one of the calls of an exchange.
+func (x *exchange) callOf(client rpc.Client, row *rpc.Method, m *rpc.Message) *rpc.Call {
 	remote, _ := netip.ParseAddrPort(x.r.RemoteAddr) // stays zero for transports without addresses
-	x.call = &rpc.Call{
+	return &rpc.Call{
 		Message: m, Method: row, Dialect: rpc.MCP, Received: time.Now(),
 		Endpoint: x.r.URL.Path, Host: x.r.Host, Header: x.r.Header, Remote: remote, TLS: x.r.TLS,
 		Client: client, Record: &rpc.Record{},
 	}
-	return x.call
 }
 
 // end releases what the exchange holds. After it nothing touches the response.

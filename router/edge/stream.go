@@ -114,14 +114,19 @@ func (x *exchange) event(m *rpc.Message) {
 
 // single writes the only message of an answer.
 func (x *exchange) single(m *rpc.Message, status int) {
-	x.mergeHeader()
 	buf := m.AppendTo(x.buffers.get(m.Size()))
+	x.document(buf, status)
+	x.buffers.put(buf)
+}
+
+// document writes an answer that is JSON.
+func (x *exchange) document(buf []byte, status int) {
+	x.mergeHeader()
 	h := x.w.Header()
 	h["Content-Type"] = jsonValue
 	h["Content-Length"] = []string{strconv.Itoa(len(buf))}
 	x.w.WriteHeader(status)
 	x.writeWhole(buf)
-	x.buffers.put(buf)
 }
 
 // writeWhole writes the only body of an answer, in one piece with the header where

@@ -1,0 +1,176 @@
+package edge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime/debug"
+
+	"github.com/headgate/headgate/router/session"
+	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/mcp"
+)
+
+// turn is one call on its way through the handler and back. What its reply says goes
+// to the outlet, whatever the transport.
+type turn struct {
+	*Edge
+	ctx    context.Context // the client's, for the log
+	call   *rpc.Call
+	flight *session.Flight // a legacy request's, else nil
+	out    outlet
+}
+
+// outlet is where the messages for a client go. An outlet may be used by many
+// goroutines at once.
+type outlet interface {
+	// send writes a message that more will follow. It returns false if the client
+	// cannot get it.
+	send(m *rpc.Message) bool
+	// finish writes the response; the status is for answers that have one.
+	finish(m *rpc.Message, status int)
+}
+
+// serve sends the call through the handler and gives the outlet what comes back, with
+// exactly one response for a request; where that is an error the outlet gets it too.
+func (t *turn) serve(ctx context.Context) {
+	err := t.attempt(ctx)
+	if err == nil {
+		return
+	}
+	e := failure(err)
+	t.call.Record.Code = e.Code.String()
+	if t.call.Message.IsRequest() {
+		t.out.finish(rpc.NewError(t.call.Message.ID, mcp.Failure(e)), mcp.Status(e, t.call.Client.Era))
+	}
+}
+
+func (t *turn) attempt(ctx context.Context) error {
+	reply, err := t.handle(ctx, t.call)
+	if err != nil {
+		return err
+	}
+	defer t.close(reply)
+	if t.call.Message.IsRequest() {
+		return t.relay(reply)
+	}
+	t.exhaust(reply)
+	return nil
+}
+
+// exhaust pulls the reply to what is no request. It is empty by contract; what is not
+// is nothing the client waits for.
+func (t *turn) exhaust(reply *rpc.Reply) {
+	for err := error(nil); err == nil; {
+		_, err = t.next(reply)
+	}
+}
+
+// relay writes the messages of a reply as they come. The first one decides whether
+// the answer is JSON or an event stream.
+func (t *turn) relay(reply *rpc.Reply) error {
+	for {
+		m, err := t.next(reply)
+		switch {
+		case errors.Is(err, io.EOF):
+			return errSilent()
+		case err != nil:
+			return err
+		case m.IsResponse():
+			t.out.finish(m, mcp.StatusOf(m, t.call.Client.Era))
+			return nil
+		case m.IsRequest():
+			t.ask(reply, m)
+		default:
+			t.out.send(m)
+		}
+	}
+}
+
+// response skips to the response of a reply.
+func (t *turn) response(reply *rpc.Reply) (*rpc.Message, error) {
+	for {
+		m, err := t.next(reply)
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil, errSilent()
+		case err != nil:
+			return nil, err
+		case m.IsResponse():
+			return m, nil
+		case m.IsRequest():
+			t.decline(reply, m)
+		}
+	}
+}
+
+// errSilent is the fault of a handler that ended a request without a response.
+func errSilent() error { return rpc.Errorf(rpc.Internal, "the call ended without a response") }
+
+// ask passes a server's question on to a legacy client. Its answer comes with
+// another POST and finds its way through the session.
+func (t *turn) ask(reply *rpc.Reply, q *rpc.Message) {
+	if t.flight != nil {
+		if m, ok := t.flight.Ask(reply, q); ok && t.out.send(m) {
+			return
+		}
+	}
+	t.decline(reply, q)
+}
+
+// decline answers a question that cannot reach the client, so that its server does
+// not wait in vain.
+func (t *turn) decline(reply *rpc.Reply, q *rpc.Message) {
+	refusal := mcp.Failure(rpc.Errorf(rpc.Cancelled, "the client cannot be asked"))
+	if err := reply.Answer(rpc.NewError(q.ID, refusal)); err != nil {
+		t.Log.DebugContext(t.ctx, "question was not declined", "method", q.Method, "error", err)
+	}
+}
+
+// handle calls the handler. Who pulls a reply recovers from panics too: here, in
+// next and in close.
+func (t *turn) handle(ctx context.Context, c *rpc.Call) (reply *rpc.Reply, err error) {
+	defer t.recover(&err)
+	return t.Handler.Handle(ctx, c)
+}
+
+// next pulls the next message and logs why there is none.
+func (t *turn) next(reply *rpc.Reply) (m *rpc.Message, err error) {
+	defer t.recover(&err)
+	m, err = reply.Next()
+	if err != nil && !errors.Is(err, io.EOF) {
+		t.Log.LogAttrs(t.ctx, levelOf(err), "call failed after it began",
+			slog.String("method", rpc.Excerpt(t.call.Method.Name)), slog.String("endpoint", t.call.Endpoint), slog.Any("error", err))
+	}
+	return m, err
+}
+
+func (t *turn) close(reply *rpc.Reply) {
+	var err error
+	defer t.recover(&err)
+	if err = reply.Close(); err != nil {
+		t.Log.DebugContext(t.ctx, "reply was not closed", "error", err)
+	}
+}
+
+// recover turns a panic into an internal error and logs where it happened.
+func (t *turn) recover(err *error) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	t.Log.ErrorContext(t.ctx, "panic in a call",
+		"method", rpc.Excerpt(t.call.Method.Name), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	*err = rpc.Errorf(rpc.Internal, "internal error")
+}
+
+// levelOf tells our and the upstreams' failures from what clients cause.
+func levelOf(err error) slog.Level {
+	switch failure(err).Code {
+	case rpc.Internal, rpc.UpstreamDown, rpc.UpstreamFailed, rpc.UpstreamTimeout:
+		return slog.LevelWarn
+	}
+	return slog.LevelDebug
+}
