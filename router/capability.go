@@ -13,7 +13,7 @@ type capabilities map[string]json.RawMessage
 // carried are capabilities of a single upstream that its endpoint passes on: those
 // whose methods go through as they are. Members that promise notifications are not
 // among them.
-var carried = []string{"prompts", "resources", "completions"}
+var carried = []string{"prompts", "resources", "completions", "logging"}
 
 // offered declares what an endpoint does. Tools are always there, because upstreams
 // come and go while a legacy client's view of capabilities is frozen.

@@ -20,6 +20,7 @@ func (r *Router) Resolve(next rpc.Handler) rpc.Handler {
 			if err := r.resolve(ctx, view, c); err != nil {
 				return nil, err
 			}
+			c.Target.Merged = !view.Single
 		}
 		return next.Handle(ctx, c)
 	})

@@ -84,7 +84,7 @@ type Client struct {
 	Revision     Revision
 	Era          Era
 	Session      string          // the session's key inside the gateway; empty for modern clients
-	LogLevel     string          // modern: the level this request asks for
+	LogLevel     string          // the least severe log messages it wants: in this request, or for its session; empty if it did not say
 	Info         json.RawMessage // Implementation object, or nil
 	Capabilities json.RawMessage // ClientCapabilities object, or nil
 }
@@ -116,6 +116,7 @@ type Target struct {
 	Canonical    string // the name rules match
 	Upstream     string // who serves it
 	Own          string // its name there
+	Merged       bool   // the client sees other upstreams beside this one
 	Idempotent   bool
 	Cacheable    bool
 	ParamHeaders []ParamHeader

@@ -10,7 +10,7 @@ import (
 var _ rpc.Handler = (*Registry)(nil)
 
 // Handle serves the methods that belong to the holder of a session: answers, GET
-// streams, the session's end, and the notifications of legacy clients. A modern client
+// streams, the session's end, its log level, and the notifications of legacy clients. A modern client
 // has no session here, so what it sends is accepted and concerns nobody: it cancels
 // by closing the stream.
 func (r *Registry) Handle(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
@@ -28,6 +28,8 @@ func (r *Registry) Handle(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) 
 		r.end(s, rpc.Errorf(rpc.Cancelled, "the client ended the session"))
 	case mcp.SessionAnswer:
 		s.answer(c.Message)
+	case mcp.SetLevel:
+		return s.setLevel(c.Message)
 	case mcp.Cancelled:
 		s.cancelled(c.Message)
 	}

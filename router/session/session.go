@@ -17,7 +17,8 @@ type Session struct {
 	endpoint string
 	owner    owner
 	created  time.Time
-	used     atomic.Int64 // time of last use, in nanoseconds since 1970
+	level    atomic.Pointer[string] // of log messages; nil before the client set one
+	used     atomic.Int64           // time of last use, in nanoseconds since 1970
 
 	mu        sync.Mutex
 	ended     bool
@@ -41,8 +42,15 @@ func newSession(r *Registry, key, endpoint string, t *ticket, now time.Time) *Se
 }
 
 // Client returns what the session's client said of itself in initialize. Session is
-// the session's key, which means nothing outside the gateway.
-func (s *Session) Client() rpc.Client { return s.client }
+// the session's key, which means nothing outside the gateway; LogLevel is what was
+// last set.
+func (s *Session) Client() rpc.Client {
+	c := s.client
+	if level := s.level.Load(); level != nil {
+		c.LogLevel = *level
+	}
+	return c
+}
 
 func (s *Session) use(now time.Time) { s.used.Store(now.UnixNano()) }
 

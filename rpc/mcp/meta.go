@@ -13,6 +13,7 @@ const (
 	MetaClientInfo   = "io.modelcontextprotocol/clientInfo"
 	MetaLogLevel     = "io.modelcontextprotocol/logLevel"
 	MetaServerInfo   = "io.modelcontextprotocol/serverInfo"
+	MetaSubscription = "io.modelcontextprotocol/subscriptionId"
 	MetaProgress     = "progressToken"
 )
 
@@ -43,7 +44,7 @@ func ClientOf(m *rpc.Message) (rpc.Client, error) {
 		c.Info = info
 	}
 	if level, ok := m.Meta(MetaLogLevel); ok {
-		if c.LogLevel, ok = m.MetaText(MetaLogLevel); !ok || !isLogLevel(c.LogLevel) {
+		if c.LogLevel, ok = m.MetaText(MetaLogLevel); !ok || Severity(c.LogLevel) == 0 {
 			return rpc.Client{}, rpc.Errorf(rpc.InvalidParams, "%s is no log level: %s", MetaLogLevel, rpc.Excerpt(string(level)))
 		}
 	}
@@ -56,14 +57,6 @@ func Unsupported(requested string) *rpc.Error {
 	e := rpc.Errorf(rpc.UnsupportedVersion, "protocol version %s is not supported", rpc.Excerpt(requested))
 	e.Data = map[string]any{"supported": Supported(), "requested": requested}
 	return e
-}
-
-func isLogLevel(s string) bool {
-	switch s {
-	case "debug", "info", "notice", "warning", "error", "critical", "alert", "emergency":
-		return true
-	}
-	return false
 }
 
 // IsProgressToken reports whether the text is a string or a number.

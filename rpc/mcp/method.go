@@ -22,6 +22,7 @@ const (
 	Cancelled     = "notifications/cancelled"
 	ResourcesRead = "resources/read"
 	Progress      = "notifications/progress"
+	SetLevel      = "logging/setLevel"
 	LogMessage    = "notifications/message"
 
 	ToolsChanged     = "notifications/tools/list_changed"
@@ -55,6 +56,7 @@ var methods = table(
 	rpc.Method{Name: ResourcesRead, Dest: rpc.Owner, Idempotent: true, Cacheable: true},
 	rpc.Method{Name: Complete, Dest: rpc.Owner, Idempotent: true},
 
+	rpc.Method{Name: SetLevel, Dest: rpc.Holder, Until: LatestLegacy},
 	rpc.Method{Name: Initialized, Dest: rpc.Holder, Until: LatestLegacy},
 	rpc.Method{Name: Cancelled, Dest: rpc.Holder},
 	rpc.Method{Name: Progress, Dest: rpc.Holder, Until: LatestLegacy},
@@ -88,7 +90,7 @@ func Lookup(name string, r rpc.Revision) (*rpc.Method, bool) {
 
 // withheld are methods of the protocol that are not offered. They must not reach an
 // upstream as unknown ones, because what they change is shared by all its clients.
-var withheld = []string{"logging/setLevel", "resources/subscribe", "resources/unsubscribe", "subscriptions/listen"}
+var withheld = []string{"resources/subscribe", "resources/unsubscribe", "subscriptions/listen"}
 
 // Known reports whether the protocol has the method, in whatever revision.
 func Known(name string) bool { return methods[name] != nil || slices.Contains(withheld, name) }

@@ -98,12 +98,12 @@ func TestMethodsByRevision(t *testing.T) {
 		"resources/templates/list":         {all, rpc.Method{Dest: rpc.Owner, Idempotent: true, Cacheable: true}},
 		"resources/read":                   {all, rpc.Method{Dest: rpc.Owner, Idempotent: true, Cacheable: true}},
 		"completion/complete":              {all, rpc.Method{Dest: rpc.Owner, Idempotent: true}},
+		"logging/setLevel":                 {legacy, rpc.Method{Dest: rpc.Holder}},
 		"notifications/initialized":        {legacy, rpc.Method{Dest: rpc.Holder}},
 		"notifications/cancelled":          {all, rpc.Method{Dest: rpc.Holder}},
 		"notifications/progress":           {legacy, rpc.Method{Dest: rpc.Holder}},
 		"notifications/roots/list_changed": {legacy, rpc.Method{Dest: rpc.Holder}},
 		// Of the protocol, but not offered yet.
-		"logging/setLevel":      {nil, rpc.Method{}},
 		"resources/subscribe":   {nil, rpc.Method{}},
 		"resources/unsubscribe": {nil, rpc.Method{}},
 		"subscriptions/listen":  {nil, rpc.Method{}},
