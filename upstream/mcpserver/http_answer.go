@@ -83,23 +83,6 @@ const (
 	typeEvents = "text/event-stream"
 )
 
-// sessionLost reports whether an answer to a request with a session id says that the session is
-// gone, and with it that the request did not run. The specification has 404 for it
-// (MCP 2025-11-25, Streamable HTTP, Session Management), some servers 400. An error about the
-// request itself is no word about the session.
-func sessionLost(status int, body []byte, m *rpc.Message) bool {
-	if m != nil && m.Err != nil && (m.Err.Code == mcp.CodeMethodNotFound || m.Err.Code == mcp.CodeInvalidParams) {
-		return false
-	}
-	switch status {
-	case http.StatusNotFound:
-		return true
-	case http.StatusBadRequest:
-		return strings.Contains(strings.ToLower(string(body[:min(len(body), 1024)])), "session")
-	}
-	return false
-}
-
 // eraLost reports whether an answer to a modern request is one that no modern server
 // gives: the server behind the URL has become another one. Modern servers name revisions
 // where they differ, and legacy ones use codes that the modern era does not.

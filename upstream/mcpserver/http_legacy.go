@@ -134,17 +134,6 @@ func (l *legacyHTTP) register(k *httpCall) {
 	l.orphans = nil
 }
 
-// lost implements [carrier].
-func (l *legacyHTTP) lost(k *httpCall, body []byte, m *rpc.Message) bool {
-	if l.session == "" || k.x.own || !sessionLost(k.resp.Status, body, m) {
-		return false
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.over = true
-	return !k.x.final
-}
-
 // elsewhere implements [carrier]: some servers answer on the session's event stream.
 func (l *legacyHTTP) elsewhere() bool { return l.streamed.Load() }
 
@@ -215,8 +204,14 @@ func (l *legacyHTTP) close(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, respondTimeout)
 	defer cancel()
-	resp, err := l.d.client.Do(ctx, &upstream.Request{Method: http.MethodDelete, Endpoint: l.post.Load()})
-	if err == nil {
+	at, err := l.get.Load(), error(nil)
+	if at == nil { // the handshake was never completed
+		at, err = l.d.endpoint(upstream.Field{Name: mcp.HeaderSession, Value: l.session})
+	}
+	if err != nil {
+		return
+	}
+	if resp, err := l.d.client.Do(ctx, &upstream.Request{Method: http.MethodDelete, Endpoint: at}); err == nil {
 		_ = resp.Close() // servers may refuse, and the session then ends by itself
 	}
 }

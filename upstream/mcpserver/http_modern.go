@@ -123,7 +123,7 @@ func mirror(header []upstream.Field, x *exchange) ([]upstream.Field, error) {
 
 // lost implements [carrier].
 func (l *modernHTTP) lost(k *httpCall, _ []byte, m *rpc.Message) bool {
-	return !k.x.own && !k.x.final && !l.d.s.pinned && time.Since(l.about.Load().at) >= eraPatience && eraLost(k.resp.Status, m)
+	return !k.x.own && !k.x.final && !l.d.s.pinned && !authorization(k.resp.Status) && time.Since(l.about.Load().at) >= eraPatience && eraLost(k.resp.Status, m)
 }
 
 // elsewhere implements [carrier]: a request's stream is the only one it has.

@@ -65,9 +65,6 @@ func (k *httpCall) openFailure() error {
 		return err
 	}
 	refused := k.d.s.fault.refused(k.resp, body)
-	if authorization(k.resp.Status) {
-		return refused
-	}
 	m, err := rpc.Parse(body, upstreamLimits)
 	if err != nil || m.Err == nil {
 		m = nil
@@ -75,7 +72,7 @@ func (k *httpCall) openFailure() error {
 	if k.carrier.lost(k, body, m) {
 		return k.stale(refused)
 	}
-	if m == nil || k.x.message.IsNotification() || k.x.take(m) != relay {
+	if m == nil || authorization(k.resp.Status) || k.x.message.IsNotification() || k.x.take(m) != relay {
 		return refused
 	}
 	k.ready = m
