@@ -32,10 +32,11 @@ func (g *Gateway) build(ctx context.Context, opts Options) error {
 	}, keys, g.log)
 	g.onStop("sessions", func(ctx context.Context) error { return g.sessions.Close(ctx) })
 
+	between := bridge.New(bridge.Config{}, g.log)
 	upstreams := make(map[string]rpc.Handler, len(g.servers))
 	sources := make([]catalog.Source, 0, len(g.servers))
 	for _, s := range g.servers {
-		h := bridge.Payload(s)
+		h := between.Cross(s)
 		upstreams[s.Name()] = h
 		sources = append(sources, source(s, h, g.upstream(s.Name()).Tools))
 	}

@@ -2,43 +2,55 @@ package bridge
 
 import (
 	"context"
+	"log/slog"
+	"time"
 
 	"github.com/headgate/headgate/rpc"
 	"github.com/headgate/headgate/rpc/mcp"
 )
 
-// Payload converts the messages of replies whose upstream speaks another era than
-// the client. Replies within one era pass untouched.
-func Payload(next rpc.Handler) rpc.Handler {
+// Config bounds interaction in the middle of a call. Zero fields mean the defaults.
+type Config struct {
+	Rounds   int           // how often one call may come back with questions; default 16
+	Patience time.Duration // how long one call may spend with its client altogether; default 30 minutes
+}
+
+// Bridge lets servers of one era ask clients of the other in the middle of a call.
+// Its methods may be called concurrently.
+type Bridge struct {
+	cfg Config
+	log *slog.Logger
+}
+
+// New returns a bridge.
+func New(cfg Config, log *slog.Logger) *Bridge {
+	if cfg.Rounds == 0 {
+		cfg.Rounds = 16
+	}
+	if cfg.Patience == 0 {
+		cfg.Patience = 30 * time.Minute
+	}
+	return &Bridge{cfg: cfg, log: log}
+}
+
+// Cross is the middleware before an upstream: what it answers and asks becomes what
+// the client can read and answer. Within one era everything passes untouched.
+func (b *Bridge) Cross(next rpc.Handler) rpc.Handler {
+	plain := Payload(next)
 	return rpc.HandlerFunc(func(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
-		reply, err := next.Handle(ctx, c)
-		if err != nil || reply.Revision == "" {
-			return reply, err
+		if c.Client.Era == rpc.Legacy && interactive(c) {
+			return b.ask(ctx, c, next)
 		}
-		spoken, known := mcp.Of(reply.Revision)
-		if !known || spoken.Era == c.Client.Era {
-			return reply, nil
-		}
-		converted := rpc.NewReply(&converter{Reply: reply, call: c})
-		converted.Header, converted.Revision = reply.Header, reply.Revision
-		return converted, nil
+		return plain.Handle(ctx, c)
 	})
 }
 
-// converter is a reply with each message converted as it is pulled.
-type converter struct {
-	*rpc.Reply
-	call *rpc.Call
-}
-
-// Next implements [rpc.Source].
-func (c *converter) Next() (*rpc.Message, error) {
-	m, err := c.Reply.Next()
-	if err != nil || !m.IsResponse() {
-		return m, err
+// interactive reports whether the answer to a call may be that input is required (MCP
+// 2026-07-28, Multi Round-Trip Requests).
+func interactive(c *rpc.Call) bool {
+	switch c.Method.Name {
+	case mcp.ToolsCall, mcp.PromptsGet, mcp.ResourcesRead:
+		return c.Message.IsRequest()
 	}
-	if c.call.Client.Era == rpc.Modern {
-		return toModern(c.call, m), nil
-	}
-	return toLegacy(c.call, m), nil
+	return false
 }

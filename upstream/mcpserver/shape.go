@@ -55,8 +55,8 @@ func shape(c *rpc.Call, h *hop) *rpc.Message {
 }
 
 // introduce puts what a modern request says of its sender into _meta (MCP
-// 2026-07-28, Basic, _meta). What a modern client said itself stays; a
-// legacy client's capabilities are not passed on, because its answers could not be.
+// 2026-07-28, Basic, _meta). What a modern client said itself stays; of a
+// legacy client's capabilities those are passed on that can be made good on.
 func introduce(m *rpc.Message, c *rpc.Call, h *hop) {
 	if m.IsNotification() {
 		return
@@ -70,6 +70,8 @@ func introduce(m *rpc.Message, c *rpc.Call, h *hop) {
 		if !bytes.Equal(caps, c.Client.Capabilities) {
 			m.SetMeta(mcp.MetaCapabilities, c.Client.Capabilities)
 		}
+	case c.Client.Era == rpc.Legacy && len(c.Client.Capabilities) > 0:
+		m.SetMeta(mcp.MetaCapabilities, mcp.Carried(c.Client))
 	case !has || c.Client.Era == rpc.Legacy:
 		m.SetMeta(mcp.MetaCapabilities, []byte("{}"))
 	}
