@@ -87,23 +87,23 @@ func FuzzReceive(f *testing.F) {
 }
 
 // unconnected returns a link without a process, and two calls in flight on it.
-func unconnected(private bool) (*stdioConn, []*stdioCall) {
+func unconnected(private bool) (*stdioConn, []*duplexCall) {
 	var caps []byte
 	if private {
 		caps = []byte(`{"elicitation":{}}`)
 	}
 	s := &Server{fault: fault{"x"}, log: discardLog, life: newLifetime()}
 	d := &stdioDialer{s: s, maxResult: 1 << 20}
-	c := &stdioConn{s: s, d: d, pool: &d.pool, queue: newLineQueue(&d.pool), calls: map[uint64]*stdioCall{}}
+	c := newStdioConn(d, nil)
 	c.spoken.Store(newHop(rpc.Legacy, "2025-11-25", nil, caps))
-	var calls []*stdioCall
+	var calls []*duplexCall
 	for i := range 2 {
 		m := rpc.NewRequest(rpc.StringID(fmt.Sprintf("client-%d", i)), "tools/call", []byte(`{"_meta":{"progressToken":"t"}}`))
 		source, err := c.send(context.Background(), newExchange(&rpc.Call{Message: m, Method: &rpc.Method{}}, c.hop()))
 		if err != nil {
 			panic(err)
 		}
-		k := source.(*stdioCall)
+		k := source.(*duplexCall)
 		k.conn.s.cfg.Timeout = 1 << 40
 		calls = append(calls, k)
 	}

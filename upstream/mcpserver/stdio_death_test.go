@@ -69,7 +69,7 @@ func inFlight(s *Server) (n int) {
 	s.links.mu.Lock()
 	defer s.links.mu.Unlock()
 	for _, seat := range s.links.open {
-		c := seat.link.(*stdioConn)
+		c := seat.link.(*duplex).wire.(*stdioConn)
 		c.mu.Lock()
 		n += len(c.calls)
 		c.mu.Unlock()

@@ -23,7 +23,7 @@ func TestLongLines(t *testing.T) {
 	t.Parallel()
 	cfg := scripted("legacy")
 	s := newServer(t, cfg)
-	s.dial.(*stdioDialer).maxResult = 2 << 20
+	s.dial.(*duplexDialer).connector.(*stdioDialer).maxResult = 2 << 20
 	for _, test := range []struct {
 		tool string
 		size int
@@ -84,7 +84,7 @@ func queued(s *Server) (n int) {
 	s.links.mu.Lock()
 	defer s.links.mu.Unlock()
 	for _, seat := range s.links.open {
-		q := seat.link.(*stdioConn).queue
+		q := seat.link.(*duplex).wire.(*stdioConn).queue
 		q.mu.Lock()
 		n += len(q.waiting)
 		q.mu.Unlock()
@@ -115,7 +115,7 @@ func TestServerThatDoesNotReadHoldsUpNobodyForEver(t *testing.T) {
 
 func TestTooMuchForAServerThatDoesNotRead(t *testing.T) {
 	t.Parallel()
-	q := newLineQueue(&pool{})
+	q := newOutbox(&pool{})
 	for i := 0; ; i++ {
 		err := q.push(uint64(i+1), &buffer{make([]byte, 1<<20)})
 		if errors.Is(err, errQueueFull) {

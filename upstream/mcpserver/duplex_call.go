@@ -9,10 +9,10 @@ import (
 	"github.com/headgate/headgate/rpc"
 )
 
-// stdioCall is a call in flight on a process, and the source of its reply.
-type stdioCall struct {
+// duplexCall is a call in flight on a duplex link, and the source of its reply.
+type duplexCall struct {
 	ctx  context.Context // the call's, as Handle got it: it governs the reply until Close
-	conn *stdioConn
+	conn *duplex
 	x    *exchange
 	box  inbox
 
@@ -24,10 +24,10 @@ type stdioCall struct {
 	closed bool
 }
 
-var _ rpc.Source = (*stdioCall)(nil)
+var _ rpc.Source = (*duplexCall)(nil)
 
 // Next implements [rpc.Source].
-func (k *stdioCall) Next() (*rpc.Message, error) {
+func (k *duplexCall) Next() (*rpc.Message, error) {
 	for k.over == nil {
 		p, again, err := k.box.next()
 		if !k.hold(p.buffer) {
@@ -54,7 +54,7 @@ func (k *stdioCall) Next() (*rpc.Message, error) {
 
 // hold keeps the buffer of the message that is returned, and gives back the one
 // before. It reports false if the reply has been closed.
-func (k *stdioCall) hold(b *buffer) bool {
+func (k *duplexCall) hold(b *buffer) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.conn.pool.put(k.last)
@@ -68,7 +68,7 @@ func (k *stdioCall) hold(b *buffer) bool {
 
 // wait returns when there may be something in the inbox, or when it is worth looking
 // again. A server that is silent for too long has its call cancelled.
-func (k *stdioCall) wait(again <-chan struct{}) {
+func (k *duplexCall) wait(again <-chan struct{}) {
 	var expired <-chan time.Time
 	if !k.x.own {
 		if k.timer == nil {
@@ -93,7 +93,7 @@ func (k *stdioCall) wait(again <-chan struct{}) {
 }
 
 // Answer implements [rpc.Source].
-func (k *stdioCall) Answer(m *rpc.Message) error {
+func (k *duplexCall) Answer(m *rpc.Message) error {
 	if !k.x.close(m) {
 		return rpc.ErrNoQuestion
 	}
@@ -101,7 +101,7 @@ func (k *stdioCall) Answer(m *rpc.Message) error {
 }
 
 // Close implements [rpc.Source]. A call that has no response yet is cancelled.
-func (k *stdioCall) Close() error {
+func (k *duplexCall) Close() error {
 	k.conn.abandon(k.x, "the client went away")
 	k.box.close(k.conn.pool)
 	k.mu.Lock()

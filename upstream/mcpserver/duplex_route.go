@@ -1,73 +1,15 @@
 package mcpserver
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"time"
 
 	"github.com/headgate/headgate/rpc"
-	"github.com/headgate/headgate/rpc/frame"
 	"github.com/headgate/headgate/rpc/mcp"
 )
 
-// errTooLong is why a line is not read that exceeds the limit.
-var errTooLong = errors.New("it exceeds the size limit")
-
-// read takes lines from the process until it closes its output.
-func (c *stdioConn) read(ctx context.Context) {
-	defer c.finish()
-	lines := frame.NewLineReader(c.proc.stdout, c.d.maxResult)
-	for {
-		line, err := lines.Next()
-		switch {
-		case errors.Is(err, frame.ErrTooLong):
-			c.reject(ctx, line, errTooLong)
-		case err != nil:
-			return
-		default:
-			c.receive(ctx, line)
-		}
-	}
-}
-
-// receive reads one line as a message and gives it to whom it belongs.
-func (c *stdioConn) receive(ctx context.Context, line []byte) {
-	b := c.pool.get()
-	b.bytes = append(b.bytes, line...)
-	m, err := rpc.Parse(b.bytes, upstreamLimits)
-	if err != nil {
-		c.reject(ctx, line, err)
-		c.pool.put(b)
-		return
-	}
-	if !c.route(ctx, parcel{m, b}) {
-		c.pool.put(b)
-	}
-}
-
-// reject deals with a line that is no message: a banner, a stray print, a damaged or an
-// oversized response. The call that it answers fails, if that can be told; the process
-// and its other calls go on.
-func (c *stdioConn) reject(ctx context.Context, line []byte, why error) {
-	if skipped, ok := c.garbage.take(time.Now()); ok {
-		c.s.log.WarnContext(ctx, "server wrote what is no message to stdout",
-			"line", rpc.Excerpt(string(bytes.TrimSpace(line[:min(len(line), edge)]))), "error", why.Error(), "skipped", skipped)
-	}
-	if !looksLikeResponse(line, !errors.Is(why, errTooLong)) {
-		return
-	}
-	id, ok := blamed(line)
-	if !ok {
-		id, ok = c.only()
-	}
-	if k := c.take(id); ok && k != nil {
-		k.box.fail(c.s.fault.failed(why, "gave an answer that cannot be read"))
-	}
-}
-
 // only returns the call in flight if there is just one.
-func (c *stdioConn) only() (id uint64, ok bool) {
+func (c *duplex) only() (id uint64, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for id = range c.calls {
@@ -78,7 +20,7 @@ func (c *stdioConn) only() (id uint64, ok bool) {
 
 // route gives a message to the call it belongs to, or answers it. It reports whether
 // the parcel was passed on.
-func (c *stdioConn) route(ctx context.Context, p parcel) bool {
+func (c *duplex) route(ctx context.Context, p parcel) bool {
 	m := p.message
 	switch {
 	case m.IsResponse():
@@ -98,7 +40,7 @@ func (c *stdioConn) route(ctx context.Context, p parcel) bool {
 
 // routeResponse gives a response to its call. Late ones, to calls that were given up,
 // belong to nobody.
-func (c *stdioConn) routeResponse(ctx context.Context, p parcel) bool {
+func (c *duplex) routeResponse(ctx context.Context, p parcel) bool {
 	id, ok := ours(p.message.ID)
 	if p.message.ID.IsZero() {
 		id, ok = c.only() // an error that answers what could not be read
@@ -113,9 +55,9 @@ func (c *stdioConn) routeResponse(ctx context.Context, p parcel) bool {
 
 // routeQuestion answers a request of the server's own, or passes it on to the client
 // that may be asked. On a link of a client's own any call of that client will do; which one it
-// belongs to, stdio does not tell. One that comes between calls, as right after the
+// belongs to, the transport does not tell. One that comes between calls, as right after the
 // handshake, waits for the next.
-func (c *stdioConn) routeQuestion(ctx context.Context, p parcel) bool {
+func (c *duplex) routeQuestion(ctx context.Context, p parcel) bool {
 	m := p.message
 	switch c.hop().judgeQuestion(m) {
 	case pong:
@@ -139,7 +81,7 @@ func refusal(m *rpc.Message) *rpc.Message {
 }
 
 // adopt keeps a question for the next call.
-func (c *stdioConn) adopt(p parcel) bool {
+func (c *duplex) adopt(p parcel) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.orphans) >= maxOrphans || c.failure != nil {
@@ -151,10 +93,10 @@ func (c *stdioConn) adopt(p parcel) bool {
 
 // candidate returns the call that a message belongs to which does not say so: the only
 // one in flight or, if all are of one client, the newest; else nil.
-func (c *stdioConn) candidate() *stdioCall {
+func (c *duplex) candidate() *duplexCall {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var newest *stdioCall
+	var newest *duplexCall
 	calls := 0
 	for id, k := range c.calls {
 		if k.x.own {
@@ -171,14 +113,14 @@ func (c *stdioConn) candidate() *stdioCall {
 	return newest
 }
 
-func (c *stdioConn) find(id uint64) *stdioCall {
+func (c *duplex) find(id uint64) *duplexCall {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.calls[id]
 }
 
 // take returns a call and removes it from those in flight.
-func (c *stdioConn) take(id uint64) *stdioCall {
+func (c *duplex) take(id uint64) *duplexCall {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	k := c.calls[id]
@@ -190,7 +132,7 @@ func (c *stdioConn) take(id uint64) *stdioCall {
 }
 
 // stray logs a message that is nobody's.
-func (c *stdioConn) stray(ctx context.Context, what, which string) {
+func (c *duplex) stray(ctx context.Context, what, which string) {
 	if skipped, ok := c.strays.take(time.Now()); ok {
 		c.s.log.DebugContext(ctx, "server sent what belongs to no call",
 			"what", what, "which", rpc.Excerpt(which), "skipped", skipped)

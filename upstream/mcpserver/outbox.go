@@ -8,11 +8,11 @@ import (
 	"github.com/headgate/headgate/rpc/frame"
 )
 
-// Bounds of what waits for a process that does not read its input.
+// Bounds of what waits for a peer that does not read.
 const (
-	maxQueuedBytes = 32 << 20
-	maxQueuedLines = 4096
-	batchBytes     = 64 << 10 // lines are written together up to this size
+	maxQueuedBytes    = 32 << 20
+	maxQueuedMessages = 4096
+	batchBytes        = 64 << 10 // lines are written together up to this size
 )
 
 var (
@@ -20,33 +20,33 @@ var (
 	errQueueClosed = errors.New("the queue is closed")
 )
 
-// lineQueue holds the messages that a process has yet to read. A process that is busy may leave
+// outbox holds the messages that a peer has yet to read. One that is busy may leave
 // its input unread for long: nobody waits for it here, and a call that is given up
-// before its line was begun is never seen by the process.
-type lineQueue struct {
+// before its message was begun is never seen by the peer.
+type outbox struct {
 	pool *pool
 	wake chan struct{}
 
 	mu      sync.Mutex
-	waiting []queuedLine
+	waiting []outgoing
 	bytes   int
 	closed  bool
 }
 
-type queuedLine struct {
+type outgoing struct {
 	id     uint64 // of the call; 0 for what cannot be withdrawn
 	buffer *buffer
 }
 
-func newLineQueue(p *pool) *lineQueue {
-	return &lineQueue{pool: p, wake: make(chan struct{}, 1)}
+func newOutbox(p *pool) *outbox {
+	return &outbox{pool: p, wake: make(chan struct{}, 1)}
 }
 
 // push adds a message. The queue owns the buffer from now on, whatever it returns.
-func (q *lineQueue) push(id uint64, b *buffer) error {
+func (q *outbox) push(id uint64, b *buffer) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	full := len(q.waiting) >= maxQueuedLines || len(q.waiting) > 0 && q.bytes+len(b.bytes) > maxQueuedBytes
+	full := len(q.waiting) >= maxQueuedMessages || len(q.waiting) > 0 && q.bytes+len(b.bytes) > maxQueuedBytes
 	if q.closed || full {
 		q.pool.put(b)
 		if q.closed {
@@ -54,14 +54,14 @@ func (q *lineQueue) push(id uint64, b *buffer) error {
 		}
 		return errQueueFull
 	}
-	q.waiting = append(q.waiting, queuedLine{id, b})
+	q.waiting = append(q.waiting, outgoing{id, b})
 	q.bytes += len(b.bytes)
 	q.signal()
 	return nil
 }
 
 // withdraw removes a call's message and reports whether that was still possible.
-func (q *lineQueue) withdraw(id uint64) bool {
+func (q *outbox) withdraw(id uint64) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for i, l := range q.waiting {
@@ -76,7 +76,7 @@ func (q *lineQueue) withdraw(id uint64) bool {
 }
 
 // close ends run once it has nothing in hand, and drops what waits.
-func (q *lineQueue) close() {
+func (q *outbox) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed = true
@@ -87,26 +87,35 @@ func (q *lineQueue) close() {
 	q.signal()
 }
 
-func (q *lineQueue) signal() {
+func (q *outbox) signal() {
 	select {
 	case q.wake <- struct{}{}:
 	default:
 	}
 }
 
-// run writes lines until the queue is closed or w fails.
-func (q *lineQueue) run(w io.Writer) error {
+// lines writes messages as lines until the outbox is closed or w fails.
+func (q *outbox) lines(w io.Writer) error {
+	return q.each(batchBytes, frame.AppendLine, func(batch []byte) error {
+		_, err := w.Write(batch)
+		return err
+	})
+}
+
+// each hands on the messages, as many at once as make up a batch and at least one, each
+// appended in its framing, until the outbox is closed or write fails.
+func (q *outbox) each(size int, appendTo func(dst, message []byte) []byte, write func(batch []byte) error) error {
 	var batch []byte
 	for {
 		var open bool
-		if batch, open = q.take(batch[:0]); !open {
+		if batch, open = q.take(batch[:0], size, appendTo); !open {
 			return nil
 		}
 		if len(batch) == 0 {
 			<-q.wake
 			continue
 		}
-		if _, err := w.Write(batch); err != nil {
+		if err := write(batch); err != nil {
 			return err
 		}
 		if cap(batch) > maxPooled {
@@ -115,14 +124,14 @@ func (q *lineQueue) run(w io.Writer) error {
 	}
 }
 
-// take moves the oldest lines into dst.
-func (q *lineQueue) take(dst []byte) (batch []byte, open bool) {
+// take moves the oldest messages into dst.
+func (q *outbox) take(dst []byte, size int, appendTo func(dst, message []byte) []byte) (batch []byte, open bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	n := 0
-	for n < len(q.waiting) && (n == 0 || len(dst)+len(q.waiting[n].buffer.bytes) < batchBytes) {
+	for n < len(q.waiting) && (n == 0 || len(dst)+len(q.waiting[n].buffer.bytes) < size) {
 		b := q.waiting[n].buffer
-		dst = frame.AppendLine(dst, b.bytes)
+		dst = appendTo(dst, b.bytes)
 		q.bytes -= len(b.bytes)
 		q.pool.put(b)
 		n++
