@@ -23,11 +23,16 @@ const (
 	ResourcesRead = "resources/read"
 	Progress      = "notifications/progress"
 	SetLevel      = "logging/setLevel"
+	Subscribe     = "resources/subscribe"
+	Unsubscribe   = "resources/unsubscribe"
+	Listen        = "subscriptions/listen"
 	LogMessage    = "notifications/message"
 
 	ToolsChanged     = "notifications/tools/list_changed"
 	PromptsChanged   = "notifications/prompts/list_changed"
 	ResourcesChanged = "notifications/resources/list_changed"
+	ResourceUpdated  = "notifications/resources/updated"
+	Acknowledged     = "notifications/subscriptions/acknowledged"
 	RootsChanged     = "notifications/roots/list_changed"
 )
 

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/headgate/headgate/rpc"
-	"github.com/headgate/headgate/rpc/mcp"
 )
 
 const (
@@ -128,6 +127,9 @@ func (s *Server) open(ctx context.Context, k linkKey, client rpc.Client) (link, 
 	if s.board.up(l.description(), !k.private()) {
 		s.announceChange(l.description())
 	}
+	if !k.private() {
+		s.watch.opened(l.description())
+	}
 	return l, nil
 }
 
@@ -195,15 +197,14 @@ func (s *Server) retire(gone []link) {
 func (s *Server) ended(l link, why error) {
 	if s.links.forget(l) {
 		s.board.down(why)
+		s.watch.stir()
 	}
 }
 
 // announceChange tells that everything the upstream lists may have changed: a new
 // session or process need not offer what the last one did.
 func (s *Server) announceChange(d *Description) {
-	for _, list := range []struct{ capability, method string }{
-		{"tools", mcp.ToolsChanged}, {"prompts", mcp.PromptsChanged}, {"resources", mcp.ResourcesChanged},
-	} {
+	for _, list := range listKinds {
 		if d.has(list.capability) {
 			s.announce(rpc.NewNotification(list.method, nil))
 		}

@@ -98,6 +98,21 @@ func objectMember(v json.RawMessage, ok bool) json.RawMessage {
 	return bytes.Clone(v)
 }
 
+// promises reports whether the server declared a capability with a member that is true.
+func (d *Description) promises(capability, member string) bool {
+	all, err := rpc.ReadObject(d.Capabilities)
+	if err != nil {
+		return false
+	}
+	text, _ := all.Get(capability)
+	o, err := rpc.ReadObject(text)
+	if err != nil {
+		return false
+	}
+	v, _ := o.Get(member)
+	return string(v) == "true"
+}
+
 // has reports whether the server declared a capability.
 func (d *Description) has(capability string) bool {
 	o, err := rpc.ReadObject(d.Capabilities)

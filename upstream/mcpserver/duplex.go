@@ -142,7 +142,7 @@ func (c *duplex) post(m *rpc.Message) error {
 // abandon gives up a call, and tells the server unless it has not seen it yet
 // (MCP 2025-11-25 and 2026-07-28, Cancellation). Without a call in flight nothing happens.
 func (c *duplex) abandon(x *exchange, reason string) {
-	if !c.forget(x.id) || c.wire.withdraw(x.id) || x.own {
+	if !c.forget(x.id) || c.wire.withdraw(x.id) || x.own && !x.standing {
 		return
 	}
 	_ = c.post(cancellation(x.id, reason)) // a server that cannot be told does not matter any more

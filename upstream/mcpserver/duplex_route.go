@@ -12,10 +12,25 @@ import (
 func (c *duplex) only() (id uint64, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for id = range c.calls {
-		return id, len(c.calls) == 1
+	calls := 0
+	for n, k := range c.calls {
+		if !k.x.standing {
+			id, calls = n, calls+1
+		}
 	}
-	return 0, false
+	return id, calls == 1
+}
+
+// subscriptionOf returns the request whose subscription a notification belongs to; 0
+// if it is none of ours.
+func subscriptionOf(m *rpc.Message) uint64 {
+	text, _ := m.Meta(mcp.MetaSubscription)
+	id, err := rpc.ParseID(text)
+	if err != nil {
+		return 0
+	}
+	n, _ := ours(id)
+	return n
 }
 
 // route gives a message to the call it belongs to, or answers it. It reports whether
@@ -29,6 +44,9 @@ func (c *duplex) route(ctx context.Context, p parcel) bool {
 		return c.routeQuestion(ctx, p)
 	case m.Method == mcp.Progress:
 		k := c.find(progressOf(m))
+		return k != nil && k.box.put(p)
+	case m.Method == mcp.Acknowledged:
+		k := c.find(subscriptionOf(m))
 		return k != nil && k.box.put(p)
 	case judgeNotification(m) == announce:
 		c.s.announce(m)

@@ -14,13 +14,14 @@ import (
 // exchange is one call on one link: the message that goes upstream, and what has to
 // be put back into those that return.
 type exchange struct {
-	call    *rpc.Call
-	hop     *hop
-	message *rpc.Message    // the client's, shaped for the hop
-	id      uint64          // the gateway's own, unique on the link
-	token   json.RawMessage // the client's progress token; nil if it sent none
-	own     bool            // the gateway's own message, which has limits of its own and is not cancelled
-	final   bool            // the call was made before on a link that had ended: its answer stands, whatever it is
+	call     *rpc.Call
+	hop      *hop
+	message  *rpc.Message    // the client's, shaped for the hop
+	id       uint64          // the gateway's own, unique on the link
+	token    json.RawMessage // the client's progress token; nil if it sent none
+	own      bool            // the gateway's own message, which has limits of its own and is not cancelled
+	standing bool            // lasts until it is closed: it has no limits, but is cancelled
+	final    bool            // the call was made before on a link that had ended: its answer stands, whatever it is
 
 	// Used by the goroutine that pulls the reply.
 	finished bool // the response has been seen
@@ -121,7 +122,7 @@ func (x *exchange) takeProgress(m *rpc.Message) verdict {
 // cancellation names a question by the upstream's id, which means nothing to the client.
 func judgeNotification(m *rpc.Message) verdict {
 	switch m.Method {
-	case mcp.ToolsChanged, mcp.PromptsChanged, mcp.ResourcesChanged, resourceUpdated:
+	case mcp.ToolsChanged, mcp.PromptsChanged, mcp.ResourcesChanged, mcp.ResourceUpdated:
 		return announce
 	case mcp.Cancelled, mcp.Progress:
 		return discard

@@ -60,6 +60,7 @@ func (l *legacyHTTP) listen() {
 // response on it.
 func (l *legacyHTTP) unheard() {
 	l.streamed.Store(false)
+	l.d.s.watch.doubt()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, k := range l.calls {

@@ -54,6 +54,7 @@ type Server struct {
 	flights singleflight.Group
 	links   links
 	board   *board
+	watch   *watch
 	notice  atomic.Pointer[func(*rpc.Message)]
 }
 
@@ -83,6 +84,7 @@ func New(cfg config.Upstream, deps Deps) (*Server, error) {
 		return nil, err
 	}
 	s.board = newBoard(s.log, s.dial.transport())
+	s.watch = newWatch(s)
 	if cfg.Disabled != "" {
 		s.board.disable(errors.New(cfg.Disabled))
 	}

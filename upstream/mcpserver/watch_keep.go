@@ -1,0 +1,169 @@
+package mcpserver
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/mcp"
+)
+
+// watchTimeout bounds one attempt to make an upstream agree with what is wanted.
+const watchTimeout = 10 * time.Second
+
+// keeper makes an upstream agree with what is wanted of it, and does so again when
+// the stream, the session or the process ends that it was agreed on. It is one
+// goroutine; its fields are its own.
+type keeper struct {
+	s     *Server
+	w     *watch
+	pause time.Duration // before the next attempt after a failure
+
+	stream *listening      // of a modern server
+	link   link            // of a legacy server
+	held   map[string]bool // the URIs that are subscribed to on that link
+	missed bool            // something may have changed that nobody told of
+}
+
+func newKeeper(w *watch) *keeper { return &keeper{s: w.s, w: w, pause: streamFirst} }
+
+func (k *keeper) run() {
+	defer k.hangUp()
+	for {
+		uris, version := k.w.want()
+		refused, err := k.apply(uris)
+		k.w.settle(outcome{version, refused, err})
+		if err != nil && k.s.life.Err() == nil {
+			k.s.log.DebugContext(k.s.life, "upstream does not tell of changes", "error", err.Error())
+		}
+		if !k.rest(err != nil) {
+			return
+		}
+	}
+}
+
+// rest waits until there is something to do; false if there never will be.
+func (k *keeper) rest(failed bool) bool {
+	var due <-chan time.Time
+	if failed {
+		due = k.pace()
+	}
+	for {
+		select {
+		case <-k.w.wake:
+			return true
+		case <-due:
+			return true
+		case <-k.stream.over():
+			if time.Since(k.stream.since) > streamLong {
+				k.pause = streamFirst
+			}
+			k.hangUp()
+			k.missed = true
+			due = k.pace()
+		case <-k.s.life.Done():
+			return false
+		}
+	}
+}
+
+// pace says when to try again, ever more rarely.
+func (k *keeper) pace() <-chan time.Time {
+	due := time.After(k.pause)
+	k.pause = min(2*k.pause, streamLast)
+	return due
+}
+
+// hangUp gives up the stream.
+func (k *keeper) hangUp() {
+	k.stream.close()
+	k.stream = nil
+}
+
+// errRelinked says that the link was replaced while it was used.
+var errRelinked = errors.New("the connection was opened again")
+
+// apply makes the upstream agree with what is wanted, as far as it does.
+func (k *keeper) apply(uris []string) (refused map[string]error, err error) {
+	ctx, cancel := context.WithTimeoutCause(k.s.life, watchTimeout, k.s.fault.timedOut(nil, "did not agree to a subscription in time"))
+	defer cancel()
+	for range 3 {
+		key, l, err := k.find(ctx, len(uris) > 0)
+		switch {
+		case err != nil:
+			return nil, err
+		case l == nil:
+			k.hangUp()
+			return nil, nil
+		case key.era == rpc.Modern:
+			refused, err = k.listen(ctx, l, uris)
+		default:
+			refused, err = k.subscribe(ctx, key, l, uris)
+		}
+		old, ended := errors.AsType[*stale](err)
+		if ended {
+			k.s.discard(key, l, old)
+		}
+		if !ended && !errors.Is(err, errRelinked) {
+			return refused, err
+		}
+	}
+	return nil, k.s.fault.down(errRelinked, "keeps closing its connection")
+}
+
+// find returns the link that all share. It is opened only if it is needed: for lists alone no
+// server is started that nobody calls.
+func (k *keeper) find(ctx context.Context, needed bool) (linkKey, link, error) {
+	if needed {
+		return k.s.linkFor(ctx, ownCall(mcp.Ping, nil))
+	}
+	known := k.s.eras.Load()
+	if known == nil {
+		return linkKey{}, nil, nil
+	}
+	key := linkKey{era: known.pick(rpc.Modern)}
+	return key, k.s.links.find(key), nil
+}
+
+// ownCall is a call that the gateway makes for itself.
+func ownCall(method string, params []byte) *rpc.Call {
+	return &rpc.Call{
+		Message: rpc.NewRequest(rpc.NumberID(0), method, params), Method: mcp.Foreign(method), Dialect: rpc.MCP,
+		Received: time.Now(), Client: rpc.Client{Era: rpc.Modern, Revision: mcp.LatestModern},
+	}
+}
+
+// catchUp tells that all that is watched may have changed while nobody told of it.
+func (k *keeper) catchUp(d *Description, uris []string, refused map[string]error) {
+	if !k.missed {
+		return
+	}
+	k.missed = false
+	if d.Era == rpc.Modern {
+		k.s.announceChange(d)
+	}
+	for _, uri := range uris {
+		if refused[uri] == nil {
+			k.s.announce(rpc.NewNotification(mcp.ResourceUpdated, uriParams(uri)))
+		}
+	}
+}
+
+func uriParams(uri string) []byte { return append(rpc.AppendString([]byte(`{"uri":`), uri), '}') }
+
+// refuseAll is the outcome where none of the URIs is watched.
+func refuseAll(uris []string, why error) map[string]error {
+	out := make(map[string]error, len(uris))
+	for _, uri := range uris {
+		out[uri] = why
+	}
+	return out
+}
+
+// unsupported is why a server without the capability is not asked.
+func (k *keeper) unsupported() error {
+	e := k.s.fault.failed(nil, "does not tell of changes of this resource")
+	e.Code = rpc.InvalidParams
+	return e
+}
