@@ -11,7 +11,6 @@ import (
 	"github.com/headgate/headgate/router/catalog"
 	"github.com/headgate/headgate/router/session"
 	"github.com/headgate/headgate/rpc"
-	"github.com/headgate/headgate/rpc/mcp"
 	"github.com/headgate/headgate/state/seal"
 	"github.com/headgate/headgate/upstream"
 	"github.com/headgate/headgate/upstream/mcpserver"
@@ -128,9 +127,7 @@ func (g *Gateway) views() []catalog.View {
 func (g *Gateway) wireNotices(views []catalog.View) {
 	for _, s := range g.servers {
 		s.OnNotice(func(m *rpc.Message) {
-			if m.Method == mcp.ToolsChanged {
-				g.catalog.Notice(s.Name())
-			}
+			g.catalog.Notice(s.Name(), m.Method)
 		})
 	}
 	g.sessions.OnEnd(func(key string) {
@@ -138,9 +135,9 @@ func (g *Gateway) wireNotices(views []catalog.View) {
 			s.EndSession(key)
 		}
 	})
-	g.catalog.OnChange(func(upstream string) {
+	g.catalog.OnChange(func(upstream, method string) {
 		g.sessions.Broadcast(func(endpoint string) bool { return shows(views, endpoint, upstream) },
-			rpc.NewNotification(mcp.ToolsChanged, nil))
+			rpc.NewNotification(method, nil))
 	})
 }
 

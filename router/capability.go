@@ -1,6 +1,7 @@
 package router
 
 import (
+	"bytes"
 	"encoding/json"
 
 	"github.com/headgate/headgate/router/catalog"
@@ -10,29 +11,94 @@ import (
 // capabilities is what the gateway declares, by name.
 type capabilities map[string]json.RawMessage
 
-// carried are capabilities of a single upstream that its endpoint passes on: those
-// whose methods go through as they are. Members that promise notifications are not
-// among them.
-var carried = []string{"prompts", "resources", "completions", "logging"}
+// carried are capabilities of upstreams that an endpoint passes on, and whether it
+// has a list to it that changes.
+var carried = []struct {
+	name string
+	list bool
+}{{"tools", true}, {"prompts", true}, {"resources", true}, {"completions", false}, {"logging", false}}
 
-// offered declares what an endpoint does. Tools are always there, because upstreams
-// come and go while a legacy client's view of capabilities is frozen.
-func offered(view *catalog.View, upstream json.RawMessage, era rpc.Era) capabilities {
-	out := capabilities{"tools": json.RawMessage(`{}`)}
-	if era == rpc.Legacy {
-		out["tools"] = json.RawMessage(`{"listChanged":true}`)
+// extensions that work through a merged endpoint without its doing more than it does
+// for every message.
+var extensions = []string{"io.modelcontextprotocol/ui"}
+
+// offered declares what an endpoint does: what any of its upstreams does. A legacy
+// client's view of capabilities is frozen while upstreams come and go, so one that
+// has not said yet may do everything, and tools are always there.
+func offered(view *catalog.View, upstreams []json.RawMessage, era rpc.Era) capabilities {
+	out := capabilities{}
+	for i, c := range carried {
+		if i == 0 || anyHas(upstreams, c.name, !view.Single) {
+			out[c.name] = json.RawMessage(`{}`)
+			if c.list && era == rpc.Legacy {
+				out[c.name] = json.RawMessage(`{"listChanged":true}`)
+			}
+		}
 	}
-	if !view.Single || len(upstream) == 0 {
-		return out
-	}
-	own, err := rpc.ReadObject(upstream)
-	if err != nil {
-		return out
-	}
-	for _, name := range carried {
-		if _, ok := own.Get(name); ok {
-			out[name] = json.RawMessage(`{}`)
+	if settings := extended(upstreams); len(settings) > 0 {
+		text, err := json.Marshal(settings)
+		if err == nil {
+			out["extensions"] = text
 		}
 	}
 	return out
+}
+
+// anyHas reports whether an upstream declares a capability. What those declare that
+// have not said anything is taken for silent.
+func anyHas(upstreams []json.RawMessage, name string, silent bool) bool {
+	for _, text := range upstreams {
+		if text == nil {
+			if silent {
+				return true
+			}
+			continue
+		}
+		if own, err := rpc.ReadObject(text); err == nil {
+			if _, ok := own.Get(name); ok {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// extended returns the settings of the extensions that upstreams declare. Where two
+// contradict each other the extension is left out.
+func extended(upstreams []json.RawMessage) capabilities {
+	out := capabilities{}
+	for _, name := range extensions {
+		var found []json.RawMessage
+		for _, text := range upstreams {
+			if settings, ok := setting(text, name); ok {
+				found = append(found, settings)
+			}
+		}
+		if len(found) > 0 && allEqual(found) {
+			out[name] = found[0]
+		}
+	}
+	return out
+}
+
+func setting(upstream json.RawMessage, extension string) (json.RawMessage, bool) {
+	own, err := rpc.ReadObject(upstream)
+	if err != nil {
+		return nil, false
+	}
+	text, _ := own.Get("extensions")
+	declared, err := rpc.ReadObject(text)
+	if err != nil {
+		return nil, false
+	}
+	return declared.Get(extension)
+}
+
+func allEqual(texts []json.RawMessage) bool {
+	for _, t := range texts {
+		if !bytes.Equal(t, texts[0]) {
+			return false
+		}
+	}
+	return true
 }

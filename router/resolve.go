@@ -27,24 +27,56 @@ func (r *Router) Resolve(next rpc.Handler) rpc.Handler {
 }
 
 func (r *Router) resolve(ctx context.Context, view *catalog.View, c *rpc.Call) error {
-	if c.Method.Subject == "" {
-		if view.Single {
-			c.Target = rpc.Target{Upstream: view.Upstreams[0]}
+	find := r.owners[c.Method.Name]
+	switch {
+	case find != nil:
+		target, err := find(ctx, view, c)
+		if err != nil {
+			return err
 		}
-		return nil // on a merged endpoint nobody owns it, which dispatch says
+		c.Target = *target
+		c.Target.Exposed, _ = c.Message.Text(string(c.Method.Subject))
+	case view.Single:
+		c.Target = rpc.Target{Upstream: view.Upstreams[0]}
 	}
+	return nil // on a merged endpoint nobody owns the rest, which dispatch says
+}
+
+// finder finds what a call of one method is about.
+type finder func(ctx context.Context, view *catalog.View, c *rpc.Call) (*rpc.Target, error)
+
+func (r *Router) tool(ctx context.Context, view *catalog.View, c *rpc.Call) (*rpc.Target, error) {
+	name, err := subject(c)
+	if err != nil {
+		return nil, err
+	}
+	target, err := r.Catalog.ResolveTool(ctx, view, c.Client, name)
+	if err == nil && c.Client.Era == rpc.Modern && !c.Bare {
+		err = mcp.CheckParams(c.Header, c.Message, target.ParamHeaders)
+	}
+	return target, err
+}
+
+func (r *Router) prompt(ctx context.Context, view *catalog.View, c *rpc.Call) (*rpc.Target, error) {
+	name, err := subject(c)
+	if err != nil {
+		return nil, err
+	}
+	return r.Catalog.ResolvePrompt(ctx, view, c.Client, name)
+}
+
+func (r *Router) resource(ctx context.Context, view *catalog.View, c *rpc.Call) (*rpc.Target, error) {
+	uri, err := subject(c)
+	if err != nil {
+		return nil, err
+	}
+	return r.Catalog.ResolveURI(ctx, view, c.Client, c.Principal, uri), nil
+}
+
+func subject(c *rpc.Call) (string, error) {
 	name, ok := c.Message.Text(string(c.Method.Subject))
 	if !ok {
-		return rpc.Errorf(rpc.InvalidParams, "params.%s must be a string", c.Method.Subject)
+		return "", rpc.Errorf(rpc.InvalidParams, "params.%s must be a string", c.Method.Subject)
 	}
-	target, err := r.Catalog.Resolve(ctx, view, c.Client, name)
-	if err != nil {
-		return err
-	}
-	c.Target = *target
-	c.Target.Exposed = name
-	if c.Client.Era == rpc.Modern {
-		return mcp.CheckParams(c.Header, c.Message, target.ParamHeaders)
-	}
-	return nil
+	return name, nil
 }

@@ -21,8 +21,9 @@ type Deps struct {
 // may be used by many goroutines at once.
 type Router struct {
 	Deps
-	views map[string]*catalog.View
-	local map[string]rpc.HandlerFunc
+	views  map[string]*catalog.View
+	local  map[string]rpc.HandlerFunc
+	owners map[string]finder
 }
 
 var _ rpc.Handler = (*Router)(nil)
@@ -34,10 +35,19 @@ func New(views []catalog.View, deps Deps) *Router {
 		r.views[views[i].Endpoint] = &views[i]
 	}
 	r.local = map[string]rpc.HandlerFunc{
-		mcp.Initialize: r.initialize,
-		mcp.Discover:   r.discover,
-		mcp.Ping:       r.ping,
-		mcp.ToolsList:  r.list,
+		mcp.Initialize:    r.initialize,
+		mcp.Discover:      r.discover,
+		mcp.Ping:          r.ping,
+		mcp.ToolsList:     r.list,
+		mcp.PromptsList:   r.list,
+		mcp.ResourcesList: r.list,
+		mcp.TemplatesList: r.list,
+	}
+	r.owners = map[string]finder{
+		mcp.ToolsCall:     r.tool,
+		mcp.PromptsGet:    r.prompt,
+		mcp.ResourcesRead: r.resource,
+		mcp.Complete:      r.reference,
 	}
 	return r
 }
@@ -63,12 +73,25 @@ func (r *Router) Handle(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 func (r *Router) forward(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 	up, ok := r.Upstreams[c.Target.Upstream]
 	switch {
-	case ok:
-		return up.Handle(ctx, c)
-	case c.Message.IsNotification():
+	case !ok && c.Target.Kind == rpc.Resource:
+		return r.search(ctx, c)
+	case !ok && c.Message.IsNotification():
 		return rpc.Respond(nil), nil // it concerns nobody here
+	case !ok:
+		return nil, unknownMethod(c)
 	}
-	return nil, unknownMethod(c)
+	view := r.views[c.Endpoint]
+	if view.Single || r.owners[c.Method.Name] == nil {
+		return up.Handle(ctx, c)
+	}
+	if c.Method.Name == mcp.Complete {
+		c = withReference(c)
+	}
+	reply, err := up.Handle(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return r.expose(ctx, view, c, reply), nil
 }
 
 func unknownMethod(c *rpc.Call) error {

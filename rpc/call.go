@@ -70,6 +70,7 @@ type Call struct {
 	Endpoint string // the path the client used
 	Host     string // the Host header
 	Header   http.Header
+	Bare     bool // Header is the connection's: no field of it mirrors this message (SEP-2243)
 	Remote   netip.AddrPort
 	TLS      *tls.ConnectionState
 

@@ -51,13 +51,14 @@ func AudienceOf(c rpc.Client) Audience {
 // Catalog keeps the snapshots of all upstreams. All methods may be called by many
 // goroutines at once.
 type Catalog struct {
-	log        *slog.Logger
-	keys       *seal.Keyring
-	order      []string // upstreams as configured
-	feeds      map[string]*feed
-	generation atomic.Uint64 // rises with every snapshot
-	tables     sync.Map      // tableKey → *Table
-	notify     func(upstream string)
+	log         *slog.Logger
+	keys        *seal.Keyring
+	order       []string // upstreams as configured
+	feeds       map[string]*[listCount]feed
+	generations [listCount]atomic.Uint64 // each rises with every snapshot of its list
+	tables      sync.Map                 // tableKey → *Table
+	owners      *owners
+	notify      func(upstream, method string)
 
 	ctx     context.Context //nolint:containedctx // the life of the background drains, ended by Close
 	cancel  context.CancelFunc
@@ -70,22 +71,35 @@ type Catalog struct {
 // with ctx or [Catalog.Close]. Cursors are sealed with keys.
 func New(ctx context.Context, sources []Source, keys *seal.Keyring, log *slog.Logger) *Catalog {
 	ctx, cancel := context.WithCancel(ctx)
-	c := &Catalog{log: log, keys: keys, feeds: map[string]*feed{}, notify: func(string) {}, ctx: ctx, cancel: cancel}
+	c := &Catalog{
+		log: log, keys: keys, feeds: map[string]*[listCount]feed{}, owners: newOwners(),
+		notify: func(string, string) {}, ctx: ctx, cancel: cancel,
+	}
 	for _, s := range sources {
 		c.order = append(c.order, s.Name)
-		c.feeds[s.Name] = &feed{source: s, catalog: c, slots: map[Audience]*slot{}, quiet: settle}
+		feeds := new([listCount]feed)
+		for l := range listCount {
+			f := &feeds[l]
+			f.source, f.list, f.catalog, f.slots, f.quiet = s, l, c, map[Audience]*slot{}, settle
+		}
+		c.feeds[s.Name] = feeds
 	}
 	return c
 }
 
-// OnChange sets who is told that an upstream's lists changed. It must be called
-// before anything is listed; f must not block.
-func (c *Catalog) OnChange(f func(upstream string)) { c.notify = f }
+// OnChange sets who is told that an upstream's list changed, and the method of the
+// notification that says so. It must be called before anything is listed; f must
+// not block.
+func (c *Catalog) OnChange(f func(upstream, method string)) { c.notify = f }
 
-// Notice tells the catalogue that an upstream says its lists changed.
-func (c *Catalog) Notice(upstream string) {
-	if f := c.feeds[upstream]; f != nil {
-		f.notice()
+// Notice tells the catalogue that an upstream sent a notification, which concerns
+// it if the method is one of those that say that a list changed.
+func (c *Catalog) Notice(upstream, method string) {
+	feeds := c.feeds[upstream]
+	for l := range listCount {
+		if feeds != nil && l.traits().changed == method {
+			feeds[l].notice()
+		}
 	}
 }
 
@@ -93,12 +107,14 @@ func (c *Catalog) Notice(upstream string) {
 // and waits until all have answered or failed, or ctx ends.
 func (c *Catalog) Warm(ctx context.Context, upstreams ...string) {
 	var pending []<-chan struct{}
-	for name, f := range c.feeds {
+	for name, feeds := range c.feeds {
 		if len(upstreams) > 0 && !slices.Contains(upstreams, name) {
 			continue
 		}
-		if _, busy, _ := f.look(Anybody, ownClient(), time.Now()); busy != nil {
-			pending = append(pending, busy)
+		for l := range feeds {
+			if _, busy, _ := feeds[l].look(Anybody, ownClient(), time.Now()); busy != nil {
+				pending = append(pending, busy)
+			}
 		}
 	}
 	for _, busy := range pending {
@@ -119,10 +135,11 @@ type Status struct {
 
 // Status returns what is known of an upstream's lists, without I/O.
 func (c *Catalog) Status(upstream string) Status {
-	f := c.feeds[upstream]
-	if f == nil {
+	feeds := c.feeds[upstream]
+	if feeds == nil {
 		return Status{}
 	}
+	f := &feeds[toolList]
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s := f.slots[Anybody]
@@ -131,7 +148,7 @@ func (c *Catalog) Status(upstream string) Status {
 	}
 	st := Status{Err: s.failure, Drained: s.current != nil}
 	if s.current != nil {
-		st.Tools = len(s.current.tools)
+		st.Tools = len(s.current.items)
 	}
 	return st
 }
@@ -141,8 +158,10 @@ func (c *Catalog) Close() {
 	c.mu.Lock()
 	c.closed = true
 	c.mu.Unlock()
-	for _, f := range c.feeds {
-		f.stop()
+	for _, feeds := range c.feeds {
+		for l := range feeds {
+			feeds[l].stop()
+		}
 	}
 	c.cancel()
 	c.running.Wait()
@@ -158,8 +177,6 @@ func (c *Catalog) background(work func(ctx context.Context)) bool {
 	c.running.Go(func() { work(c.ctx) })
 	return true
 }
-
-func (c *Catalog) changed(upstream string) { c.notify(upstream) }
 
 // ownClient is the gateway itself as a client: it declares nothing, so that what it
 // is shown is what anybody may see.

@@ -23,7 +23,7 @@ const describeTimeout = 2 * time.Second
 // Summary is what an endpoint says of the upstreams behind it.
 type Summary struct {
 	Instructions string
-	Capabilities json.RawMessage // the one upstream's own, for an endpoint of a single one; else nil
+	Capabilities []json.RawMessage // of each upstream; nil for one that has not said
 }
 
 // Summarize asks the upstreams of a view who they are, all at once and for a
@@ -31,11 +31,17 @@ type Summary struct {
 func (c *Catalog) Summarize(ctx context.Context, v *View) Summary {
 	names := c.members(v)
 	said := c.describe(ctx, names)
-	if v.Single {
-		if d := said[0]; d != nil {
-			return Summary{Instructions: cut(d.Instructions, maxAllInstructions), Capabilities: d.Capabilities}
+	s := Summary{Capabilities: make([]json.RawMessage, len(said))}
+	for i, d := range said {
+		if d != nil {
+			s.Capabilities[i] = d.Capabilities
 		}
-		return Summary{}
+	}
+	if v.Single {
+		if said[0] != nil {
+			s.Instructions = cut(said[0].Instructions, maxAllInstructions)
+		}
+		return s
 	}
 	var text strings.Builder
 	for i, name := range names {
@@ -51,7 +57,8 @@ func (c *Catalog) Summarize(ctx context.Context, v *View) Summary {
 		}
 		text.WriteString("\n" + cut(said[i].Instructions, maxInstructions))
 	}
-	return Summary{Instructions: cut(text.String(), maxAllInstructions)}
+	s.Instructions = cut(text.String(), maxAllInstructions)
+	return s
 }
 
 // describe returns what each upstream says of itself, nil for those that do not
@@ -63,7 +70,7 @@ func (c *Catalog) describe(ctx context.Context, names []string) []*Description {
 	var all sync.WaitGroup
 	for i, name := range names {
 		all.Go(func() {
-			if d, err := c.feeds[name].source.Describe(ctx); err == nil {
+			if d, err := c.feeds[name][toolList].source.Describe(ctx); err == nil {
 				out[i] = &d
 			}
 		})

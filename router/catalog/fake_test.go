@@ -21,7 +21,8 @@ import (
 type lister struct {
 	mu      sync.Mutex
 	desc    Description
-	pages   []string // results, one a page
+	pages   []string          // results of tools/list, one a page
+	others  map[string]string // results of further methods
 	fail    error
 	lists   int // how many first pages were asked for
 	clients []rpc.Client
@@ -48,10 +49,13 @@ func (l *lister) describe(context.Context) (Description, error) {
 func (l *lister) Handle(_ context.Context, c *rpc.Call) (*rpc.Reply, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.clients = append(l.clients, c.Client)
 	if l.fail != nil {
 		return nil, l.fail
 	}
+	if c.Method.Name != mcp.ToolsList {
+		return l.other(c), nil
+	}
+	l.clients = append(l.clients, c.Client)
 	n := 0
 	if cursor, ok := c.Message.Text("cursor"); ok {
 		if _, err := fmt.Sscanf(cursor, "page-%d", &n); err != nil && cursor != "" {
@@ -61,6 +65,13 @@ func (l *lister) Handle(_ context.Context, c *rpc.Call) (*rpc.Reply, error) {
 		l.lists++
 	}
 	return rpc.Respond(rpc.NewResult(c.Message.ID, []byte(l.pages[min(n, len(l.pages)-1)]))), nil
+}
+
+func (l *lister) other(c *rpc.Call) *rpc.Reply {
+	if result, ok := l.others[c.Method.Name]; ok {
+		return rpc.Respond(rpc.NewResult(c.Message.ID, []byte(result)))
+	}
+	return rpc.Respond(rpc.NewError(c.Message.ID, &rpc.WireError{Code: mcp.CodeMethodNotFound, Message: "no such method"}))
 }
 
 // tools writes a page of tools with the given names.

@@ -19,9 +19,10 @@ const (
 	maxAudiences = 64                     // kept per upstream
 )
 
-// feed keeps one upstream's snapshots, one for each audience.
+// feed keeps the snapshots of one list of one upstream, one for each audience.
 type feed struct {
 	source  Source
+	list    list
 	catalog *Catalog
 
 	mu    sync.Mutex
@@ -107,7 +108,7 @@ func (f *feed) start(a Audience, s *slot) {
 	if !f.catalog.background(func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, drainTimeout)
 		defer cancel()
-		snap, problems, err := drain(ctx, f.source, client)
+		snap, problems, err := drain(ctx, f.source, f.list, client)
 		for _, p := range problems {
 			f.catalog.log.WarnContext(ctx, "upstream list", "upstream", f.source.Name, "problem", p.Error())
 		}
@@ -125,27 +126,27 @@ func (f *feed) finish(a Audience, s *slot, snap *snapshot, err error) {
 	if err != nil {
 		f.failed(a, s, err)
 	} else {
-		changed = s.current == nil && s.failure != nil || s.current != nil && s.current.hash != snap.hash
+		changed = s.current == nil && s.failure != nil && len(snap.items) > 0 || s.current != nil && s.current.hash != snap.hash
 		s.current, s.failure, s.failures = snap, nil, 0
 		f.calm(changed)
-		f.catalog.generation.Add(1)
+		f.catalog.generations[f.list].Add(1)
 	}
 	close(s.busy)
 	s.busy = nil
 	f.mu.Unlock()
 	if changed {
-		f.catalog.changed(f.source.Name)
+		f.catalog.notify(f.source.Name, f.list.traits().changed)
 	}
 }
 
 // failed keeps the last snapshot and tries again later, ever more rarely.
 func (f *feed) failed(a Audience, s *slot, err error) {
 	if s.failures == 0 && rpc.AsError(err).Code != rpc.UpstreamDown { // which the upstream has logged itself
-		f.catalog.log.Warn("upstream list failed", "upstream", f.source.Name, "error", err.Error())
+		f.catalog.log.Warn("upstream list failed", "upstream", f.source.Name, "list", f.list.traits().member, "error", err.Error())
 	}
 	s.failure = err
 	s.failures++
-	f.catalog.generation.Add(1)
+	f.catalog.generations[f.list].Add(1)
 	pause := min(retryFirst<<min(s.failures-1, 5), retryLast)
 	s.retry = time.AfterFunc(pause, func() {
 		f.mu.Lock()

@@ -9,12 +9,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/mcp"
 )
 
 // changes counts what the catalogue tells of.
 func changes(c *Catalog) *int {
 	n := new(int)
-	c.OnChange(func(string) { *n++ })
+	c.OnChange(func(string, string) { *n++ })
 	return n
 }
 
@@ -26,15 +27,15 @@ func TestANoticeDrainsAgainAndTellsOnlyOfChanges(t *testing.T) {
 		told := changes(c)
 		c.Warm(t.Context())
 
-		c.Notice("u")
-		c.Notice("u") // within the time a notice is given to settle
+		c.Notice("u", mcp.ToolsChanged)
+		c.Notice("u", mcp.ToolsChanged) // within the time a notice is given to settle
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if up.asked() != 2 || *told != 0 {
 			t.Errorf("%d drains, %d changes told; want 2 and none", up.asked(), *told)
 		}
 		up.set(func(l *lister) { l.pages = []string{tools("a", "b")} })
-		c.Notice("u")
+		c.Notice("u", mcp.ToolsChanged)
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if up.asked() != 3 || *told != 1 {
@@ -53,7 +54,7 @@ func TestAnUpstreamThatNotifiesWheneverItIsListedDoesNotLoop(t *testing.T) {
 		c := newCatalog(t, named{"u", up})
 		c.Warm(t.Context())
 		for end := time.Now().Add(10 * time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-			c.Notice("u")
+			c.Notice("u", mcp.ToolsChanged)
 		}
 		if n := up.asked(); n > 40 {
 			t.Errorf("%d drains in ten minutes of notices that meant nothing", n)
@@ -99,7 +100,7 @@ func TestAnUpstreamThatComesBackIsToldOf(t *testing.T) {
 			t.Error(diff)
 		}
 		up.set(func(l *lister) { l.fail = errors.New("down again") })
-		c.Notice("u")
+		c.Notice("u", mcp.ToolsChanged)
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if diff := cmp.Diff([]string{"u__a", "v__x"}, names(t, c, merged(Always), listCall(""))); diff != "" {
@@ -132,7 +133,7 @@ func TestAudiencesAreBounded(t *testing.T) {
 		call.Client.Capabilities = append(rpc.AppendInt([]byte(`{"elicitation":{"x":`), int64(i)), "}}"...)
 		names(t, c, merged(Always), call)
 	}
-	f := c.feeds["u"]
+	f := &c.feeds["u"][toolList]
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.slots) > maxAudiences+1 {
@@ -150,7 +151,7 @@ func TestWhatIsKnownOfAClientOutlivesItsCall(t *testing.T) {
 		names(t, c, merged(Always), call)
 		clear(call.Client.Capabilities) // as a pooled body is, when the call is over
 		clear(call.Client.Info)
-		c.Notice("u")
+		c.Notice("u", mcp.ToolsChanged)
 		time.Sleep(time.Second)
 		synctest.Wait()
 		up.mu.Lock()

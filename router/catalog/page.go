@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/headgate/headgate/rpc"
-	"github.com/headgate/headgate/rpc/mcp"
 )
 
 // A page ends after so many entries or bytes. Pages are large because many clients
@@ -26,12 +25,20 @@ const cursorLife = time.Hour
 // purposeCursor keeps cursors apart from other sealed handles.
 const purposeCursor = "cursor"
 
-// List answers a tools/list for a view: the result's text. It fails only if no
-// upstream of the view has ever answered.
+// List answers a method that lists tools, prompts, resources or resource templates
+// for a view: the result's text. It fails only if no upstream of the view has ever
+// answered, or if the view has just one and that has no such list.
 func (c *Catalog) List(ctx context.Context, v *View, call *rpc.Call) (json.RawMessage, error) {
-	t := c.table(ctx, v, call.Client, true)
+	l, ok := listOf(call.Method.Name)
+	if !ok {
+		return nil, rpc.Errorf(rpc.MethodNotFound, "method %s lists nothing", rpc.Excerpt(call.Method.Name))
+	}
+	t := c.table(ctx, v, l, call.Client, true)
 	if members := c.members(v); len(members) > 0 && len(t.absent) == len(members) && t.failure != nil {
 		return nil, down(t.absent[0], t.failure)
+	}
+	if v.Single && l != toolList && len(t.offering) == 0 {
+		return nil, rpc.Errorf(rpc.MethodNotFound, "method %s is not available on %s", l.traits().method, v.Endpoint)
 	}
 	from, err := c.offset(t, call)
 	if err != nil {
@@ -46,13 +53,13 @@ func (c *Catalog) List(ctx context.Context, v *View, call *rpc.Call) (json.RawMe
 	if to < len(t.entries) {
 		next = c.keys.Seal(purposeCursor, bound(call), cursor(t, to))
 	}
-	return t.page(from, to, size, next, call.Client.Era), nil
+	return t.page(l, from, to, size, next, call.Client.Era), nil
 }
 
 // page writes one page as the result of a list (MCP 2026-07-28, Caching: all pages
 // of a list share one scope).
-func (t *Table) page(from, to, size int, next string, era rpc.Era) json.RawMessage {
-	out := append(make([]byte, 0, size+(to-from)+256), `{"tools":[`...)
+func (t *Table) page(l list, from, to, size int, next string, era rpc.Era) json.RawMessage {
+	out := append(make([]byte, 0, size+(to-from)+256), `{"`+l.traits().member+`":[`...)
 	for i, e := range t.entries[from:to] {
 		if i > 0 {
 			out = append(out, ',')
@@ -124,7 +131,7 @@ func (c *Catalog) offset(t *Table, call *rpc.Call) (int, error) {
 // bound is what a cursor is sealed to, so that nobody can use another's.
 func bound(call *rpc.Call) []byte {
 	p := call.Principal
-	text, err := json.Marshal([]string{p.Org, p.Team, p.Key, p.User, call.Endpoint, mcp.ToolsList})
+	text, err := json.Marshal([]string{p.Org, p.Team, p.Key, p.User, call.Endpoint, call.Method.Name})
 	if err != nil {
 		return nil
 	}

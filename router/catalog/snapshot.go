@@ -17,7 +17,6 @@ import (
 // Bounds of one drain. A hostile upstream may page for ever.
 const (
 	maxPages = 100
-	maxItems = 10_000
 	maxBytes = 16 << 20
 )
 
@@ -30,21 +29,25 @@ const (
 
 // snapshot is what one upstream listed to one audience. It never changes.
 type snapshot struct {
-	tools   []tool
+	items   []item
+	offered bool // the upstream has such a list
 	hash    [sha256.Size]byte
 	expires time.Time
 	ttl     time.Duration
 	public  bool // the upstream lets anybody share it
 }
 
-// drain lists all of an upstream's tools.
-func drain(ctx context.Context, src Source, client rpc.Client) (*snapshot, []error, error) {
+// drain lists all that an upstream has of a kind.
+func drain(ctx context.Context, src Source, l list, client rpc.Client) (*snapshot, []error, error) {
 	desc, err := src.Describe(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	d := drainer{source: src, client: client, strict: desc.Era == rpc.Modern && desc.HTTP, seen: map[string]bool{}, ttl: -1, public: true}
-	if offersTools(desc.Capabilities) {
+	d := drainer{
+		source: src, list: l, traits: l.traits(), client: client, strict: desc.Era == rpc.Modern && desc.HTTP,
+		seen: map[string]bool{}, ttl: -1, public: true,
+	}
+	if d.offered = offers(desc.Capabilities, d.capability); d.offered {
 		if err := d.pages(ctx); err != nil {
 			return nil, nil, err
 		}
@@ -52,9 +55,9 @@ func drain(ctx context.Context, src Source, client rpc.Client) (*snapshot, []err
 	return d.snapshot(), d.problems, nil
 }
 
-// offersTools reports whether a server declares tools. One that declares nothing at
-// all is asked anyway.
-func offersTools(capabilities json.RawMessage) bool {
+// offers reports whether a server declares a capability. One that declares nothing
+// at all is asked anyway.
+func offers(capabilities json.RawMessage, name string) bool {
 	if len(capabilities) == 0 || capabilities[0] != '{' {
 		return true
 	}
@@ -62,15 +65,18 @@ func offersTools(capabilities json.RawMessage) bool {
 	if err != nil {
 		return true
 	}
-	_, ok := o.Get("tools")
+	_, ok := o.Get(name)
 	return ok
 }
 
 type drainer struct {
+	*traits
 	source   Source
+	list     list
 	client   rpc.Client
 	strict   bool
-	tools    []tool
+	offered  bool
+	items    []item
 	seen     map[string]bool // own names
 	size     int
 	ttl      time.Duration // smallest given; negative if none was
@@ -82,6 +88,10 @@ func (d *drainer) pages(ctx context.Context) error {
 	var cursor json.RawMessage
 	for range maxPages {
 		next, err := d.page(ctx, cursor)
+		if refusal, ok := errors.AsType[*rpc.WireError](err); ok && refusal.Code == mcp.CodeMethodNotFound {
+			d.offered = false // whatever it declared
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -92,34 +102,34 @@ func (d *drainer) pages(ctx context.Context) error {
 		}
 		cursor = next
 	}
-	d.problems = append(d.problems, fmt.Errorf("list cut after %d pages", maxPages))
+	d.problems = append(d.problems, fmt.Errorf("%s cut after %d pages", d.method, maxPages))
 	return nil
 }
 
 func (d *drainer) page(ctx context.Context, cursor json.RawMessage) (next json.RawMessage, err error) {
-	response, err := ask(ctx, d.source, d.client, mcp.ToolsList, cursor)
+	response, err := ask(ctx, d.source, d.client, d.method, cursor)
 	if err != nil {
 		return nil, err
 	}
 	if err := response.CheckBody(); err != nil {
-		return nil, fmt.Errorf("tools/list: %w", err)
+		return nil, fmt.Errorf("%s: %w", d.method, err)
 	}
-	list, ok := response.Get("tools")
+	list, ok := response.Get(d.member)
 	if !ok {
-		return nil, errors.New("tools/list: result without tools")
+		return nil, fmt.Errorf("%s: result without %s", d.method, d.member)
 	}
-	items, err := rpc.Elements(list)
+	entries, err := rpc.Elements(list)
 	if err != nil {
-		return nil, fmt.Errorf("tools/list: %w", err)
+		return nil, fmt.Errorf("%s: %w", d.method, err)
 	}
 	d.hints(response)
-	for _, item := range items {
-		d.size += len(item)
-		if len(d.tools) >= maxItems || d.size > maxBytes {
-			d.problems = append(d.problems, errors.New("list cut: too many or too large entries"))
+	for _, entry := range entries {
+		d.size += len(entry)
+		if len(d.items) >= d.limit || d.size > maxBytes {
+			d.problems = append(d.problems, fmt.Errorf("%s cut: too many or too large entries", d.method))
 			return nil, nil
 		}
-		d.add(item)
+		d.add(entry)
 	}
 	if next, ok = response.Get("nextCursor"); !ok || next[0] != '"' {
 		return nil, nil
@@ -127,17 +137,17 @@ func (d *drainer) page(ctx context.Context, cursor json.RawMessage) (next json.R
 	return next, nil
 }
 
-func (d *drainer) add(item json.RawMessage) {
-	t, err := readTool(d.source.Name, item, d.strict)
+func (d *drainer) add(text json.RawMessage) {
+	i, err := readItem(d.list, d.source.Name, text, d.strict)
 	switch {
 	case err != nil:
-		d.problems = append(d.problems, fmt.Errorf("tool left out: %w", err))
-	case d.seen[t.own]:
-		d.problems = append(d.problems, fmt.Errorf("tool %s is listed twice; the first one counts", rpc.Excerpt(t.own)))
-	case !d.source.Allows(t.own):
+		d.problems = append(d.problems, fmt.Errorf("%s left out: %w", d.noun, err))
+	case d.seen[i.own]:
+		d.problems = append(d.problems, fmt.Errorf("%s %s is listed twice; the first one counts", d.noun, rpc.Excerpt(i.own)))
+	case d.list == toolList && !d.source.Allows(i.own):
 	default:
-		d.seen[t.own] = true
-		d.tools = append(d.tools, t)
+		d.seen[i.own] = true
+		d.items = append(d.items, i)
 	}
 }
 
@@ -160,15 +170,15 @@ func (d *drainer) hints(m *rpc.Message) {
 }
 
 func (d *drainer) snapshot() *snapshot {
-	s := &snapshot{tools: d.tools, ttl: d.ttl, public: d.public}
+	s := &snapshot{items: d.items, offered: d.offered, ttl: d.ttl, public: d.public}
 	if s.ttl < 0 {
 		s.ttl = legacyTTL
 	}
 	s.expires = time.Now().Add(max(s.ttl, minTTL))
 	h := sha256.New()
-	for _, t := range s.tools {
-		fmt.Fprintf(h, "%d:", len(t.text))
-		h.Write(t.text)
+	for i := range s.items {
+		fmt.Fprintf(h, "%d:", len(s.items[i].text))
+		h.Write(s.items[i].text)
 	}
 	h.Sum(s.hash[:0])
 	return s
@@ -197,7 +207,9 @@ func ask(ctx context.Context, src Source, client rpc.Client, method string, curs
 		case err != nil:
 			return nil, err
 		case m.Err != nil:
-			return nil, fmt.Errorf("%s: the server answered error %d: %s", method, m.Err.Code, rpc.Excerpt(m.Err.Message))
+			refusal := *m.Err
+			refusal.Message, refusal.Data = rpc.Excerpt(refusal.Message), nil
+			return nil, fmt.Errorf("%s: the server answered error %d: %w", method, refusal.Code, &refusal)
 		case m.IsResponse():
 			return m.Clone(), nil
 		}

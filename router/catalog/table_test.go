@@ -35,7 +35,7 @@ func TestPrefixDecidesWhatIsShownAndBothAreReachable(t *testing.T) {
 				}
 			}
 			for _, name := range append(shown, "one__same", "two__same", Canonical("two", "odd name")) {
-				target, err := c.Resolve(t.Context(), v, rpc.Client{}, name)
+				target, err := c.ResolveTool(t.Context(), v, rpc.Client{}, name)
 				if err != nil {
 					t.Errorf("%s: %v", name, err)
 					continue
@@ -45,7 +45,7 @@ func TestPrefixDecidesWhatIsShownAndBothAreReachable(t *testing.T) {
 				}
 			}
 			for _, up := range []string{"one", "two"} {
-				target, err := c.Resolve(t.Context(), v, rpc.Client{}, up+"__same")
+				target, err := c.ResolveTool(t.Context(), v, rpc.Client{}, up+"__same")
 				if err != nil || target.Upstream != up || target.Own != "same" {
 					t.Errorf("%s__same leads to %+v, %v", up, target, err)
 				}
@@ -61,7 +61,7 @@ func TestASingleUpstreamIsShownAsItIs(t *testing.T) {
 	if diff := cmp.Diff([]string{"odd name", "a.b"}, names(t, c, v, listCall(""))); diff != "" {
 		t.Error(diff)
 	}
-	target, err := c.Resolve(t.Context(), v, rpc.Client{}, "not listed")
+	target, err := c.ResolveTool(t.Context(), v, rpc.Client{}, "not listed")
 	if err != nil || target.Own != "not listed" || target.Upstream != "one" {
 		t.Errorf("an unlisted name leads to %+v, %v; want the upstream to judge it", target, err)
 	}
@@ -69,14 +69,34 @@ func TestASingleUpstreamIsShownAsItIs(t *testing.T) {
 
 func TestUnknownNamesSaySoAndSuggest(t *testing.T) {
 	t.Parallel()
-	c := newCatalog(t, named{"one", listing("read")})
-	_, err := c.Resolve(t.Context(), merged(Always), rpc.Client{}, "read")
+	c := newCatalog(t, named{"one", listing("read")}, named{"two", listing("write")})
+	_, err := c.ResolveTool(t.Context(), merged(Always), rpc.Client{}, "One__Read")
 	if e := rpc.AsError(err); e.Code != rpc.InvalidParams || !strings.Contains(e.Message, `did you mean "one__read"`) {
 		t.Errorf("error = %v", err)
 	}
-	_, err = c.Resolve(t.Context(), merged(Always), rpc.Client{}, "nothing\n\x1b[31m")
+	_, err = c.ResolveTool(t.Context(), merged(Always), rpc.Client{}, "nothing\n\x1b[31m")
 	if e := rpc.AsError(err); e.Code != rpc.InvalidParams || strings.ContainsAny(e.Message, "\n\x1b") {
 		t.Errorf("error = %q", e.Message)
+	}
+}
+
+// MCP Apps: a view calls the tools of its server by their own names.
+func TestAnOwnNameIsAcceptedWhereOneUpstreamHasIt(t *testing.T) {
+	t.Parallel()
+	c := newCatalog(t, named{"one", listing("refresh", "same")}, named{"two", listing("same", "hidden.name")})
+	for name, upstream := range map[string]string{"refresh": "one", "hidden.name": "two"} {
+		target, err := c.ResolveTool(t.Context(), merged(Always), rpc.Client{}, name)
+		if err != nil || target.Upstream != upstream || target.Own != name || target.Canonical != Canonical(upstream, name) {
+			t.Errorf("%s leads to %+v, %v", name, target, err)
+		}
+	}
+	_, err := c.ResolveTool(t.Context(), merged(Always), rpc.Client{}, "same")
+	if e := rpc.AsError(err); e.Code != rpc.InvalidParams || !strings.Contains(e.Message, "__same") {
+		t.Errorf("a name that two have: %v", err)
+	}
+	v := &View{Endpoint: "/mcp/few", Prefix: Always, Allows: func(n string) bool { return n != "refresh" }}
+	if _, err := c.ResolveTool(t.Context(), v, rpc.Client{}, "refresh"); err == nil {
+		t.Error("a tool that is filtered out can be called by its own name")
 	}
 }
 
@@ -87,7 +107,7 @@ func TestFiltersHideFromListsAndCalls(t *testing.T) {
 	if diff := cmp.Diff([]string{"one__read"}, names(t, c, v, listCall(""))); diff != "" {
 		t.Error(diff)
 	}
-	if _, err := c.Resolve(t.Context(), v, rpc.Client{}, "one__delete"); rpc.AsError(err).Code != rpc.InvalidParams {
+	if _, err := c.ResolveTool(t.Context(), v, rpc.Client{}, "one__delete"); rpc.AsError(err).Code != rpc.InvalidParams {
 		t.Errorf("a hidden tool can be called: %v", err)
 	}
 }
@@ -99,7 +119,7 @@ func TestOneDeadUpstreamNeverFailsAListAllDeadDo(t *testing.T) {
 	if diff := cmp.Diff([]string{"one__read"}, names(t, c, merged(Always), listCall(""))); diff != "" {
 		t.Error(diff)
 	}
-	_, err := c.Resolve(t.Context(), merged(Always), rpc.Client{}, "dead__x")
+	_, err := c.ResolveTool(t.Context(), merged(Always), rpc.Client{}, "dead__x")
 	if e := rpc.AsError(err); e.Code != rpc.UpstreamDown || e.Upstream != "dead" || !strings.Contains(e.Message, "exited") {
 		t.Errorf("a call to the dead one: %v", err)
 	}

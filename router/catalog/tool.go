@@ -2,33 +2,23 @@ package catalog
 
 import (
 	"encoding/json"
-	"errors"
 
 	"github.com/headgate/headgate/rpc"
 	"github.com/headgate/headgate/rpc/mcp"
 )
 
-// tool is one entry of an upstream's tools/list.
-type tool struct {
-	own        string
-	canonical  string
-	text       json.RawMessage // as listed, but for what no client could read
-	idempotent bool
-	headers    []rpc.ParamHeader
-}
-
 // readTool reads an entry. Sloppy schemas are mended where that is safe; what
 // remains invalid is an error and the entry is left out.
-func readTool(upstream string, text json.RawMessage, strict bool) (tool, error) {
+func readTool(upstream string, text json.RawMessage, strict bool) (item, error) {
 	o, err := rpc.ReadObject(text)
 	if err != nil {
-		return tool{}, err
+		return item{}, err
 	}
-	own, ok := o.Text("name")
-	if !ok || own == "" {
-		return tool{}, errors.New("tool without a name")
+	own, err := keyOf(toolList, text)
+	if err != nil {
+		return item{}, err
 	}
-	t := tool{own: own, canonical: Canonical(upstream, own), text: text}
+	t := item{own: own, canonical: Canonical(upstream, own), text: text}
 	schema, ok := o.Get("inputSchema")
 	if !ok || schema[0] != '{' {
 		schema = json.RawMessage(`{"type":"object"}`)
@@ -36,7 +26,7 @@ func readTool(upstream string, text json.RawMessage, strict bool) (tool, error) 
 	}
 	t.headers, err = mcp.ParamHeaders(schema)
 	if err != nil && strict {
-		return tool{}, err // SEP-2243: a client on HTTP must drop the tool
+		return item{}, err // SEP-2243: a client on HTTP must drop the tool
 	}
 	if err != nil {
 		return t.withoutAnnotations(schema)
@@ -47,14 +37,14 @@ func readTool(upstream string, text json.RawMessage, strict bool) (tool, error) 
 
 // withoutAnnotations strips x-mcp-header from the schema of a tool whose server
 // does not mirror arguments anyway, so that modern clients keep the tool.
-func (t tool) withoutAnnotations(schema json.RawMessage) (tool, error) {
+func (t item) withoutAnnotations(schema json.RawMessage) (item, error) {
 	o, err := rpc.ReadObject(t.text)
 	if err != nil {
-		return tool{}, err
+		return item{}, err
 	}
 	clean, err := stripMember(schema, "x-mcp-header")
 	if err != nil {
-		return tool{}, err
+		return item{}, err
 	}
 	t.text, t.headers, t.idempotent = o.With("inputSchema", clean), nil, hinted(o)
 	return t, nil
@@ -86,8 +76,8 @@ func stripMember(text json.RawMessage, name string) (json.RawMessage, error) {
 			return nil, err
 		}
 		return joined('[', ']', len(items), func(dst []byte, i int) ([]byte, error) {
-			item, err := stripMember(items[i], name)
-			return append(dst, item...), err
+			value, err := stripMember(items[i], name)
+			return append(dst, value...), err
 		})
 	}
 	return text, nil
@@ -115,28 +105,22 @@ func stripObject(text json.RawMessage, name string) (json.RawMessage, error) {
 	})
 }
 
-func joined(open, closing byte, n int, item func(dst []byte, i int) ([]byte, error)) ([]byte, error) {
+func joined(open, closing byte, n int, write func(dst []byte, i int) ([]byte, error)) ([]byte, error) {
 	out := []byte{open}
 	for i := range n {
 		if i > 0 {
 			out = append(out, ',')
 		}
 		var err error
-		if out, err = item(out, i); err != nil {
+		if out, err = write(out, i); err != nil {
 			return nil, err
 		}
 	}
 	return append(out, closing), nil
 }
 
-// shown returns the entry as a client of an era may see it, under a name.
-func (t tool) shown(name string, era rpc.Era) json.RawMessage {
-	text := t.text
-	if name != t.own {
-		text = edit(text, func(o rpc.Object) json.RawMessage {
-			return o.With("name", rpc.AppendString(nil, name))
-		})
-	}
+// toolFor returns an entry without what clients of an era cannot read.
+func toolFor(era rpc.Era, text json.RawMessage) json.RawMessage {
 	if era == rpc.Modern {
 		return edit(text, func(o rpc.Object) json.RawMessage { return without(o, "execution") })
 	}
@@ -146,17 +130,6 @@ func (t tool) shown(name string, era rpc.Era) json.RawMessage {
 		}
 		return nil
 	})
-}
-
-func edit(text json.RawMessage, change func(rpc.Object) json.RawMessage) json.RawMessage {
-	o, err := rpc.ReadObject(text)
-	if err != nil {
-		return text
-	}
-	if changed := change(o); changed != nil {
-		return changed
-	}
-	return text
 }
 
 func without(o rpc.Object, name string) json.RawMessage {

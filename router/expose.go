@@ -1,0 +1,37 @@
+package router
+
+import (
+	"context"
+
+	"github.com/headgate/headgate/router/catalog"
+	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/mcp"
+)
+
+// expose returns a reply whose response names things as the endpoint does.
+func (r *Router) expose(ctx context.Context, view *catalog.View, c *rpc.Call, reply *rpc.Reply) *rpc.Reply {
+	out := rpc.NewReply(&exposed{Reply: reply, catalog: r.Catalog, ctx: ctx, view: view, call: c})
+	out.Header, out.Revision = reply.Header, reply.Revision
+	return out
+}
+
+// exposed is a reply of an upstream on its way to a client of a merged endpoint.
+type exposed struct {
+	*rpc.Reply
+	catalog *catalog.Catalog
+	ctx     context.Context //nolint:containedctx // which governs the reply
+	view    *catalog.View
+	call    *rpc.Call
+}
+
+// Next implements [rpc.Source].
+func (e *exposed) Next() (*rpc.Message, error) {
+	m, err := e.Reply.Next()
+	if err != nil || !m.IsResponse() {
+		return m, err
+	}
+	if e.call.Method.Name == mcp.Complete {
+		return fewer(m), nil
+	}
+	return e.catalog.Expose(e.ctx, e.view, e.call, m), nil
+}

@@ -1,0 +1,92 @@
+package router
+
+import (
+	"context"
+
+	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/mcp"
+)
+
+// legacyNotFound is the code by which legacy clients know that a resource does not
+// exist (MCP 2025-11-25, Resources, Error Handling).
+const legacyNotFound = -32002
+
+// search reads a resource that nothing is known of: the upstreams that may have it
+// are asked one after another. The first that answers owns it from then on.
+func (r *Router) search(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
+	view := r.views[c.Endpoint]
+	candidates, failure := r.Catalog.Candidates(ctx, view, c.Client)
+	var refusal *rpc.Message
+	for _, upstream := range candidates {
+		try := *c
+		try.Target.Upstream, try.Target.Exposed = upstream, c.Target.Own
+		reply, first, err := open(ctx, r.Upstreams[upstream], &try)
+		switch {
+		case ctx.Err() != nil:
+			return nil, err
+		case err != nil:
+			failure = err
+		case first.Err == nil:
+			r.Catalog.Learn(c.Principal, c.Target.Own, upstream)
+			return r.expose(ctx, view, &try, reply), nil
+		case refusal == nil || isNotFound(refusal):
+			refusal = r.Catalog.Expose(ctx, view, &try, first).Clone() // what went wrong says more than that nothing is there
+		}
+		if err == nil {
+			_ = reply.Close() // it has ended with its error
+		}
+	}
+	switch {
+	case refusal != nil && (failure == nil || !isNotFound(refusal)):
+		return rpc.Respond(refusal), nil
+	case failure != nil:
+		return nil, failure
+	}
+	return rpc.Respond(notFound(c)), nil
+}
+
+// open passes a call on and waits for the first message of the reply, which is then
+// the first that the returned one gives again.
+func open(ctx context.Context, h rpc.Handler, c *rpc.Call) (*rpc.Reply, *rpc.Message, error) {
+	reply, err := h.Handle(ctx, c)
+	if err != nil {
+		return nil, nil, err
+	}
+	first, err := reply.Next()
+	if err != nil {
+		_ = reply.Close() // the error that counts is known
+		return nil, nil, err
+	}
+	out := rpc.NewReply(&begun{Reply: reply, first: first})
+	out.Header, out.Revision = reply.Header, reply.Revision
+	return out, first, nil
+}
+
+// begun is a reply whose first message has been looked at.
+type begun struct {
+	*rpc.Reply
+	first *rpc.Message
+}
+
+// Next implements [rpc.Source].
+func (b *begun) Next() (*rpc.Message, error) {
+	if m := b.first; m != nil {
+		b.first = nil
+		return m, nil
+	}
+	return b.Reply.Next()
+}
+
+func isNotFound(m *rpc.Message) bool {
+	return m.Err.Code == legacyNotFound || m.Err.Code == mcp.CodeInvalidParams
+}
+
+// notFound says that nobody has a resource, as each era says it.
+func notFound(c *rpc.Call) *rpc.Message {
+	e := &rpc.WireError{Code: legacyNotFound, Message: "unknown resource " + rpc.Excerpt(c.Target.Own)}
+	if c.Client.Era == rpc.Modern {
+		e.Code = mcp.CodeInvalidParams
+	}
+	e.Data = append(rpc.AppendString([]byte(`{"uri":`), c.Target.Own), '}')
+	return rpc.NewError(c.Message.ID, e)
+}
