@@ -29,12 +29,13 @@ func unqualify(uri string) (upstream, own string, ok bool) {
 }
 
 // authority returns where a URI goes on behind its scheme and the slashes after it
-// (RFC 3986, section 3).
+// (RFC 3986, section 3). A scheme that holds the mark counts as none, so that what
+// is qualified in front of it can be told from it.
 func authority(uri string) int {
 	for i := range len(uri) {
 		switch c := uri[i] | 0x20; {
 		case 'a' <= c && c <= 'z':
-		case i > 0 && ('0' <= uri[i] && uri[i] <= '9' || strings.IndexByte("+-.", uri[i]) >= 0):
+		case i > 0 && ('0' <= uri[i] && uri[i] <= '9' || strings.IndexByte("-.", uri[i]) >= 0):
 		case i > 0 && uri[i] == ':':
 			if strings.HasPrefix(uri[i:], "://") {
 				return i + len("://")
