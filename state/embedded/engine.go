@@ -1,0 +1,108 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"go.etcd.io/bbolt"
+)
+
+// Options bounds an engine. Zero values mean the stated defaults.
+type Options struct {
+	Log      *slog.Logger
+	Sessions int           // sessions that are remembered; 131,072
+	LockWait time.Duration // for another process to let go of the file; 5 seconds
+}
+
+func (o Options) withDefaults() Options {
+	if o.Sessions <= 0 {
+		o.Sessions = 128 << 10
+	}
+	if o.LockWait <= 0 {
+		o.LockWait = 5 * time.Second
+	}
+	return o
+}
+
+const (
+	sweepEvery = time.Minute
+	retryAfter = time.Second // when the disk did not take a write
+)
+
+// Engine is an open file with what is in it. It may be used by many goroutines at
+// once.
+type Engine struct {
+	db       *bbolt.DB
+	log      *slog.Logger
+	writes   *committer
+	sessions *Sessions
+	stop     chan struct{}
+	stopped  chan struct{}
+}
+
+// Open opens the file at path, which it makes if need be, and starts the engine's
+// one goroutine. [Engine.Close] must be called. The error says whether another
+// process has the file or it is damaged.
+func Open(path string, o Options) (*Engine, error) {
+	o = o.withDefaults()
+	db, err := openFile(path, o.LockWait)
+	if err != nil {
+		return nil, fmt.Errorf("state %s: %w", path, err)
+	}
+	e := &Engine{db: db, log: o.Log, writes: newCommitter(db), stop: make(chan struct{}), stopped: make(chan struct{})}
+	e.sessions = newSessions(e.writes, o.Sessions)
+	if err := readBucket(db, sessionBucket, e.sessions.load); err != nil {
+		return nil, fmt.Errorf("state %s: %w", path, errors.Join(err, db.Close()))
+	}
+	go e.run()
+	return e, nil
+}
+
+// Sessions returns the part that remembers sessions.
+func (e *Engine) Sessions() *Sessions { return e.sessions }
+
+// Close writes what is not yet on disk and closes the file. Operations that come
+// later fail or are dropped. It may be called once.
+func (e *Engine) Close(ctx context.Context) error {
+	close(e.stop)
+	select {
+	case <-e.stopped:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return errors.Join(e.writes.close(), e.db.Close())
+}
+
+// run writes groups and forgets what has expired, until the engine is closed.
+func (e *Engine) run() {
+	defer close(e.stopped)
+	sweep := time.NewTicker(sweepEvery)
+	defer sweep.Stop()
+	for {
+		select {
+		case <-e.stop:
+			return
+		case now := <-sweep.C:
+			e.sessions.forget(now)
+		case <-e.writes.wake:
+			if err := e.writes.commit(); err != nil {
+				e.log.Error("state was not written; trying again", slog.Any("error", err))
+				e.pause()
+			}
+		}
+	}
+}
+
+// pause waits before the next try. The writes that failed are still to be done.
+func (e *Engine) pause() {
+	timer := time.NewTimer(retryAfter)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		e.writes.rouse()
+	case <-e.stop:
+	}
+}

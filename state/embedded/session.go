@@ -1,0 +1,149 @@
+package embedded
+
+import (
+	"context"
+	"fmt"
+	"hash/maphash"
+	"sync"
+	"time"
+
+	"github.com/headgate/headgate/state"
+)
+
+const (
+	sessionBucket = "sessions"
+	shardCount    = 64
+	sample        = 8 // entries that are compared to find one to give up
+)
+
+// Sessions is the part of an engine that remembers sessions.
+type Sessions struct {
+	writes *committer
+	seed   maphash.Seed
+	limit  int // of one shard
+	shards [shardCount]sessionShard
+}
+
+var _ state.Sessions = (*Sessions)(nil)
+
+type sessionShard struct {
+	mu      sync.Mutex
+	records map[string]sessionRecord
+}
+
+func newSessions(writes *committer, limit int) *Sessions {
+	s := &Sessions{writes: writes, seed: maphash.MakeSeed(), limit: max(limit/shardCount, 1)}
+	for i := range s.shards {
+		s.shards[i].records = make(map[string]sessionRecord)
+	}
+	return s
+}
+
+func (s *Sessions) shard(key string) *sessionShard {
+	return &s.shards[maphash.String(s.seed, key)%shardCount]
+}
+
+// Recall returns what is remembered of a session. It does not fail.
+func (s *Sessions) Recall(key string) (state.Session, error) {
+	sh := s.shard(key)
+	sh.mu.Lock()
+	r, ok := sh.records[key]
+	sh.mu.Unlock()
+	if !ok || r.expired(time.Now()) {
+		return state.Session{}, nil
+	}
+	return r.session(), nil
+}
+
+// Note says when a session was used.
+func (s *Sessions) Note(key string, used, until time.Time) {
+	s.change(key, until, func(r *sessionRecord) { r.used = max(r.used, used.UnixMilli()) })
+}
+
+// SetLevel notes which log messages a session's client wants, and waits until that is
+// on disk.
+func (s *Sessions) SetLevel(ctx context.Context, key, level string, until time.Time) error {
+	if len(level) > state.MaxLevel {
+		return fmt.Errorf("state: a level of %d bytes", len(level))
+	}
+	s.change(key, until, func(r *sessionRecord) { r.level = level })
+	return s.writes.sync(ctx)
+}
+
+// End notes that a session has ended, and waits until that is on disk.
+func (s *Sessions) End(ctx context.Context, key string, until time.Time) error {
+	s.change(key, until, func(r *sessionRecord) { r.ended = true })
+	return s.writes.sync(ctx)
+}
+
+// change alters a record, which is made if need be, in memory and soon on disk.
+func (s *Sessions) change(key string, until time.Time, alter func(*sessionRecord)) {
+	sh := s.shard(key)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	r, known := sh.records[key]
+	before := r
+	r.until = max(r.until, until.UnixMilli())
+	alter(&r)
+	if r == before {
+		return
+	}
+	if !known && len(sh.records) >= s.limit {
+		s.giveUp(sh)
+	}
+	sh.records[key] = r
+	s.writes.put(sessionBucket, key, r.encode(key)) // under the lock, so that the file sees changes in their order
+}
+
+// giveUp forgets one record. That a session has ended matters more than when another
+// was used; among equals the one that expires first goes.
+func (s *Sessions) giveUp(sh *sessionShard) {
+	victim, seen := "", 0
+	for key, r := range sh.records {
+		if seen == 0 || r.mattersLess(sh.records[victim]) {
+			victim = key
+		}
+		if seen++; seen == sample {
+			break
+		}
+	}
+	s.drop(sh, victim)
+}
+
+func (s *Sessions) drop(sh *sessionShard, key string) {
+	delete(sh.records, key)
+	s.writes.put(sessionBucket, key, nil)
+}
+
+// forget drops what has expired.
+func (s *Sessions) forget(now time.Time) {
+	for i := range s.shards {
+		s.forgetShard(&s.shards[i], now)
+	}
+}
+
+func (s *Sessions) forgetShard(sh *sessionShard, now time.Time) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	for key, r := range sh.records {
+		if r.expired(now) {
+			s.drop(sh, key)
+		}
+	}
+}
+
+// load takes over a record from the file.
+func (s *Sessions) load(key string, value []byte) error {
+	var r sessionRecord
+	if err := r.decode(key, value); err != nil {
+		return err
+	}
+	sh := s.shard(key)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if len(sh.records) >= s.limit {
+		s.giveUp(sh)
+	}
+	sh.records[key] = r
+	return nil
+}

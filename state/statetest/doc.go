@@ -1,0 +1,3 @@
+// Package statetest is the suite that every engine of package state must pass. It
+// knows engines by their interfaces only.
+package statetest
