@@ -40,7 +40,7 @@ func (g *Gateway) listen(ctx context.Context) error {
 	}
 	front := edge.New(edge.Config{
 		Body: int64(g.cfg.Bounds.Body), Depth: g.cfg.Bounds.Depth, AllowOrigin: g.origins.Allows,
-		Heartbeat: heartbeat, Patience: patience, SlowReader: g.cfg.Bounds.SlowReader,
+		Heartbeat: heartbeat, Patience: patience, SlowReader: g.cfg.Bounds.SlowReader, InFlight: g.cfg.Bounds.PerSessionInFlight,
 	}, edge.Deps{Handler: g.chain(), Sessions: g.sessions, Endpoints: g.router.Serves, Log: g.log})
 	server := edge.Server(front, g.log)
 	if g.cfg.TLS != nil {
@@ -56,6 +56,11 @@ func (g *Gateway) listen(ctx context.Context) error {
 	// Operators come first, so that they are served last: the process lives until clients have gone.
 	g.serve(adminListener, edge.Server(admin.Handler(g.readiness), g.log), operators)
 	g.serve(clientListener, server, clients)
+	g.onStop("connections", func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, g.drain)
+		defer cancel()
+		return front.Close(ctx)
+	})
 	return nil
 }
 

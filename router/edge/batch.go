@@ -59,7 +59,7 @@ type batch struct {
 func (b *batch) take(ctx context.Context, text []byte) {
 	m, err := rpc.Parse(text, rpc.Limits{Depth: b.x.cfg.Depth})
 	if err != nil {
-		err = rpc.Errorf(rpc.InvalidRequest, "%w", err) // it is JSON, or its batch would be none
+		err = &rpc.Error{Code: rpc.InvalidRequest, Message: failure(err).Message, Cause: err} // JSON, or its batch would be none
 	} else {
 		err = b.dispatch(ctx, m)
 	}

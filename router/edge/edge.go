@@ -19,6 +19,7 @@ type Config struct {
 	SlowReader  time.Duration            // for the client to take what one write sends; 30 seconds
 	SlowSender  time.Duration            // for the client to send more of a body; 10 seconds
 	Orphan      time.Duration            // a legacy call may go on without its client; 5 minutes
+	InFlight    int                      // calls in flight on one connection that carries many; 128
 }
 
 func (c Config) withDefaults() Config {
@@ -38,6 +39,9 @@ func (c Config) withDefaults() Config {
 		if *d.field <= 0 {
 			*d.field = d.fallback
 		}
+	}
+	if c.InFlight <= 0 {
+		c.InFlight = 128
 	}
 	if c.AllowOrigin == nil {
 		c.AllowOrigin = func(string) bool { return false }
@@ -60,10 +64,12 @@ type Deps struct {
 // them for longer copies them.
 type Edge struct {
 	Deps
-	cfg       Config
-	buffers   buffers
-	listening *rpc.Message // stands for a GET, which has no message
-	leaving   *rpc.Message // stands for a DELETE
+	cfg        Config
+	buffers    buffers
+	listening  *rpc.Message // stands for a GET, which has no message
+	leaving    *rpc.Message // stands for a DELETE
+	connecting *rpc.Message // stands for the opening of a connection
+	dialogues  connections
 }
 
 var _ http.Handler = (*Edge)(nil)
@@ -72,8 +78,9 @@ var _ http.Handler = (*Edge)(nil)
 func New(cfg Config, deps Deps) *Edge {
 	return &Edge{
 		Deps: deps, cfg: cfg.withDefaults(),
-		listening: rpc.NewNotification(streamRow.Name, nil),
-		leaving:   rpc.NewNotification(endRow.Name, nil),
+		listening:  rpc.NewNotification(streamRow.Name, nil),
+		leaving:    rpc.NewNotification(endRow.Name, nil),
+		connecting: rpc.NewNotification(connectRow.Name, nil),
 	}
 }
 
@@ -100,6 +107,9 @@ func (x *exchange) serve() error {
 	case http.MethodPost:
 		return x.post()
 	case http.MethodGet:
+		if wantsUpgrade(x.r) {
+			return x.upgrade()
+		}
 		return x.get()
 	case http.MethodDelete:
 		return x.delete()

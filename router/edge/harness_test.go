@@ -48,7 +48,8 @@ type gate struct {
 type setup struct {
 	edge    edge.Config
 	session session.Config
-	handle  rpc.HandlerFunc // everything but initialize and what sessions hold
+	handle  rpc.HandlerFunc       // everything but initialize and what sessions hold
+	refuse  func(*rpc.Call) error // stands for a policy; nil refuses nothing
 	log     io.Writer
 	memory  bool // connections are pipes in memory, as tests of time need them
 }
@@ -66,7 +67,7 @@ func open(tb testing.TB, s setup) *gate {
 	}
 	sessions := session.New(s.session, keys, log)
 	handler := edge.New(s.edge, edge.Deps{
-		Handler:  identify(sessions.Guard(answering(sessions, s.handle))),
+		Handler:  identify(refusing(s.refuse, sessions.Guard(answering(sessions, s.handle)))),
 		Sessions: sessions, Endpoints: func(path string) bool { return path == "/mcp" || path == "/mcp/one" }, Log: log,
 	})
 	server := edge.Server(handler, log)
@@ -80,6 +81,11 @@ func open(tb testing.TB, s setup) *gate {
 	}
 	tb.Cleanup(func() {
 		transport.CloseIdleConnections()
+		cut, cancel := context.WithCancel(context.WithoutCancel(tb.Context()))
+		cancel()
+		if err := handler.Close(cut); err != nil {
+			tb.Errorf("close edge: %v", err)
+		}
 		if err := sessions.Close(context.WithoutCancel(tb.Context())); err != nil {
 			tb.Errorf("close sessions: %v", err)
 		}
@@ -154,6 +160,17 @@ func (*pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), 
 func identify(next rpc.Handler) rpc.Handler {
 	return rpc.HandlerFunc(func(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 		c.Principal.User = c.Header.Get("X-User")
+		return next.Handle(ctx, c)
+	})
+}
+
+func refusing(refuse func(*rpc.Call) error, next rpc.Handler) rpc.Handler {
+	return rpc.HandlerFunc(func(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
+		if refuse != nil {
+			if err := refuse(c); err != nil {
+				return nil, err
+			}
+		}
 		return next.Handle(ctx, c)
 	})
 }

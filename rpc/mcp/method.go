@@ -39,9 +39,10 @@ const (
 // Rows that no client can name: the edge makes them of HTTP requests and of
 // messages that are no requests, so that they take the same path as every call.
 const (
-	SessionAnswer = "session/answer" // a legacy client's answer to a question
-	SessionStream = "session/stream" // a legacy client's GET stream
-	SessionEnd    = "session/end"    // a legacy client's DELETE
+	SessionConnect = "session/connect" // a connection that will carry many messages
+	SessionAnswer  = "session/answer"  // a legacy client's answer to a question
+	SessionStream  = "session/stream"  // a legacy client's GET stream
+	SessionEnd     = "session/end"     // a legacy client's DELETE
 )
 
 // methods that clients send. Since and Until bound them by revision; a method that
@@ -70,6 +71,7 @@ var methods = table(
 
 // made up by the edge only.
 var edgeMethods = table(
+	rpc.Method{Name: SessionConnect, Dest: rpc.Holder},
 	rpc.Method{Name: SessionAnswer, Dest: rpc.Holder},
 	rpc.Method{Name: SessionStream, Dest: rpc.Holder},
 	rpc.Method{Name: SessionEnd, Dest: rpc.Holder},
@@ -101,7 +103,7 @@ var withheld = []string{"resources/subscribe", "resources/unsubscribe", "subscri
 func Known(name string) bool { return methods[name] != nil || slices.Contains(withheld, name) }
 
 // EdgeMethod returns one of the rows that only the edge can produce. The name must
-// be SessionAnswer, SessionStream or SessionEnd.
+// be SessionConnect, SessionAnswer, SessionStream or SessionEnd.
 func EdgeMethod(name string) *rpc.Method { return edgeMethods[name] }
 
 // Foreign returns a row for a method that is in no table. It goes to the one

@@ -1,0 +1,78 @@
+package edge
+
+import (
+	"context"
+	"sync"
+
+	"github.com/headgate/headgate/rpc"
+)
+
+// connections are the open dialogues of an edge. net/http does not know them: it
+// forgets a connection that changed its protocol.
+type connections struct {
+	mu      sync.Mutex
+	open    map[string]*dialogue
+	closing bool
+	all     sync.WaitGroup
+}
+
+func (c *connections) add(d *dialogue) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closing {
+		return rpc.Errorf(rpc.Draining, "the gateway is shutting down")
+	}
+	if c.open == nil {
+		c.open = map[string]*dialogue{}
+	}
+	c.open[d.id] = d
+	c.all.Add(1)
+	return nil
+}
+
+func (c *connections) find(id string) (*dialogue, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	d, ok := c.open[id]
+	return d, ok
+}
+
+func (c *connections) remove(d *dialogue) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.open, d.id)
+	c.all.Done()
+}
+
+// close refuses new ones and calls end for each that is open.
+func (c *connections) close(end func(*dialogue)) {
+	c.mu.Lock()
+	c.closing = true
+	open := make([]*dialogue, 0, len(c.open))
+	for _, d := range c.open {
+		open = append(open, d)
+	}
+	c.mu.Unlock()
+	for _, d := range open {
+		end(d)
+	}
+}
+
+// Close ends the connections that net/http does not end: WebSockets and HTTP+SSE. Each
+// ends when it has no call in flight; when ctx ends, all do. New ones are refused.
+func (e *Edge) Close(ctx context.Context) error {
+	e.dialogues.close((*dialogue).retire)
+	done := make(chan struct{})
+	go func() {
+		e.dialogues.all.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+	}
+	e.dialogues.close(func(d *dialogue) { d.cancel(rpc.Errorf(rpc.Draining, "the gateway is shutting down")) })
+	<-done
+	return nil
+}
