@@ -10,7 +10,9 @@ import (
 	"github.com/headgate/headgate/router/bridge"
 	"github.com/headgate/headgate/router/catalog"
 	"github.com/headgate/headgate/router/session"
+	"github.com/headgate/headgate/router/subscription"
 	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/mcp"
 	"github.com/headgate/headgate/state/seal"
 	"github.com/headgate/headgate/upstream"
 	"github.com/headgate/headgate/upstream/mcpserver"
@@ -43,8 +45,9 @@ func (g *Gateway) build(ctx context.Context, opts Options) error {
 	g.onStop("catalogue", func(context.Context) error { g.catalog.Close(); return nil })
 
 	views := g.views()
+	g.buildSubscriptions()
 	g.router = router.New(views, router.Deps{
-		Catalog: g.catalog, Upstreams: upstreams, Holder: g.sessions, Info: g.info,
+		Catalog: g.catalog, Upstreams: upstreams, Holder: g.sessions, Subscriptions: g.subscriptions, Info: g.info,
 	})
 	g.wireNotices(views)
 	return nil
@@ -101,6 +104,19 @@ func source(s *mcpserver.Server, h rpc.Handler, tools config.Filter) catalog.Sou
 	}
 }
 
+// buildSubscriptions makes what tells clients of changes. It finds resources through
+// the router, which is made after it.
+func (g *Gateway) buildSubscriptions() {
+	tellers := make(map[string]subscription.Upstream, len(g.servers))
+	for _, s := range g.servers {
+		tellers[s.Name()] = s
+	}
+	g.subscriptions = subscription.New(subscription.Deps{
+		Log: g.log, Upstreams: tellers, Post: g.sessions.Post,
+		Locate: func(ctx context.Context, c *rpc.Call, uri string) *rpc.Target { return g.router.Resource(ctx, c, uri) },
+	})
+}
+
 // views are the configured endpoints and one for each upstream, which renames
 // nothing. An endpoint that is configured at the path of an upstream replaces it.
 func (g *Gateway) views() []catalog.View {
@@ -127,17 +143,23 @@ func (g *Gateway) views() []catalog.View {
 func (g *Gateway) wireNotices(views []catalog.View) {
 	for _, s := range g.servers {
 		s.OnNotice(func(m *rpc.Message) {
+			if m.Method == mcp.ResourceUpdated {
+				g.subscriptions.Updated(s.Name(), m)
+				return
+			}
 			g.catalog.Notice(s.Name(), m.Method)
 		})
 	}
 	g.sessions.OnEnd(func(key string) {
+		g.subscriptions.EndSession(key)
 		for _, s := range g.servers {
 			s.EndSession(key)
 		}
 	})
 	g.catalog.OnChange(func(upstream, method string) {
-		g.sessions.Broadcast(func(endpoint string) bool { return shows(views, endpoint, upstream) },
-			rpc.NewNotification(method, nil))
+		concerned := func(endpoint string) bool { return shows(views, endpoint, upstream) }
+		g.sessions.Broadcast(concerned, rpc.NewNotification(method, nil))
+		g.subscriptions.Broadcast(concerned, method)
 	})
 }
 

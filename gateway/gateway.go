@@ -15,6 +15,7 @@ import (
 	"github.com/headgate/headgate/router"
 	"github.com/headgate/headgate/router/catalog"
 	"github.com/headgate/headgate/router/session"
+	"github.com/headgate/headgate/router/subscription"
 	"github.com/headgate/headgate/upstream"
 	"github.com/headgate/headgate/upstream/mcpserver"
 )
@@ -39,6 +40,8 @@ type Gateway struct {
 	sessions *session.Registry
 	catalog  *catalog.Catalog
 	router   *router.Router
+
+	subscriptions *subscription.Registry
 
 	listeners map[string]net.Listener
 	drain     time.Duration // for calls in flight when it stops

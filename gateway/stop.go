@@ -40,6 +40,9 @@ func (g *Gateway) Stop(ctx context.Context) error {
 	if g.sessions != nil {
 		g.sessions.EndStreams()
 	}
+	if g.subscriptions != nil {
+		g.subscriptions.EndStreams()
+	}
 	var errs []error
 	for _, s := range slices.Backward(g.stops) {
 		if err := s.end(ctx); err != nil {

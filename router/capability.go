@@ -25,13 +25,16 @@ var extensions = []string{"io.modelcontextprotocol/ui"}
 // offered declares what an endpoint does: what any of its upstreams does. A legacy
 // client's view of capabilities is frozen while upstreams come and go, so one that
 // has not said yet may do everything, and tools are always there.
-func offered(view *catalog.View, upstreams []json.RawMessage, era rpc.Era) capabilities {
+func offered(view *catalog.View, upstreams []json.RawMessage) capabilities {
 	out := capabilities{}
 	for i, c := range carried {
 		if i == 0 || anyHas(upstreams, c.name, !view.Single) {
 			out[c.name] = json.RawMessage(`{}`)
-			if c.list && era == rpc.Legacy {
+			if c.list {
 				out[c.name] = json.RawMessage(`{"listChanged":true}`)
+			}
+			if c.name == "resources" && anyTells(upstreams) {
+				out[c.name] = json.RawMessage(`{"listChanged":true,"subscribe":true}`)
 			}
 		}
 	}
@@ -56,6 +59,23 @@ func anyHas(upstreams []json.RawMessage, name string, silent bool) bool {
 		}
 		if own, err := rpc.ReadObject(text); err == nil {
 			if _, ok := own.Get(name); ok {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// anyTells reports whether an upstream tells of changes of single resources.
+func anyTells(upstreams []json.RawMessage) bool {
+	for _, text := range upstreams {
+		own, err := rpc.ReadObject(text)
+		if err != nil {
+			continue
+		}
+		settings, _ := own.Get("resources")
+		if o, err := rpc.ReadObject(settings); err == nil {
+			if v, _ := o.Get("subscribe"); string(v) == "true" {
 				return true
 			}
 		}

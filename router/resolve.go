@@ -73,6 +73,22 @@ func (r *Router) resource(ctx context.Context, view *catalog.View, c *rpc.Call) 
 	return r.Catalog.ResolveURI(ctx, view, c.Client, c.Principal, uri), nil
 }
 
+// Resource finds the resource that a client means by a URI, for who deals in more
+// than the one that a call is about. One that nothing is known of is its who alone can have
+// it; else the target has no upstream.
+func (r *Router) Resource(ctx context.Context, c *rpc.Call, uri string) *rpc.Target {
+	view := r.views[c.Endpoint]
+	target := r.Catalog.ResolveURI(ctx, view, c.Client, c.Principal, uri)
+	if target.Upstream == "" {
+		if all, _ := r.Catalog.Candidates(ctx, view, c.Client); len(all) == 1 {
+			known := *target
+			known.Upstream = all[0]
+			return &known
+		}
+	}
+	return target
+}
+
 func subject(c *rpc.Call) (string, error) {
 	name, ok := c.Message.Text(string(c.Method.Subject))
 	if !ok {

@@ -11,10 +11,11 @@ import (
 
 // Deps is what a router passes calls to.
 type Deps struct {
-	Catalog   *catalog.Catalog
-	Upstreams map[string]rpc.Handler // by name, below the policies
-	Holder    rpc.Handler            // of sessions and calls in flight
-	Info      json.RawMessage        // the gateway's own Implementation object
+	Catalog       *catalog.Catalog
+	Upstreams     map[string]rpc.Handler // by name, below the policies
+	Holder        rpc.Handler            // of sessions and calls in flight
+	Subscriptions rpc.Handler            // of those who want to hear what changes
+	Info          json.RawMessage        // the gateway's own Implementation object
 }
 
 // Router resolves and dispatches the calls of all endpoints. It is immutable and
@@ -42,6 +43,9 @@ func New(views []catalog.View, deps Deps) *Router {
 		mcp.PromptsList:   r.list,
 		mcp.ResourcesList: r.list,
 		mcp.TemplatesList: r.list,
+		mcp.Listen:        r.subscriptions,
+		mcp.Subscribe:     r.subscriptions,
+		mcp.Unsubscribe:   r.subscriptions,
 	}
 	r.owners = map[string]finder{
 		mcp.ToolsCall:     r.tool,

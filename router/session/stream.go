@@ -148,3 +148,10 @@ func (r *Registry) Broadcast(match func(endpoint string) bool, m *rpc.Message) {
 		}
 	}
 }
+
+// Post queues a notification for one session, if it is live, and keeps a copy of m.
+func (r *Registry) Post(key string, m *rpc.Message) {
+	if s, ok := r.shard(key).find(key); ok {
+		s.post(m.Clone())
+	}
+}

@@ -1,10 +1,6 @@
 package mcp
 
-import (
-	"slices"
-
-	"github.com/headgate/headgate/rpc"
-)
+import "github.com/headgate/headgate/rpc"
 
 // Names of the methods the gateway itself deals with.
 const (
@@ -53,15 +49,16 @@ var methods = table(
 	rpc.Method{Name: Discover, Dest: rpc.Gateway, Since: LatestModern},
 	rpc.Method{Name: ToolsList, Dest: rpc.Every, Idempotent: true, Cacheable: true},
 	rpc.Method{Name: ToolsCall, Dest: rpc.Owner, Subject: "name"},
-
-	// Served where an endpoint has one upstream, which then owns whatever they name.
-	rpc.Method{Name: PromptsList, Dest: rpc.Owner, Idempotent: true, Cacheable: true},
-	rpc.Method{Name: PromptsGet, Dest: rpc.Owner, Idempotent: true},
-	rpc.Method{Name: ResourcesList, Dest: rpc.Owner, Idempotent: true, Cacheable: true},
-	rpc.Method{Name: TemplatesList, Dest: rpc.Owner, Idempotent: true, Cacheable: true},
-	rpc.Method{Name: ResourcesRead, Dest: rpc.Owner, Idempotent: true, Cacheable: true},
+	rpc.Method{Name: PromptsList, Dest: rpc.Every, Idempotent: true, Cacheable: true},
+	rpc.Method{Name: PromptsGet, Dest: rpc.Owner, Idempotent: true, Subject: "name"},
+	rpc.Method{Name: ResourcesList, Dest: rpc.Every, Idempotent: true, Cacheable: true},
+	rpc.Method{Name: TemplatesList, Dest: rpc.Every, Idempotent: true, Cacheable: true},
+	rpc.Method{Name: ResourcesRead, Dest: rpc.Owner, Idempotent: true, Cacheable: true, Subject: "uri"},
 	rpc.Method{Name: Complete, Dest: rpc.Owner, Idempotent: true},
 
+	rpc.Method{Name: Listen, Dest: rpc.Gateway, Since: LatestModern},
+	rpc.Method{Name: Subscribe, Dest: rpc.Gateway, Until: LatestLegacy},
+	rpc.Method{Name: Unsubscribe, Dest: rpc.Gateway, Until: LatestLegacy},
 	rpc.Method{Name: SetLevel, Dest: rpc.Holder, Until: LatestLegacy},
 	rpc.Method{Name: Initialized, Dest: rpc.Holder, Until: LatestLegacy},
 	rpc.Method{Name: Cancelled, Dest: rpc.Holder},
@@ -95,12 +92,8 @@ func Lookup(name string, r rpc.Revision) (*rpc.Method, bool) {
 	return m, true
 }
 
-// withheld are methods of the protocol that are not offered. They must not reach an
-// upstream as unknown ones, because what they change is shared by all its clients.
-var withheld = []string{"resources/subscribe", "resources/unsubscribe", "subscriptions/listen"}
-
 // Known reports whether the protocol has the method, in whatever revision.
-func Known(name string) bool { return methods[name] != nil || slices.Contains(withheld, name) }
+func Known(name string) bool { return methods[name] != nil }
 
 // EdgeMethod returns one of the rows that only the edge can produce. The name must
 // be SessionConnect, SessionAnswer, SessionStream or SessionEnd.

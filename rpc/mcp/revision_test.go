@@ -98,15 +98,14 @@ func TestMethodsByRevision(t *testing.T) {
 		"resources/templates/list":         {all, rpc.Method{Dest: rpc.Every, Idempotent: true, Cacheable: true}},
 		"resources/read":                   {all, rpc.Method{Dest: rpc.Owner, Idempotent: true, Cacheable: true, Subject: "uri"}},
 		"completion/complete":              {all, rpc.Method{Dest: rpc.Owner, Idempotent: true}},
+		"subscriptions/listen":             {modern, rpc.Method{Dest: rpc.Gateway}},
+		"resources/subscribe":              {legacy, rpc.Method{Dest: rpc.Gateway}},
+		"resources/unsubscribe":            {legacy, rpc.Method{Dest: rpc.Gateway}},
 		"logging/setLevel":                 {legacy, rpc.Method{Dest: rpc.Holder}},
 		"notifications/initialized":        {legacy, rpc.Method{Dest: rpc.Holder}},
 		"notifications/cancelled":          {all, rpc.Method{Dest: rpc.Holder}},
 		"notifications/progress":           {legacy, rpc.Method{Dest: rpc.Holder}},
 		"notifications/roots/list_changed": {legacy, rpc.Method{Dest: rpc.Holder}},
-		// Of the protocol, but not offered yet.
-		"resources/subscribe":   {nil, rpc.Method{}},
-		"resources/unsubscribe": {nil, rpc.Method{}},
-		"subscriptions/listen":  {nil, rpc.Method{}},
 	}
 	for name, tt := range tests {
 		for _, r := range all {

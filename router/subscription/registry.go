@@ -1,0 +1,158 @@
+package subscription
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/mcp"
+)
+
+// Bounds of what clients may want to hear of.
+const (
+	maxListens = 64      // streams of one principal
+	maxURIs    = 1024    // in one stream or session
+	maxURI     = 8 << 10 // bytes of one URI
+	maxWaiting = 2048    // notifications that wait for one stream's client
+)
+
+// agreeTimeout bounds how long a client waits for upstreams to agree to tell of
+// changes. Those that take longer do not hold the others up.
+const agreeTimeout = 5 * time.Second
+
+// Upstream is asked to tell of changes of resources, by their URIs there.
+type Upstream interface {
+	// Subscribe returns those that the upstream agrees to, each of which is given up
+	// by Unsubscribe; the error says why there is none.
+	Subscribe(ctx context.Context, uris []string) ([]string, error)
+	Unsubscribe(uris []string)
+}
+
+// Deps is what a registry needs of the rest of the gateway.
+type Deps struct {
+	Log       *slog.Logger
+	Upstreams map[string]Upstream
+	// Locate finds the resource that a client means by a URI; a target without an
+	// upstream if there is none.
+	Locate func(ctx context.Context, c *rpc.Call, uri string) *rpc.Target
+	// Post queues a notification for the stream of a legacy client's session.
+	Post func(session string, m *rpc.Message)
+}
+
+// Registry is who wants to hear of what. All methods may be called concurrently.
+type Registry struct {
+	Deps
+
+	mu       sync.Mutex
+	closed   bool
+	listens  map[*listen]struct{}
+	sessions map[string]*subscriber
+	topics   map[topic]map[recipient]string // to the URI that the recipient knows it by
+}
+
+// topic is a resource by its URI at an upstream.
+type topic struct{ upstream, own string }
+
+// recipient takes notifications. It must not block.
+type recipient interface{ deliver(m *rpc.Message) }
+
+var _ rpc.Handler = (*Registry)(nil)
+
+// New returns a registry in which nobody wants anything.
+func New(deps Deps) *Registry {
+	return &Registry{
+		Deps: deps, listens: map[*listen]struct{}{}, sessions: map[string]*subscriber{},
+		topics: map[topic]map[recipient]string{},
+	}
+}
+
+// Handle serves subscriptions/listen, resources/subscribe and resources/unsubscribe.
+func (r *Registry) Handle(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
+	switch c.Method.Name {
+	case mcp.Listen:
+		return r.listen(ctx, c)
+	case mcp.Subscribe:
+		return r.subscribe(ctx, c)
+	default:
+		return r.unsubscribe(c)
+	}
+}
+
+// Broadcast tells all streams on matching endpoints that asked for it that a list has
+// changed.
+func (r *Registry) Broadcast(match func(endpoint string) bool, method string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for l := range r.listens {
+		if l.filter.lists[method] && match(l.endpoint) {
+			l.deliver(rpc.NewNotification(method, nil))
+		}
+	}
+}
+
+// Updated tells those who want to hear of it that an upstream's resource has changed.
+// What nobody wants to hear of is dropped.
+func (r *Registry) Updated(upstream string, m *rpc.Message) {
+	uri, ok := m.Text("uri")
+	if !ok || len(uri) > maxURI {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	told := map[recipient]bool{}
+	for parent := range ancestors(uri) {
+		for to, known := range r.topics[topic{upstream, parent}] {
+			if told[to] {
+				continue
+			}
+			told[to] = true
+			out := m.Fork()
+			if exposed := known + uri[len(parent):]; exposed != uri {
+				out.Set("uri", rpc.AppendString(nil, exposed))
+			}
+			withoutTag(out)
+			to.deliver(out)
+		}
+	}
+}
+
+// withoutTag takes out what belongs to the subscription upstream.
+func withoutTag(m *rpc.Message) {
+	if _, tagged := m.Meta(mcp.MetaSubscription); !tagged {
+		return
+	}
+	meta, _ := m.Get("_meta")
+	if o, err := rpc.ReadObject(meta); err == nil && o.Len() == 1 {
+		m.Drop("_meta")
+		return
+	}
+	m.DropMeta(mcp.MetaSubscription)
+}
+
+// EndStreams ends all streams and refuses new ones.
+func (r *Registry) EndStreams() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = true
+	for l := range r.listens {
+		l.end()
+	}
+}
+
+// join adds a recipient to a topic. The lock is held.
+func (r *Registry) join(t topic, to recipient, exposed string) {
+	if r.topics[t] == nil {
+		r.topics[t] = map[recipient]string{}
+	}
+	r.topics[t][to] = exposed
+}
+
+// leave removes a recipient from a topic. The lock is held.
+func (r *Registry) leave(t topic, to recipient) {
+	delete(r.topics[t], to)
+	if len(r.topics[t]) == 0 {
+		delete(r.topics, t)
+	}
+}

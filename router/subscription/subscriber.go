@@ -1,0 +1,153 @@
+package subscription
+
+import (
+	"context"
+	"errors"
+
+	"github.com/headgate/headgate/rpc"
+)
+
+// subscriber is a legacy client's session that has subscribed to resources.
+type subscriber struct {
+	registry *Registry
+	session  string
+	holds    map[string]*hold // by the URI that the client knows, guarded by the registry
+}
+
+// hold is one subscription of a session.
+type hold struct {
+	topic  topic
+	agreed bool // the upstream has been asked and tells of it
+	gone   bool // given up before the upstream agreed
+}
+
+// deliver implements [recipient].
+func (s *subscriber) deliver(m *rpc.Message) { s.registry.Post(s.session, m) }
+
+// subscribe serves resources/subscribe (MCP 2025-11-25, Resources, Subscriptions).
+func (r *Registry) subscribe(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
+	uri, ok := c.Message.Text("uri")
+	if !ok || len(uri) > maxURI {
+		return nil, rpc.Errorf(rpc.InvalidParams, "params.uri must be a string of at most %d bytes", maxURI)
+	}
+	t := r.Locate(ctx, c, uri)
+	up := r.Upstreams[t.Upstream]
+	if up == nil {
+		return nil, rpc.Errorf(rpc.InvalidParams, "unknown resource %s", rpc.Excerpt(uri))
+	}
+	h, err := r.hold(ctx, c.Client.Session, uri, topic{t.Upstream, t.Own})
+	if err != nil {
+		return nil, err
+	}
+	if h != nil {
+		ctx, cancel := context.WithTimeoutCause(ctx, agreeTimeout, rpc.Errorf(rpc.UpstreamTimeout, "upstream %q did not agree in time", t.Upstream))
+		defer cancel()
+		_, err = up.Subscribe(ctx, []string{t.Own})
+		if !r.settle(c.Client.Session, uri, h, err == nil) && err == nil {
+			up.Unsubscribe([]string{t.Own})
+		}
+	}
+	if refusal, ok := errors.AsType[*rpc.WireError](err); ok {
+		return rpc.Respond(rpc.NewError(c.Message.ID, refusal)), nil // the upstream's own words
+	}
+	if err != nil {
+		return nil, err
+	}
+	return done(c), nil
+}
+
+func done(c *rpc.Call) *rpc.Reply { return rpc.Respond(rpc.NewResult(c.Message.ID, []byte("{}"))) }
+
+// hold notes a subscription before the upstream is asked, so that the session's end
+// finds it; nil if the session has it already. A session that has ended has
+// cancelled its calls first.
+func (r *Registry) hold(ctx context.Context, session, uri string, t topic) (*hold, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	s := r.sessions[session]
+	if s == nil {
+		s = &subscriber{registry: r, session: session, holds: map[string]*hold{}}
+		r.sessions[session] = s
+	}
+	if s.holds[uri] != nil {
+		return nil, nil
+	}
+	if len(s.holds) >= maxURIs {
+		return nil, rpc.Errorf(rpc.Busy, "the session has subscribed to %d resources already", maxURIs)
+	}
+	h := &hold{topic: t}
+	s.holds[uri] = h
+	r.join(t, s, uri)
+	return h, nil
+}
+
+// settle notes what the upstream said; false if the subscription is not held any more.
+func (r *Registry) settle(session, uri string, h *hold, agreed bool) (held bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if h.gone {
+		return false
+	}
+	h.agreed = agreed
+	if !agreed {
+		r.release(r.sessions[session], uri)
+	}
+	return agreed
+}
+
+// release forgets a subscription and returns it. The lock is held.
+func (r *Registry) release(s *subscriber, uri string) *hold {
+	h := s.holds[uri]
+	delete(s.holds, uri)
+	if len(s.holds) == 0 {
+		delete(r.sessions, s.session)
+	}
+	r.leave(h.topic, s)
+	for other, o := range s.holds {
+		if o.topic == h.topic {
+			r.join(o.topic, s, other) // the same resource by another URI
+		}
+	}
+	h.gone = true
+	return h
+}
+
+// unsubscribe serves resources/unsubscribe. What is not subscribed to is not an error:
+// the outcome is what the client wants.
+func (r *Registry) unsubscribe(c *rpc.Call) (*rpc.Reply, error) {
+	uri, ok := c.Message.Text("uri")
+	if !ok {
+		return nil, rpc.Errorf(rpc.InvalidParams, "params.uri must be a string")
+	}
+	r.mu.Lock()
+	var h *hold
+	if s := r.sessions[c.Client.Session]; s != nil && s.holds[uri] != nil {
+		h = r.release(s, uri)
+	}
+	r.mu.Unlock()
+	if h != nil && h.agreed {
+		r.Upstreams[h.topic.upstream].Unsubscribe([]string{h.topic.own})
+	}
+	return done(c), nil
+}
+
+// EndSession gives up what a session has subscribed to. Its calls must have been
+// cancelled before.
+func (r *Registry) EndSession(session string) {
+	r.mu.Lock()
+	agreed := map[string][]string{}
+	if s := r.sessions[session]; s != nil {
+		for uri := range s.holds {
+			if h := r.release(s, uri); h.agreed {
+				agreed[h.topic.upstream] = append(agreed[h.topic.upstream], h.topic.own)
+			}
+		}
+	}
+	r.mu.Unlock()
+	for upstream, uris := range agreed {
+		r.Upstreams[upstream].Unsubscribe(uris)
+	}
+}

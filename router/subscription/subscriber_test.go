@@ -1,0 +1,158 @@
+package subscription
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/mcp"
+)
+
+// respond makes a call and returns the text of its response.
+func (s *stage) respond(t *testing.T, c *rpc.Call) string {
+	t.Helper()
+	reply, err := s.Handle(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := reply.Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(m.AppendTo(nil))
+}
+
+func TestLegacyClientsSubscribe(t *testing.T) {
+	t.Parallel()
+	s := newStage()
+	for _, uri := range []string{"a://h/d", "two:t", "ui://two+u", "a://h/d"} {
+		if got := s.respond(t, call(t, mcp.Subscribe, "1", `{"uri":"`+uri+`"}`)); got != `{"jsonrpc":"2.0","id":1,"result":{}}` {
+			t.Errorf("%s: %s", uri, got)
+		}
+	}
+	if s.one.holds() != "a://h/d" || s.two.holds() != "two:t two:u" {
+		t.Errorf("asked for %q and %q", s.one.holds(), s.two.holds())
+	}
+	s.Updated("two", updated(t, `{"uri":"two:u","_meta":{"io.modelcontextprotocol/subscriptionId":9}}`))
+	s.Updated("two", updated(t, `{"uri":"two:u/part","title":"x"}`))
+	s.Updated("one", updated(t, `{"uri":"a://h/d/e/f"}`))
+	s.Updated("one", updated(t, `{"uri":"a://h/dd"}`)) // a neighbour, no part
+	s.Updated("one", updated(t, `{"uri":3}`))
+	want := []string{
+		`s1 {"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"ui://two+u"}}`,
+		`s1 {"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"ui://two+u/part","title":"x"}}`,
+		`s1 {"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"a://h/d/e/f"}}`,
+	}
+	if diff := cmp.Diff(want, s.posted); diff != "" {
+		t.Error(diff)
+	}
+	for range 2 { // the second time it is not there any more
+		if got := s.respond(t, call(t, mcp.Unsubscribe, "2", `{"uri":"two:t"}`)); !strings.Contains(got, `"result":{}`) {
+			t.Errorf("got %s", got)
+		}
+	}
+	if s.two.holds() != "two:u" {
+		t.Errorf("asked for %q", s.two.holds())
+	}
+	s.EndSession("s1")
+	s.EndSession("s1")
+	if s.one.holds()+s.two.holds() != "" || len(s.topics)+len(s.sessions) != 0 {
+		t.Error("something is held after the session")
+	}
+}
+
+func TestSubscribeThatIsRefused(t *testing.T) {
+	t.Parallel()
+	s := newStage()
+	want := `{"jsonrpc":"2.0","id":1,"error":{"code":-32002,"message":"no such resource"}}`
+	if diff := cmp.Diff(want, s.respond(t, call(t, mcp.Subscribe, "1", `{"uri":"forbidden:x"}`))); diff != "" {
+		t.Error(diff)
+	}
+	for _, params := range []string{`{}`, `{"uri":1}`, `{"uri":"unknown:x"}`, `{"uri":"` + strings.Repeat("x", maxURI+1) + `"}`} {
+		if _, err := s.Handle(t.Context(), call(t, mcp.Subscribe, "1", params)); rpc.AsError(err).Code != rpc.InvalidParams {
+			t.Errorf("%.60s: %v", params, err)
+		}
+	}
+	if len(s.topics)+len(s.sessions) != 0 {
+		t.Error("something is held")
+	}
+}
+
+// Two URIs of one resource: giving up one leaves the other.
+func TestTwoNamesOfOneResource(t *testing.T) {
+	t.Parallel()
+	s := newStage()
+	for _, uri := range []string{"two:u", "ui://two+u"} {
+		s.respond(t, call(t, mcp.Subscribe, "1", `{"uri":"`+uri+`"}`))
+	}
+	s.respond(t, call(t, mcp.Unsubscribe, "1", `{"uri":"ui://two+u"}`))
+	s.Updated("two", updated(t, `{"uri":"two:u"}`))
+	if len(s.posted) != 1 || !strings.Contains(s.posted[0], `"two:u"`) || s.two.holds() != "two:u" {
+		t.Errorf("told %v, asked for %q", s.posted, s.two.holds())
+	}
+}
+
+// Corner case 5.23: an upstream that hangs costs the client a few seconds, no more.
+func TestUpstreamThatHangs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage()
+		s.two.hangs = true
+		s.listening(t.Context(), t, "1", `{"resourceSubscriptions":["two:t","a:1"]}`, `{"resourceSubscriptions":["a:1"]}`)
+		_, err := s.Handle(t.Context(), call(t, mcp.Subscribe, "1", `{"uri":"two:t"}`))
+		if rpc.AsError(err).Code != rpc.UpstreamTimeout {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// A session that ends while an upstream is asked leaves nothing behind.
+func TestSessionEndsWhileItSubscribes(t *testing.T) {
+	t.Parallel()
+	s := newStage()
+	s.one.early = func() { s.EndSession("s1") }
+	s.respond(t, call(t, mcp.Subscribe, "1", `{"uri":"a:1"}`))
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.Handle(ended, call(t, mcp.Subscribe, "1", `{"uri":"a:2"}`)); err == nil {
+		t.Error("an ended session subscribed")
+	}
+	if s.one.holds() != "" || len(s.topics)+len(s.sessions) != 0 {
+		t.Errorf("asked for %q", s.one.holds())
+	}
+}
+
+func TestSubscriptionsOfOneSessionAreBounded(t *testing.T) {
+	t.Parallel()
+	s := newStage()
+	for i := range maxURIs {
+		s.respond(t, call(t, mcp.Subscribe, "1", `{"uri":"a:`+string(rpc.AppendInt(nil, int64(i)))+`"}`))
+	}
+	if _, err := s.Handle(t.Context(), call(t, mcp.Subscribe, "1", `{"uri":"a:x"}`)); rpc.AsError(err).Code != rpc.Busy {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAncestors(t *testing.T) {
+	t.Parallel()
+	for uri, want := range map[string][]string{
+		"a:1":             {"a:1"},
+		"file:///a/b":     {"file:///a/b", "file:///a/", "file:///a"},
+		"a://h/d/":        {"a://h/d/", "a://h/d", "a://h/", "a://h"},
+		"a://h/d?q=1#top": {"a://h/d?q=1#top", "a://h/d?q=1#", "a://h/d?q=1", "a://h/d?", "a://h/d", "a://h/", "a://h"},
+		"":                {""},
+		"/":               {"/"},
+	} {
+		if diff := cmp.Diff(want, slices.Collect(ancestors(uri))); diff != "" {
+			t.Errorf("%s: %s", uri, diff)
+		}
+	}
+	if n := len(slices.Collect(ancestors("a:" + strings.Repeat("/x", 1000)))); n > 2*maxSegments+1 {
+		t.Errorf("%d", n)
+	}
+}
