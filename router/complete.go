@@ -2,7 +2,6 @@ package router
 
 import (
 	"context"
-	"encoding/json"
 
 	"github.com/headgate/headgate/router/catalog"
 	"github.com/headgate/headgate/rpc"
@@ -76,11 +75,14 @@ func fewer(m *rpc.Message) *rpc.Message {
 	if err != nil || len(values) <= maxCompletions {
 		return m
 	}
-	cut, err := json.Marshal(values[:maxCompletions])
-	if err != nil {
-		return m
+	cut := []byte{'['}
+	for i, value := range values[:maxCompletions] {
+		if i > 0 {
+			cut = append(cut, ',')
+		}
+		cut = append(cut, value...)
 	}
-	if o, err = rpc.ReadObject(o.With("values", cut)); err == nil {
+	if o, err = rpc.ReadObject(o.With("values", append(cut, ']'))); err == nil {
 		m.Set("completion", o.With("hasMore", []byte("true")))
 	}
 	return m

@@ -1,0 +1,63 @@
+package router
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/headgate/headgate/rpc/mcp"
+)
+
+// Corner case 5.7.
+func TestCompletionsGoWhereTheirReferenceLeads(t *testing.T) {
+	t.Parallel()
+	echo := func(templates string) *upstream {
+		return &upstream{results: map[string]string{
+			mcp.Complete: "echo", mcp.PromptsList: `{"prompts":[{"name":"ask"}]}`,
+			mcp.ResourcesList: `{"resources":[{"uri":"x://both"}]}`, mcp.TemplatesList: templates,
+		}}
+	}
+	a, b := echo(`{"resourceTemplates":[{"uriTemplate":"x://{p}"}]}`), echo(`{"resourceTemplates":[{"uriTemplate":"x://{p}"},{"uriTemplate":"y://{q}"}]}`)
+	g := newGateway(t, []string{"a", "b"}, map[string]*upstream{"a": a, "b": b})
+	for ref, want := range map[string]string{
+		`{"type":"ref/prompt","name":"b__ask","title":"t"}`: `"result":{"ref":{"type":"ref/prompt","name":"ask","title":"t"}}`,
+		`{"type":"ref/resource","uri":"x://b+{p}"}`:         `"result":{"ref":{"type":"ref/resource","uri":"x://{p}"}}`,
+		`{"type":"ref/resource","uri":"y://{q}"}`:           `"result":{"ref":{"type":"ref/resource","uri":"y://{q}"}}`,
+		`{"type":"ref/resource","uri":"x://b+both"}`:        `"result":{"ref":{"type":"ref/resource","uri":"x://both"}}`,
+		`{"type":"ref/resource","uri":"z://{q}"}`:           `invalid_params: unknown resource template "z://{q}"`,
+		`{"type":"ref/prompt","name":"ask"}`:                `invalid_params: unknown prompt "ask"`,
+		`{"type":"ref/prompt"}`:                             `invalid_params: params.ref.name must be a string`,
+		`{"type":"ref/other","name":"x"}`:                   `invalid_params: params.ref.type "ref/other" is neither`,
+		`"x"`:                                               `invalid_params: params.ref must be an object`,
+	} {
+		got := g.call("/mcp", mcp.Complete, `{"ref":`+ref+`,"argument":{"name":"p","value":""}}`)
+		if !strings.HasPrefix(got, want) {
+			t.Errorf("%s: got %s, want %s", ref, got, want)
+		}
+	}
+	if len(a.got()) != 0 || len(b.got()) != 4 {
+		t.Errorf("a got %q, b %q", a.got(), b.got())
+	}
+	if got := g.call("/mcp", mcp.Complete, `{}`); !strings.HasPrefix(got, "invalid_params") {
+		t.Errorf("without a reference: %s", got)
+	}
+	if got := g.call("/mcp/a", mcp.Complete, `{"ref":{"type":"ref/new","x":1}}`); got != `"result":{"ref":{"type":"ref/new","x":1}}` {
+		t.Errorf("of its own endpoint: %s", got)
+	}
+}
+
+func TestLongCompletionsAreCut(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ values, want int }{{100, 100}, {101, 100}, {0, 0}} {
+		values := strings.TrimSuffix(strings.Repeat(`"<v>",`, tt.values), ",")
+		u := &upstream{results: map[string]string{
+			mcp.Complete:    fmt.Sprintf(`{"completion":{"values":[%s],"total":%d}}`, values, tt.values),
+			mcp.PromptsList: `{"prompts":[{"name":"ask"}]}`,
+		}}
+		g := newGateway(t, []string{"u"}, map[string]*upstream{"u": u})
+		got := g.call("/mcp", mcp.Complete, `{"ref":{"type":"ref/prompt","name":"u__ask"}}`)
+		if n := strings.Count(got, `"<v>"`); n != tt.want || strings.Contains(got, `"hasMore":true`) != (tt.values > tt.want) {
+			t.Errorf("%d values became %d: %.200s", tt.values, n, got)
+		}
+	}
+}
