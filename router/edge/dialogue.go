@@ -15,10 +15,11 @@ import (
 // lives as long as its connection, so that here a disconnect is a cancel.
 type dialogue struct {
 	*Edge
-	id    string // random: who knows it may speak
-	via   string // the transport, for the log
-	owner rpc.Principal
-	say   func(*rpc.Message) bool // writes a message; false if the client is gone
+	id       string // random: who knows it may speak
+	via      string // the transport
+	endpoint string
+	owner    rpc.Principal
+	say      func(*rpc.Message) bool // writes a message; false if the client is gone
 
 	ctx     context.Context // ends with the connection
 	cancel  context.CancelCauseFunc
@@ -38,7 +39,7 @@ var _ outlet = (*dialogue)(nil)
 // the caller must end.
 func (e *Edge) connect(ctx context.Context, via string, hello *rpc.Call, say func(*rpc.Message) bool) (*dialogue, error) {
 	hello.Method, hello.Message = connectRow, e.connecting
-	d := &dialogue{Edge: e, id: rand.Text(), via: via, say: say, calls: map[string]context.CancelCauseFunc{}}
+	d := &dialogue{Edge: e, id: rand.Text(), via: via, endpoint: hello.Endpoint, say: say, calls: map[string]context.CancelCauseFunc{}}
 	d.ctx, d.cancel = context.WithCancelCause(ctx)
 	if err := d.turn(hello).attempt(d.ctx); err != nil {
 		d.cancel(err)

@@ -95,13 +95,18 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (x *exchange) serve() error {
 	x.allowOrigin()
+	endpoint, twoEndpoints := olderPath(x.r.URL.Path)
+	x.endpoint = endpoint
 	// A path that is escaped where it need not be is some other path to a proxy that
 	// guards this one.
-	if !x.Endpoints(x.r.URL.Path) || x.r.URL.RawPath != "" {
+	if !x.Endpoints(endpoint) || x.r.URL.RawPath != "" {
 		return rpc.Errorf(rpc.NoEndpoint, "no endpoint has the path %s", rpc.Excerpt(x.r.URL.Path))
 	}
 	if err := checkFields(x.r.Header); err != nil {
 		return err
+	}
+	if twoEndpoints {
+		return x.serveOlder()
 	}
 	switch x.r.Method {
 	case http.MethodPost:

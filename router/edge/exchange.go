@@ -28,10 +28,11 @@ type exchange struct {
 	r  *http.Request
 	rc *http.ResponseController
 
-	accepts accepts
-	id      rpc.ID  // of the client's request, once it has been read
-	era     rpc.Era // of the client, once it is known
-	body    []byte  // pooled
+	endpoint string // the path it stands for
+	accepts  accepts
+	id       rpc.ID  // of the client's request, once it has been read
+	era      rpc.Era // of the client, once it is known
+	body     []byte  // pooled
 
 	// A legacy call outlives its client, so it has a cancel of its own.
 	cancel context.CancelCauseFunc
@@ -43,6 +44,7 @@ type exchange struct {
 	mu      sync.Mutex // guards what follows, and all use of w from waiting on
 	phase   phase
 	quiet   bool        // the answer must not become a stream by itself
+	naming  bool        // events that are messages say so
 	header  http.Header // the reply's, nil before there is one
 	checked int64       // received, when it was last looked at
 	lostAt  time.Time   // when the client was found to be gone
@@ -66,7 +68,7 @@ func (x *exchange) callOf(client rpc.Client, row *rpc.Method, m *rpc.Message) *r
 	remote, _ := netip.ParseAddrPort(x.r.RemoteAddr) // stays zero for transports without addresses
 	return &rpc.Call{
 		Message: m, Method: row, Dialect: rpc.MCP, Received: time.Now(),
-		Endpoint: x.r.URL.Path, Host: x.r.Host, Header: x.r.Header, Remote: remote, TLS: x.r.TLS,
+		Endpoint: x.endpoint, Host: x.r.Host, Header: x.r.Header, Remote: remote, TLS: x.r.TLS,
 		Client: client, Record: &rpc.Record{},
 	}
 }

@@ -40,7 +40,7 @@ func (x *exchange) resume() (*session.Session, error) {
 	if id == "" {
 		return nil, rpc.Errorf(rpc.SessionRequired, "session required: header %s is missing; send initialize first", headerSession)
 	}
-	s, err := x.Sessions.Resume(id, x.r.URL.Path)
+	s, err := x.Sessions.Resume(id, x.endpoint)
 	if err != nil {
 		return nil, err
 	}

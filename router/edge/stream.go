@@ -104,9 +104,13 @@ func (x *exchange) commit() {
 // event writes one message as one event.
 func (x *exchange) event(m *rpc.Message) {
 	size := m.Size()
-	buf := m.AppendTo(x.buffers.get(2*size + 16))
+	buf := m.AppendTo(x.buffers.get(2*size + 32))
 	data := buf[:len(buf):len(buf)]
-	buf = frame.AppendEvent(buf, frame.Event{Data: data})
+	ev := frame.Event{Data: data}
+	if x.naming {
+		ev.Name = "message"
+	}
+	buf = frame.AppendEvent(buf, ev)
 	x.write(buf[len(data):])
 	x.flush()
 	x.buffers.put(buf)
