@@ -25,11 +25,13 @@ func (r *Registry) Handle(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) 
 	case mcp.SessionStream:
 		return s.open(ctx)
 	case mcp.SessionEnd:
-		r.end(s, rpc.Errorf(rpc.Cancelled, "the client ended the session"))
+		if err := r.leave(ctx, s); err != nil {
+			return nil, err
+		}
 	case mcp.SessionAnswer:
 		s.answer(c.Message)
 	case mcp.SetLevel:
-		return s.setLevel(c.Message)
+		return s.setLevel(ctx, c.Message)
 	case mcp.Cancelled:
 		s.cancelled(c.Message)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/state"
 )
 
 // Config bounds sessions. Zero values mean the stated defaults.
@@ -20,6 +21,10 @@ type Config struct {
 	Max      time.Duration // a session ends this long after it was opened, whatever it does; 24 hours
 	InFlight int           // calls in flight in one session; 128
 	Queue    int           // notifications kept for one session until a stream takes them; 64
+
+	// Store remembers what must outlive the process. Without one, a process forgets
+	// its sessions when it ends.
+	Store state.Sessions
 }
 
 func (c Config) withDefaults() Config {
@@ -34,6 +39,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Queue <= 0 {
 		c.Queue = 64
+	}
+	if c.Store == nil {
+		c.Store = forgetful{}
 	}
 	return c
 }
@@ -122,8 +130,9 @@ func (r *Registry) Resume(id, endpoint string) (*Session, error) {
 		s.use(now)
 		return s, nil
 	}
-	if now.After(r.expiry(t.created)) {
-		return nil, errUnknown()
+	past, err := r.recall(key, t.created, now)
+	if err != nil {
+		return nil, err
 	}
 	if t.form == shelved {
 		var ok bool
@@ -131,19 +140,23 @@ func (r *Registry) Resume(id, endpoint string) (*Session, error) {
 			return nil, errUnknown()
 		}
 	}
-	return sh.add(newSession(r, key, endpoint, &t, now))
+	return sh.add(newSession(r, key, endpoint, &t, past.Level, now))
 }
 
-// expiry is when the id of a session without live state stops being good. Live
-// state only goes when a session was idle for too long, so such an id was not used
-// since it was made, or since this process started.
-func (r *Registry) expiry(created time.Time) time.Time {
-	idle := created
-	if idle.Before(r.started) {
+// expiry is when the id of a session without live state stops being good, which was
+// last used at a time that the store may have heard of late. Where nobody knows of a
+// use, it was not used since it was made, or since this process started.
+func (r *Registry) expiry(created, used time.Time) time.Time {
+	idle := used.Add(2 * r.sweepEvery())
+	switch {
+	case !used.IsZero():
+	case created.Before(r.started):
 		idle = r.started
+	default:
+		idle = created
 	}
 	idle = idle.Add(r.cfg.Idle)
-	if full := created.Add(r.cfg.Max); full.Before(idle) {
+	if full := r.until(created); full.Before(idle) {
 		return full
 	}
 	return idle
@@ -173,7 +186,7 @@ func (r *Registry) Guard(next rpc.Handler) rpc.Handler {
 
 // end ends a session for good.
 func (r *Registry) end(s *Session, cause error) {
-	if !r.shard(s.client.Session).remove(s, r.expiry(s.created)) {
+	if !r.shard(s.client.Session).remove(s, r.expiry(s.created, time.Now())) {
 		return // another goroutine was first
 	}
 	s.shut(cause)
@@ -213,14 +226,19 @@ func (r *Registry) Close(ctx context.Context) error {
 	}
 }
 
-// sweep ends sessions that are past their time.
+func (r *Registry) sweepEvery() time.Duration {
+	return min(max(r.cfg.Idle/4, time.Second), time.Minute)
+}
+
+// sweep ends sessions that are past their time, and tells the store of the others.
 func (r *Registry) sweep() {
 	defer close(r.swept)
-	tick := time.NewTicker(min(max(r.cfg.Idle/4, time.Second), time.Minute))
+	tick := time.NewTicker(r.sweepEvery())
 	defer tick.Stop()
 	for {
 		select {
 		case <-r.stop:
+			r.noteAll(time.Now())
 			return
 		case now := <-tick.C:
 			for i := range r.shards {
@@ -234,7 +252,9 @@ func (r *Registry) sweepShard(sh *shard, now time.Time) {
 	for _, s := range sh.sessions() {
 		if cause := s.lapsed(now); cause != nil {
 			r.end(s, cause)
+			continue
 		}
+		r.note(s, now)
 	}
 	sh.forget(now)
 }

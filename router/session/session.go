@@ -19,6 +19,7 @@ type Session struct {
 	created  time.Time
 	level    atomic.Pointer[string] // of log messages; nil before the client set one
 	used     atomic.Int64           // time of last use, in nanoseconds since 1970
+	noted    atomic.Int64           // the last use that the store was told of
 
 	mu        sync.Mutex
 	ended     bool
@@ -29,7 +30,7 @@ type Session struct {
 	pending   []*rpc.Message       // notifications that no stream has taken yet
 }
 
-func newSession(r *Registry, key, endpoint string, t *ticket, now time.Time) *Session {
+func newSession(r *Registry, key, endpoint string, t *ticket, level string, now time.Time) *Session {
 	s := &Session{
 		registry: r, client: t.client, endpoint: endpoint, owner: t.owner, created: t.created,
 		// A client may still show a question that an earlier process asked in this
@@ -37,6 +38,9 @@ func newSession(r *Registry, key, endpoint string, t *ticket, now time.Time) *Se
 		asked: uint64(now.UnixMilli()),
 	}
 	s.client.Era, s.client.Session = rpc.Legacy, key
+	if level != "" {
+		s.level.Store(&level)
+	}
 	s.use(now)
 	return s
 }

@@ -344,7 +344,7 @@ func TestLiveStateIsBounded(t *testing.T) {
 	sh := r.shard("x")
 	now := time.Now()
 	add := func(key string, used time.Time) (*Session, error) {
-		s := newSession(r, key, "/mcp", &ticket{created: now}, used)
+		s := newSession(r, key, "/mcp", &ticket{created: now}, "", used)
 		return sh.add(s)
 	}
 	busy := 0
