@@ -24,15 +24,16 @@ type found struct {
 	upstream string
 }
 
+// miss notes that an upstream has no snapshot for the table's audience.
+func (b *builder) miss(upstream string, failure error) {
+	b.table.absent = append(b.table.absent, upstream)
+	if failure != nil {
+		b.table.failure = failure
+	}
+}
+
 func (b *builder) take(upstream string, snap *snapshot, failure error) {
 	t := b.table
-	if snap == nil {
-		t.absent = append(t.absent, upstream)
-		if failure != nil {
-			t.failure = failure
-		}
-		return
-	}
 	t.ttl = min(t.ttl, snap.ttl)
 	t.public = t.public && snap.public
 	if at := snap.expires; failure == nil && at.Before(t.refresh) {

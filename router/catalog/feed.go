@@ -56,6 +56,17 @@ func (f *feed) look(a Audience, client rpc.Client, now time.Time) (*snapshot, <-
 	return s.current, s.busy, s.failure
 }
 
+// common returns the snapshot that is shown to clients which declare nothing, nil if
+// there is none.
+func (f *feed) common() *snapshot {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if s := f.slots[Anybody]; s != nil {
+		return s.current
+	}
+	return nil
+}
+
 func (f *feed) slot(a Audience, client rpc.Client, now time.Time) *slot {
 	s := f.slots[a]
 	if s == nil {

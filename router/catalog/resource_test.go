@@ -156,6 +156,17 @@ func TestWhoShowedAURIOwnsItForThatPrincipalOnly(t *testing.T) {
 	}
 }
 
+// What a client's own lists are is not known in its first call, which must not wait.
+func TestWhatAnybodySeesStandsInForAnAudiencesOwnLists(t *testing.T) {
+	t.Parallel()
+	c := newCatalog(t, named{"one", serving([]string{"x://both"}, nil)}, named{"two", serving([]string{"x://both"}, nil)})
+	c.Warm(t.Context())
+	asked := rpc.Client{Capabilities: []byte(`{"elicitation":{}}`), Session: "s"}
+	if got := c.ExposeURI(t.Context(), merged(Always), asked, rpc.Principal{}, "one", "x://both"); got != "x://one+both" {
+		t.Errorf("shown as %q", got)
+	}
+}
+
 func TestOwnersAreBounded(t *testing.T) {
 	t.Parallel()
 	o := newOwners()

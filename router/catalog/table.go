@@ -91,8 +91,17 @@ func (c *Catalog) build(ctx context.Context, v *View, client rpc.Client, key tab
 		refresh: time.Now().Add(time.Hour),
 	}}
 	for _, name := range c.members(v) {
-		snap, _, failure := c.feeds[name][key.list].look(key.audience, client, time.Now())
-		b.take(name, snap, failure)
+		f := &c.feeds[name][key.list]
+		snap, _, failure := f.look(key.audience, client, time.Now())
+		if snap == nil {
+			b.miss(name, failure)
+		}
+		if snap == nil && !wait {
+			snap = f.common() // until this audience's own is there
+		}
+		if snap != nil {
+			b.take(name, snap, failure)
+		}
 	}
 	return b.finish()
 }
