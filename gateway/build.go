@@ -28,8 +28,12 @@ func (g *Gateway) build(ctx context.Context, opts Options) error {
 	if err := g.buildUpstreams(opts); err != nil {
 		return err
 	}
+	store, err := g.openSessions()
+	if err != nil {
+		return err
+	}
 	g.sessions = session.New(session.Config{
-		Idle: g.cfg.Sessions.Idle, Max: g.cfg.Sessions.Max, InFlight: g.cfg.Bounds.PerSessionInFlight,
+		Idle: g.cfg.Sessions.Idle, Max: g.cfg.Sessions.Max, InFlight: g.cfg.Bounds.PerSessionInFlight, Store: store,
 	}, keys, g.log)
 	g.onStop("sessions", func(ctx context.Context) error { return g.sessions.Close(ctx) })
 
