@@ -85,14 +85,14 @@ func isZoned(host string) bool {
 	return err == nil && addr.Zone() != ""
 }
 
-// checkURL allows an absolute http or https URL. User information would be a secret in the wrong place; a fragment is never sent.
+// checkURL allows an absolute URL of HTTP or of a WebSocket. User information would be a secret in the wrong place; a fragment is never sent.
 func checkURL(s string) error {
 	u, err := url.Parse(s)
 	switch {
 	case err != nil:
 		return errors.New("is not a URL")
-	case u.Scheme != "http" && u.Scheme != "https":
-		return errors.New("must begin with http:// or https://")
+	case !slices.Contains([]string{"http", "https", "ws", "wss"}, u.Scheme):
+		return errors.New("must begin with http://, https://, ws:// or wss://")
 	case u.Hostname() == "":
 		return errors.New("has no host")
 	case u.User != nil:

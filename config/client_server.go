@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -120,6 +121,9 @@ func (s *clientServer) inferTransport(n *node, path string) {
 	case u.URL == "" && s.transport == "http":
 		s.disable(n.at, path, "its type is http, and it has no url", "")
 	}
+	if strings.HasPrefix(u.URL, "ws") {
+		u.Transport = "ws"
+	}
 }
 
 // readTransport reads the names that clients have for the transports.
@@ -130,16 +134,17 @@ func (s *clientServer) readTransport(n *node, path string) {
 		s.transport = "stdio"
 	case "http", "streamablehttp", "remote":
 		s.transport = "http"
-	case "sse", "ws", "websocket":
-		s.disable(n.at, path, fmt.Sprintf("this version of Headgate does not implement the transport %s", word),
-			"use the server's Streamable HTTP address, if it has one")
+	case "sse":
+		s.transport, s.upstream.Transport = "http", "sse"
+	case "ws", "websocket":
+		s.transport, s.upstream.Transport = "http", "ws"
 	default:
-		s.disable(n.at, path, fmt.Sprintf("%q is no transport", n.text), "stdio or http")
+		s.disable(n.at, path, fmt.Sprintf("%q is no transport", n.text), "stdio, http, sse or ws")
 	}
 }
 
 func (s *clientServer) readURL(n *node, path string) {
-	s.upstream.Transport = "http"
+	s.upstream.Transport = cmp.Or(s.upstream.Transport, "http")
 	if url := s.text(n, path, checkURL); url != "" && (s.upstream.URL == "" || lastKey(path) == "httpUrl") {
 		s.upstream.URL = url
 	}

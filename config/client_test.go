@@ -135,7 +135,7 @@ func TestTransportNames(t *testing.T) {
 	t.Parallel()
 	for word, want := range map[string]string{
 		"http": "http", "HTTP": "http", "streamable-http": "http", "streamable_http": "http", "streamableHttp": "http",
-		"sse": "off", "SSE": "off", "ws": "off", "websocket": "off", "stdio": "off", "": "off", "x": "off",
+		"sse": "sse", "SSE": "sse", "ws": "ws", "websocket": "ws", "stdio": "off", "": "off", "x": "off",
 	} {
 		c, err := config.LoadClient(writeFile(t, "mcp.json", `{"a": {"type": "`+word+`", "url": "https://example.com"}}`), environment)
 		if err != nil {

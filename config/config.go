@@ -73,10 +73,11 @@ type Upstream struct {
 	// The program's working directory. Relative to this file.
 	Dir string `yaml:"cwd" check:"filled"`
 
-	// The address of a remote server, http or https.
+	// The address of a remote server, http or https; of one behind a WebSocket also ws or wss.
 	URL string `yaml:"url" check:"url"`
-	// How a remote server is spoken to. A program is always spoken to over stdio.
-	Transport string `yaml:"transport" enum:"http"`
+	// How a remote server is spoken to: Streamable HTTP, HTTP+SSE as of 2024-11-05, or a WebSocket with one message a frame. Left out, it is
+	// ws for ws and wss addresses, and http for others. A program is always spoken to over stdio.
+	Transport string `yaml:"transport" enum:"http,sse,ws"`
 	// Headers sent to a remote server. A value file:PATH is read from that file; an empty value is refused.
 	Headers map[string]Secret `yaml:"headers" key:"header" check:"header value" secret:"file,required"`
 

@@ -110,6 +110,9 @@ func (w *nativeWriter) upstream(u Upstream) {
 	if u.URL != "" {
 		w.line("url", quoteYAML(w.secureURL(w.source(u.URL), u.Name, join(path, "url"))))
 	}
+	if u.Transport == "sse" || u.Transport == "ws" && !strings.HasPrefix(u.URL, "ws") {
+		w.line("transport", u.Transport)
+	}
 	headers := make(map[string]string, len(u.Headers))
 	for key, value := range u.Headers {
 		headers[key] = value.Reveal()

@@ -33,7 +33,7 @@ type object = map[string]any
 var patterns = map[string]string{
 	"upstream name": `^[A-Za-z0-9]([A-Za-z0-9-]|_[A-Za-z0-9-])*$`,
 	"path":          `^/mcp(/[A-Za-z0-9]([A-Za-z0-9-]|_[A-Za-z0-9-])*)?$`,
-	"url":           `^https?://[^@#]+$|\$\{`,
+	"url":           `^(https?|wss?)://[^@#]+$|\$\{`,
 	"address":       `:[0-9]{1,5}$|\$\{`,
 	"duration":      `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$|\$\{`,
 	"size":          `^[0-9]+(B|KiB|MiB|GiB)?$|\$\{`,
@@ -265,7 +265,7 @@ func TestSchemaRefuses(t *testing.T) {
 		"url":                    "upstreams: {a: {url: 'ftp://x'}}",
 		"user information":       "upstreams: {a: {url: 'https://u:p@x'}}",
 		"era":                    "upstreams: {a: {url: 'https://x', era: ancient}}",
-		"transport":              "upstreams: {a: {url: 'https://x', transport: sse}}",
+		"transport":              "upstreams: {a: {url: 'https://x', transport: stdio}}",
 		"empty header":           "upstreams: {a: {url: 'https://x', headers: {A: ''}}}",
 		"duration without unit":  "upstreams: {a: {url: 'https://x', timeout: 30}}",
 		"empty allow list":       "upstreams: {a: {url: 'https://x', tools: {allow: []}}}",

@@ -20,9 +20,6 @@ var planned = map[string][]string{
 	"Logs":      {"file"},
 }
 
-// plannedWords are values of the format that this version does not implement yet, by key.
-var plannedWords = map[string][]string{"transport": {"sse", "ws"}}
-
 // unknown reports a key that a struct does not have: planned, misspelt, of another program's file, or none of these.
 func (d *decoder) unknown(m member, structName string, fields []reflect.StructField, path string) {
 	if slices.Contains(planned[structName], m.key) {
@@ -47,8 +44,6 @@ func (d *decoder) unknown(m member, structName string, fields []reflect.StructFi
 func (d *decoder) notInEnum(n *node, r rules, path string) {
 	key := lastKey(path)
 	switch {
-	case slices.Contains(plannedWords[key], n.text):
-		d.fail(n.at, path, fmt.Sprintf("this version of Headgate does not implement %s %s", key, n.text), "")
 	case key == "transport" && n.text == "stdio":
 		d.fail(n.at, path, "stdio is not named: it follows from command", "remove transport")
 	default:

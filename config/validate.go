@@ -66,15 +66,29 @@ func (d *decoder) validateUpstream(n *node, u *Upstream) {
 		d.misplaced(n, remoteKeys, path, "url")
 	case url != nil:
 		d.misplaced(n, programKeys, path, "command")
-		if u.Transport == "" {
-			u.Transport = "http"
-		}
+		d.settleTransport(n, u, path)
 	case n.first("backends") == nil:
 		d.fail(u.Position, path, fmt.Sprintf("upstream %q has neither command nor url", u.Name),
 			"add command: PROGRAM or url: https://…")
 	}
 	u.Dir = d.beside(u.Dir)
 	d.headerTwice(n.first("headers"), join(path, "headers"))
+}
+
+// settleTransport infers the transport of a remote server from its address, and checks that they, and the era, go together.
+func (d *decoder) settleTransport(n *node, u *Upstream, path string) {
+	socket := strings.HasPrefix(u.URL, "ws")
+	switch {
+	case u.Transport == "" && socket:
+		u.Transport = "ws"
+	case u.Transport == "":
+		u.Transport = "http"
+	case socket && u.Transport != "ws":
+		d.fail(firstOf(n, n.first("transport")), join(path, "transport"), fmt.Sprintf("transport %s does not go with a WebSocket's url", u.Transport),
+			"remove transport, or write the url with http:// or https://")
+	case u.Transport == "sse" && u.Era == "modern":
+		d.fail(firstOf(n, n.first("era")), join(path, "era"), "transport sse is of the legacy era", "remove era, or choose transport http")
+	}
 }
 
 // misplaced reports keys that belong to the other kind of upstream.

@@ -16,7 +16,7 @@ const maxTTL = 24 * time.Hour
 
 // Description is what an upstream says of itself. It is shared and must not be changed.
 type Description struct {
-	Transport    string          // "http" or "stdio"
+	Transport    string          // "http", "stdio", "sse" or "ws"
 	Era          rpc.Era         // what is spoken with it; of a server of both eras, modern
 	Revision     rpc.Revision    // the revision agreed on
 	ServerInfo   json.RawMessage // its Implementation object; nil if it gave none

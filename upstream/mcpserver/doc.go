@@ -2,7 +2,7 @@
 // calls and gives replies, whatever the server's era and transport are.
 //
 // Between the two stands a link: a stateless HTTP endpoint (modern), a session of
-// Streamable HTTP (legacy), or a child process (either era). Links are opened by the
+// Streamable HTTP or of HTTP+SSE (legacy), a child process or a WebSocket (either era). Links are opened by the
 // first call that needs them and opened again when they end. Which link a call uses
 // is decided by the era both sides speak and by what the client lets a server ask
 // for: clients that can be asked nothing share one link, others have their own,

@@ -29,6 +29,8 @@ type duplex struct {
 	about  atomic.Pointer[Description]
 	ids    atomic.Uint64
 	strays ration
+	// garbage rations complaints of what is no message.
+	garbage ration
 
 	unanswered bool // the probe was not answered in time; for whoever shakes hands
 

@@ -1,6 +1,9 @@
 package mcpserver
 
 import (
+	"errors"
+
+	"github.com/headgate/headgate/config"
 	"github.com/headgate/headgate/rpc"
 )
 
@@ -24,13 +27,15 @@ func (e *eras) pick(client rpc.Era) rpc.Era {
 }
 
 // pinnedEras returns what the configuration says of the eras; nil if it leaves them to
-// be found out.
-func pinnedEras(pin string) *eras {
-	switch pin {
-	case "legacy":
-		return &eras{legacy: true}
-	case "modern":
-		return &eras{modern: true}
+// be found out. HTTP+SSE is older than the modern era, which does not have it.
+func pinnedEras(cfg config.Upstream) (*eras, error) {
+	switch {
+	case cfg.Era == "modern" && cfg.Transport == overSSE:
+		return nil, errors.New("transport sse is of the legacy era")
+	case cfg.Era == "modern":
+		return &eras{modern: true}, nil
+	case cfg.Era == "legacy", cfg.Transport == overSSE:
+		return &eras{legacy: true}, nil
 	}
-	return nil
+	return nil, nil //nolint:nilnil // nothing is pinned
 }

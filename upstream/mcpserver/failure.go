@@ -40,6 +40,14 @@ func (f fault) timedOut(cause error, format string, args ...any) *rpc.Error {
 	return f.make(rpc.UpstreamTimeout, cause, format, args...)
 }
 
+// late puts a handshake that took too long into words.
+func (f fault) late(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil && errors.Is(err, cause) {
+		return f.timedOut(err, "did not finish its handshake in time")
+	}
+	return err
+}
+
 // errIdle is the cause of cancelling a call whose upstream was silent for too long.
 var errIdle = errors.New("no message arrived in time")
 

@@ -2,7 +2,6 @@ package mcpserver
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -106,15 +105,7 @@ func (d *httpDialer) openLegacy(ctx context.Context, h hello) (link, error) {
 	}
 	if err != nil {
 		d.s.retire([]link{l})
-		return nil, d.explain(ctx, err)
+		return nil, d.s.fault.late(ctx, err)
 	}
 	return l, nil
-}
-
-// explain puts a handshake that took too long into words.
-func (d *httpDialer) explain(ctx context.Context, err error) error {
-	if cause := context.Cause(ctx); cause != nil && errors.Is(err, cause) {
-		return d.s.fault.timedOut(err, "did not finish its handshake in time")
-	}
-	return err
 }

@@ -71,7 +71,7 @@ func (l *modernHTTP) discover(ctx context.Context, h hello) error {
 		if answer, ok := errors.AsType[*statusError](err); ok && answer.misunderstood() && !h.pinned {
 			return errOtherEra
 		}
-		return l.d.explain(ctx, err)
+		return l.d.s.fault.late(ctx, err)
 	}
 	about, err := judgeDiscover(m, h, overHTTP)
 	if err == nil {

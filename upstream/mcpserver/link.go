@@ -8,7 +8,7 @@ import (
 )
 
 // link is one conversation with the upstream: a stateless HTTP endpoint, a legacy HTTP
-// session, or a process. All methods may be called concurrently.
+// session, or a duplex connection. All methods may be called concurrently.
 type link interface {
 	// hop returns what is the same for all messages of the link.
 	hop() *hop
@@ -32,7 +32,7 @@ type dialer interface {
 	// open connects and shakes hands in the given era. The error is errOtherEra if
 	// the upstream answered and does not speak that era.
 	open(ctx context.Context, era rpc.Era, h hello) (link, error)
-	// transport names it: "http" or "stdio".
+	// transport names it: "http", "stdio", "sse" or "ws".
 	transport() string
 	// close gives up what open left behind.
 	close(ctx context.Context)

@@ -94,28 +94,38 @@ func (q *outbox) signal() {
 	}
 }
 
-// lines writes messages as lines until the outbox is closed or w fails.
-func (q *outbox) lines(w io.Writer) error {
-	return q.each(batchBytes, frame.AppendLine, func(batch []byte) error {
-		_, err := w.Write(batch)
-		return err
-	})
+// pop takes the oldest message, waiting until there is one. It reports false when the
+// outbox is closed. Only one goroutine may take messages.
+func (q *outbox) pop() (m outgoing, open bool) {
+	for {
+		q.mu.Lock()
+		if len(q.waiting) > 0 {
+			m = q.waiting[0]
+			q.bytes -= len(m.buffer.bytes)
+			q.remove(1)
+		}
+		open = !q.closed
+		q.mu.Unlock()
+		if m.buffer != nil || !open {
+			return m, open
+		}
+		<-q.wake
+	}
 }
 
-// each hands on the messages, as many at once as make up a batch and at least one, each
-// appended in its framing, until the outbox is closed or write fails.
-func (q *outbox) each(size int, appendTo func(dst, message []byte) []byte, write func(batch []byte) error) error {
+// lines writes messages as lines until the outbox is closed or w fails.
+func (q *outbox) lines(w io.Writer) error {
 	var batch []byte
 	for {
 		var open bool
-		if batch, open = q.take(batch[:0], size, appendTo); !open {
+		if batch, open = q.take(batch[:0]); !open {
 			return nil
 		}
 		if len(batch) == 0 {
 			<-q.wake
 			continue
 		}
-		if err := write(batch); err != nil {
+		if _, err := w.Write(batch); err != nil {
 			return err
 		}
 		if cap(batch) > maxPooled {
@@ -124,20 +134,25 @@ func (q *outbox) each(size int, appendTo func(dst, message []byte) []byte, write
 	}
 }
 
-// take moves the oldest messages into dst.
-func (q *outbox) take(dst []byte, size int, appendTo func(dst, message []byte) []byte) (batch []byte, open bool) {
+// take moves the oldest messages into dst, as lines.
+func (q *outbox) take(dst []byte) (batch []byte, open bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	n := 0
-	for n < len(q.waiting) && (n == 0 || len(dst)+len(q.waiting[n].buffer.bytes) < size) {
+	for n < len(q.waiting) && (n == 0 || len(dst)+len(q.waiting[n].buffer.bytes) < batchBytes) {
 		b := q.waiting[n].buffer
-		dst = appendTo(dst, b.bytes)
+		dst = frame.AppendLine(dst, b.bytes)
 		q.bytes -= len(b.bytes)
 		q.pool.put(b)
 		n++
 	}
+	q.remove(n)
+	return dst, !q.closed
+}
+
+// remove drops the oldest n messages, which have been accounted for.
+func (q *outbox) remove(n int) {
 	rest := copy(q.waiting, q.waiting[n:])
 	clear(q.waiting[rest:])
 	q.waiting = q.waiting[:rest]
-	return dst, !q.closed
 }

@@ -119,7 +119,7 @@ func TestQuestionsBetweenCallsAreFewAndWait(t *testing.T) {
 		_ = k.Close()
 	}
 	for i := range 2 * maxOrphans {
-		c.receive(t.Context(), fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%d,"method":"elicitation/create"}`, i))
+		c.receive(t.Context(), &buffer{fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%d,"method":"elicitation/create"}`, i)})
 	}
 	m := rpc.NewRequest(rpc.NumberID(1), mcp.ToolsCall, nil)
 	source, err := c.send(t.Context(), newExchange(&rpc.Call{Message: m, Method: &rpc.Method{}}, c.hop()))

@@ -77,7 +77,10 @@ func New(cfg config.Upstream, deps Deps) (*Server, error) {
 		cfg: cfg, log: deps.Log.With("upstream", cfg.Name), fault: fault{cfg.Name},
 		info: info, life: newLifetime(),
 	}
-	pin := pinnedEras(cfg.Era)
+	pin, err := pinnedEras(cfg)
+	if err != nil {
+		return nil, err
+	}
 	s.pinned = pin != nil
 	s.eras.Store(pin)
 	if s.dial, err = newDialer(s, deps); err != nil {
@@ -92,7 +95,7 @@ func New(cfg config.Upstream, deps Deps) (*Server, error) {
 }
 
 // newDialer chooses the transport: a command is spoken to over its standard input
-// and output, a URL over HTTP.
+// and output, a URL over what the configuration says, by default Streamable HTTP.
 func newDialer(s *Server, deps Deps) (dialer, error) {
 	switch {
 	case s.cfg.Disabled != "":
@@ -101,10 +104,18 @@ func newDialer(s *Server, deps Deps) (dialer, error) {
 		return nil, errors.New("command and url exclude each other")
 	case s.cfg.Command != "":
 		return newStdioDialer(s, deps), nil
-	case s.cfg.URL != "":
-		return newHTTPDialer(s, deps)
+	case s.cfg.URL == "":
+		return nil, errors.New("a command or a url is needed")
 	}
-	return nil, errors.New("a command or a url is needed")
+	switch s.cfg.Transport {
+	case "", overHTTP:
+		return newHTTPDialer(s, deps)
+	case overSSE:
+		return newSSEDialer(s, deps)
+	case overWS:
+		return newWSDialer(s, deps)
+	}
+	return nil, fmt.Errorf("transport %q is not implemented", s.cfg.Transport)
 }
 
 // Name returns the name that the configuration gives the upstream.

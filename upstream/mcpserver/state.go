@@ -30,7 +30,7 @@ type State struct {
 	Status    Status
 	Since     time.Time // when the status became what it is
 	Err       error     // why it is down or disabled; nil otherwise
-	Transport string    // "http" or "stdio"
+	Transport string    // "http", "stdio", "sse" or "ws"
 	Era       rpc.Era   // what is spoken with it, once it has been up
 	Revision  rpc.Revision
 	Restarts  int // how often a connection that clients share was opened again

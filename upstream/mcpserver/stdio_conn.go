@@ -2,19 +2,20 @@ package mcpserver
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/frame"
 )
 
 // stdioConn is the link to one process. One goroutine reads what the process writes,
 // another one writes.
 type stdioConn struct {
 	*duplex
-	d       *stdioDialer
-	proc    *process
-	queue   *outbox
-	garbage ration
+	d     *stdioDialer
+	proc  *process
+	queue *outbox
 }
 
 var _ wire = (*stdioConn)(nil)
@@ -35,6 +36,25 @@ func (c *stdioConn) run() {
 			time.AfterFunc(closeGrace, c.proc.kill) // it does not listen any more; its last answers may still come
 		}
 	})
+}
+
+// read takes lines from the process until it closes its output.
+func (c *stdioConn) read(ctx context.Context) {
+	defer c.finish()
+	lines := frame.NewLineReader(c.proc.stdout, c.limit)
+	for {
+		line, err := lines.Next()
+		switch {
+		case errors.Is(err, frame.ErrTooLong):
+			c.reject(ctx, line, errTooLong)
+		case err != nil:
+			return
+		default:
+			b := c.pool.get()
+			b.bytes = append(b.bytes, line...)
+			c.receive(ctx, b)
+		}
+	}
 }
 
 // write implements [wire].

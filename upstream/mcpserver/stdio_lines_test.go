@@ -63,7 +63,7 @@ func TestDamagedAnswerFailsItsCallOnly(t *testing.T) {
 	s, log := newLoggedServer(t, scripted("legacy"))
 	mustFail(t, s, newCall(t, legacyClient(), toolCall("1", "damaged", `{}`)), rpc.UpstreamFailed)
 	mustRun(t, s, newCall(t, legacyClient(), toolCall("1", "raw", `{}`)))
-	if !strings.Contains(log.String(), "server wrote what is no message to stdout") {
+	if !strings.Contains(log.String(), "server sent what is no message") {
 		t.Error("nothing was logged")
 	}
 }

@@ -60,7 +60,7 @@ func FuzzReceive(f *testing.F) {
 	f.Fuzz(func(t *testing.T, lines []byte, private bool) {
 		c, calls := unconnected(private)
 		for line := range strings.SplitSeq(string(lines), "\n") {
-			c.receive(t.Context(), []byte(line))
+			c.receive(t.Context(), &buffer{[]byte(line)})
 		}
 		for i, k := range calls {
 			responses := 0
