@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Name names a foreign server, in one way of running it.
@@ -13,6 +14,8 @@ type Name string
 const (
 	// ServerEverything has tools, resources, prompts and every feature of the legacy era; stdio.
 	ServerEverything Name = "server-everything"
+	// ServerEverythingSSE is the same over HTTP+SSE, the transport of 2024-11-05.
+	ServerEverythingSSE Name = "server-everything-sse"
 	// ServerFilesystem takes the folders it may touch as arguments; stdio, legacy.
 	ServerFilesystem Name = "server-filesystem"
 	// ServerMemory is a knowledge graph of nine tools; stdio, legacy.
@@ -33,7 +36,7 @@ const (
 type server struct {
 	program func(*Set) []string
 	stdio   []string // arguments for stdio
-	// http returns arguments and environment for Streamable HTTP on an address. Nil: stdio only.
+	// http returns arguments and environment for an address. Nil: stdio only.
 	http func(addr string) (args, env []string)
 	path string // of the HTTP endpoint
 }
@@ -41,6 +44,13 @@ type server struct {
 // servers is the table of what can be started.
 var servers = map[Name]server{
 	ServerEverything: {program: script("22", "@modelcontextprotocol/server-everything/dist/index.js"), stdio: []string{"stdio"}},
+	ServerEverythingSSE: {
+		program: script("22", "@modelcontextprotocol/server-everything/dist/index.js"), path: "/sse",
+		http: func(addr string) (args, env []string) {
+			_, port, _ := strings.Cut(addr, ":")
+			return []string{"sse"}, []string{"PORT=" + port}
+		},
+	},
 	ServerFilesystem: {program: script("22", "@modelcontextprotocol/server-filesystem/dist/index.js")},
 	ServerMemory:     {program: script("22", "@modelcontextprotocol/server-memory/dist/index.js")},
 	GoSDKMemory:      {program: binary("go-sdk-memory"), http: httpFlag(), path: "/"},
@@ -75,7 +85,7 @@ func (s *Set) Command(name Name, args ...string) ([]string, error) {
 	return slices.Concat(srv.program(s), srv.stdio, args), nil
 }
 
-// Serve starts a server over Streamable HTTP on a free port of 127.0.0.1 and returns when it accepts
+// Serve starts a server over HTTP on a free port of 127.0.0.1 and returns when it accepts
 // connections. The caller must Stop it; it is killed when ctx ends.
 func (s *Set) Serve(ctx context.Context, name Name) (*Process, error) {
 	srv, ok := servers[name]
