@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"time"
@@ -38,10 +39,7 @@ func (g *Gateway) listen(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, clients.Close())
 	}
-	front := edge.New(edge.Config{
-		Body: int64(g.cfg.Bounds.Body), Depth: g.cfg.Bounds.Depth, AllowOrigin: g.origins.Allows,
-		Heartbeat: heartbeat, Patience: patience, SlowReader: g.cfg.Bounds.SlowReader, InFlight: g.cfg.Bounds.PerSessionInFlight,
-	}, edge.Deps{Handler: g.chain(), Sessions: g.sessions, Endpoints: g.router.Serves, Log: g.log})
+	front := g.front()
 	server := edge.Server(front, g.log)
 	if g.cfg.TLS != nil {
 		certificates, err := edge.Certificates(g.cfg.TLS.Cert, g.cfg.TLS.Key, g.log)
@@ -62,6 +60,21 @@ func (g *Gateway) listen(ctx context.Context) error {
 		return front.Close(ctx)
 	})
 	return nil
+}
+
+// front is what clients connect to.
+func (g *Gateway) front() *edge.Edge {
+	return edge.New(edge.Config{
+		Body: int64(g.cfg.Bounds.Body), Depth: g.cfg.Bounds.Depth, AllowOrigin: g.origins.Allows,
+		Heartbeat: heartbeat, Patience: patience, SlowReader: g.cfg.Bounds.SlowReader, InFlight: g.cfg.Bounds.PerSessionInFlight,
+	}, edge.Deps{Handler: g.chain(), Sessions: g.sessions, Endpoints: g.router.Serves, Log: g.log})
+}
+
+// ServeStdio serves the client at the other end of two pipes, on one endpoint, until it
+// closes its side or ctx ends. It needs no listener, so it may be called without
+// [Gateway.Start]. A read that blocks when ctx ends is given up, not ended.
+func (g *Gateway) ServeStdio(ctx context.Context, endpoint string, in io.Reader, out io.Writer) error {
+	return g.front().ServeLines(ctx, endpoint, in, out)
 }
 
 func (g *Gateway) open(ctx context.Context, name, addr string) (net.Listener, error) {

@@ -28,6 +28,9 @@ func (d *dialogue) hear(from rpc.Call, text []byte) {
 	}
 }
 
+// refuse answers what is not even a message.
+func (d *dialogue) refuse(err error) { d.send(rpc.NewError(rpc.ID{}, mcp.Failure(failure(err)))) }
+
 func (d *dialogue) dispatch(c *rpc.Call) error {
 	m := c.Message
 	s := d.current()
