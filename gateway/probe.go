@@ -21,12 +21,12 @@ type Probe struct {
 	State     string // Up, Down or Disabled
 	Tools     int
 	Connect   time.Duration // until it could be asked: dialling or starting it, and the handshake
-	Latency   time.Duration // of listing its tools after that
+	Latency   time.Duration // of listing what it has after that
 	Note      string        // why it is not up
 	Off       bool          // it is disabled because its file says so
 }
 
-// Probe connects to an upstream, unless that has happened, and lists its tools. It needs no listener, so it may be called without
+// Probe connects to an upstream, unless that has happened, and lists what it has. It needs no listener, so it may be called without
 // [Gateway.Start]. The upstream must be one of the configuration's.
 func (g *Gateway) Probe(ctx context.Context, name string) Probe {
 	cfg := g.upstream(name)

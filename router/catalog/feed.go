@@ -133,19 +133,19 @@ func (f *feed) start(a Audience, s *slot) {
 // finish stores the outcome of a drain and tells whoever has to know.
 func (f *feed) finish(a Audience, s *slot, snap *snapshot, err error) {
 	f.mu.Lock()
-	changed := false
+	tell := false
 	if err != nil {
 		f.failed(a, s, err)
 	} else {
-		changed = s.current == nil && s.failure != nil && len(snap.items) > 0 || s.current != nil && s.current.hash != snap.hash
+		changed := s.current == nil && s.failure != nil && len(snap.items) > 0 || s.current != nil && s.current.hash != snap.hash
 		s.current, s.failure, s.failures = snap, nil, 0
-		f.calm(changed)
+		tell = f.calm(changed)
 		f.catalog.generations[f.list].Add(1)
 	}
 	close(s.busy)
 	s.busy = nil
 	f.mu.Unlock()
-	if changed {
+	if tell {
 		f.catalog.notify(f.source.Name, f.list.traits().changed)
 	}
 }
@@ -169,15 +169,20 @@ func (f *feed) failed(a Audience, s *slot, err error) {
 }
 
 // calm lets notices that turn out to mean nothing cost less and less: an upstream
-// may send one whenever it is listed.
-func (f *feed) calm(changed bool) {
+// may send one whenever it is listed. It reports whether clients are to be told: of
+// each change, and of the first notice after one even if the list reads the same,
+// because an upstream that sends few of them may mean what lists do not say.
+func (f *feed) calm(changed bool) (tell bool) {
+	tell = changed
 	switch {
 	case changed:
 		f.quiet = settle
 	case f.told:
+		tell = f.quiet == settle
 		f.quiet = min(2*f.quiet, settleLast)
 	}
 	f.told = false
+	return tell
 }
 
 // notice drains again, soon: the upstream said that something changed.

@@ -7,6 +7,7 @@ import (
 
 	gosdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/headgate/headgate/test/fake"
 	"github.com/headgate/headgate/test/peer"
 )
 
@@ -132,6 +133,32 @@ func TestTheMergedEndpointOffersWhatItsUpstreamsHave(t *testing.T) {
 			if got[name] == nil {
 				t.Errorf("%s: %s is missing in %s", revision, name, text)
 			}
+		}
+	}
+}
+
+// Corner case 5.13: what the views of apps, and the programs that show them, do.
+func TestAppsWorkOnTheMergedEndpoint(t *testing.T) {
+	t.Parallel()
+	const definition = `{"name":"refresh","inputSchema":{"type":"object"},"_meta":{"ui":{"resourceUri":"ui://clock/view","visibility":["app"]}}}`
+	for _, era := range []fake.Era{fake.Legacy, fake.Modern} {
+		_, url := fakeUpstream(t, fake.Config{Eras: era, Tools: []fake.Tool{
+			{Name: "refresh", Definition: json.RawMessage(definition), Behaviour: fake.Echo},
+		}})
+		_, other := fakeUpstream(t, fake.Config{Eras: era})
+		g := startGateway(t, "upstreams:\n"+httpUpstream("clock", url)+httpUpstream("other", other))
+		old, modern := legacy(t, endpoint(g, "/mcp"), "{}"), &raw{t: t, url: endpoint(g, "/mcp")}
+		res, body := old.post(`{"jsonrpc":"2.0","id":1,"method":"tools/list"}`, nil)
+		if got := message(res, body); !strings.Contains(got, `"name":"clock__refresh"`) || !strings.Contains(got, `"resourceUri":"ui://clock+clock/view"`) {
+			t.Errorf("listed: %s", got)
+		}
+		res, body = old.post(`{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"refresh","arguments":{"a":"b"}}}`, nil)
+		if got := message(res, body); !strings.Contains(got, `"text":"b"`) {
+			t.Errorf("a legacy client's call: %s", got)
+		}
+		res, body = modern.post(`{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"refresh","arguments":{"a":"b"},`+modernMeta+`}}`, modernHeaders("tools/call", "refresh"))
+		if got := message(res, body); !strings.Contains(got, `"text":"b"`) {
+			t.Errorf("a modern client's call: %s", got)
 		}
 	}
 }
