@@ -17,8 +17,8 @@ import (
 	"github.com/headgate/headgate/test/peer"
 )
 
-// bothEchoed calls a tool of the merged endpoint as a client of each era and looks for what it echoes.
-func bothEchoed(t *testing.T, url, tool, arguments, want string) {
+// echoes calls a tool of the merged endpoint as a client of each era and looks for what it echoes.
+func echoes(t *testing.T, url, tool, arguments, want string) {
 	t.Helper()
 	for era, answer := range map[string]func() (*http.Response, string){
 		"legacy": func() (*http.Response, string) {
@@ -86,7 +86,7 @@ func TestUpstreamsBehindWebSockets(t *testing.T) {
 			if name == "both" {
 				tool, arguments, want = "remote__greet", `{"name":"socket"}`, "socket"
 			}
-			bothEchoed(t, endpoint(g, "/mcp"), tool, arguments, want)
+			echoes(t, endpoint(g, "/mcp"), tool, arguments, want)
 		})
 	}
 }
@@ -95,7 +95,7 @@ func TestUpstreamOverHTTPWithSSE(t *testing.T) {
 	t.Parallel()
 	server := peer.Serve(t, peer.ServerEverythingSSE)
 	g := startGateway(t, fmt.Sprintf("upstreams:\n  old: {url: %q, transport: sse}\n", server.URL))
-	bothEchoed(t, endpoint(g, "/mcp"), "old__echo", `{"message":"over HTTP+SSE"}`, "over HTTP+SSE")
+	echoes(t, endpoint(g, "/mcp"), "old__echo", `{"message":"over HTTP+SSE"}`, "over HTTP+SSE")
 }
 
 // Corner case 5.17: the server closes the connection of a call and expects to be asked for the rest
@@ -118,7 +118,7 @@ func TestUpstreamThatIsPolled(t *testing.T) {
 	t.Cleanup(web.Close)
 	t.Cleanup(web.CloseClientConnections)
 	g := startGateway(t, "upstreams:\n"+httpUpstream("polled", web.URL))
-	bothEchoed(t, endpoint(g, "/mcp"), "polled__slow", `{}`, "after the break")
+	echoes(t, endpoint(g, "/mcp"), "polled__slow", `{}`, "after the break")
 	if !resumed.Load() {
 		t.Error("the server was not asked for the rest")
 	}
