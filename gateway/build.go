@@ -51,7 +51,7 @@ func (g *Gateway) build(ctx context.Context, opts Options) error {
 	views := g.views()
 	g.buildSubscriptions()
 	g.router = router.New(views, router.Deps{
-		Catalog: g.catalog, Upstreams: upstreams, Holder: g.sessions, Subscriptions: g.subscriptions, Info: g.info,
+		Catalog: g.catalog, Upstreams: upstreams, Holder: g.sessions, Subscriptions: g.subscriptions, Keys: keys, Info: g.info,
 	})
 	g.wireNotices(views)
 	return nil

@@ -6,6 +6,7 @@ import (
 
 	"github.com/headgate/headgate/router/catalog"
 	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/mcp"
 )
 
 // capabilities is what the gateway declares, by name.
@@ -18,14 +19,17 @@ var carried = []struct {
 	list bool
 }{{"tools", true}, {"prompts", true}, {"resources", true}, {"completions", false}, {"logging", false}}
 
-// extensions that work through a merged endpoint without its doing more than it does
-// for every message.
-var extensions = []string{"io.modelcontextprotocol/ui"}
+// extensions that work through a merged endpoint, and the first era of clients that
+// can use them: tasks are other methods for legacy ones.
+var extensions = []struct {
+	name  string
+	since rpc.Era
+}{{"io.modelcontextprotocol/ui", rpc.Legacy}, {mcp.TasksExtension, rpc.Modern}}
 
 // offered declares what an endpoint does: what any of its upstreams does. A legacy
 // client's view of capabilities is frozen while upstreams come and go, so one that
 // has not said yet may do everything, and tools are always there.
-func offered(view *catalog.View, upstreams []json.RawMessage) capabilities {
+func offered(view *catalog.View, upstreams []json.RawMessage, era rpc.Era) capabilities {
 	out := capabilities{}
 	for i, c := range carried {
 		if i == 0 || anyHas(upstreams, c.name, !view.Single) {
@@ -38,7 +42,7 @@ func offered(view *catalog.View, upstreams []json.RawMessage) capabilities {
 			}
 		}
 	}
-	if settings := extended(upstreams); len(settings) > 0 {
+	if settings := extended(upstreams, era); len(settings) > 0 {
 		text, err := json.Marshal(settings)
 		if err == nil {
 			out["extensions"] = text
@@ -85,17 +89,20 @@ func anyTells(upstreams []json.RawMessage) bool {
 
 // extended returns the settings of the extensions that upstreams declare. Where two
 // contradict each other the extension is left out.
-func extended(upstreams []json.RawMessage) capabilities {
+func extended(upstreams []json.RawMessage, era rpc.Era) capabilities {
 	out := capabilities{}
-	for _, name := range extensions {
+	for _, extension := range extensions {
+		if era < extension.since {
+			continue
+		}
 		var found []json.RawMessage
 		for _, text := range upstreams {
-			if settings, ok := setting(text, name); ok {
+			if settings, ok := setting(text, extension.name); ok {
 				found = append(found, settings)
 			}
 		}
 		if len(found) > 0 && allEqual(found) {
-			out[name] = found[0]
+			out[extension.name] = found[0]
 		}
 	}
 	return out

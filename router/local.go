@@ -22,7 +22,7 @@ func (r *Router) initialize(ctx context.Context, c *rpc.Call) (*rpc.Reply, error
 		Capabilities capabilities    `json:"capabilities"`
 		Info         json.RawMessage `json:"serverInfo"`
 		Instructions string          `json:"instructions,omitempty"`
-	}{c.Client.Revision, offered(view, summary.Capabilities), r.Info, summary.Instructions})
+	}{c.Client.Revision, offered(view, summary.Capabilities, rpc.Legacy), r.Info, summary.Instructions})
 }
 
 // discover tells a modern client what is here (MCP 2026-07-28, Discovery).
@@ -38,7 +38,7 @@ func (r *Router) discover(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) 
 		Scope        string                     `json:"cacheScope"`
 		Meta         map[string]json.RawMessage `json:"_meta"`
 	}{
-		"complete", mcp.Supported(), offered(view, summary.Capabilities), summary.Instructions,
+		"complete", mcp.Supported(), offered(view, summary.Capabilities, rpc.Modern), summary.Instructions,
 		discoverTTL.Milliseconds(), "private", map[string]json.RawMessage{mcp.MetaServerInfo: r.Info},
 	})
 }

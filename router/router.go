@@ -15,6 +15,7 @@ type Deps struct {
 	Upstreams     map[string]rpc.Handler // by name, below the policies
 	Holder        rpc.Handler            // of sessions and calls in flight
 	Subscriptions rpc.Handler            // of those who want to hear what changes
+	Keys          Sealer                 // of the ids of tasks
 	Info          json.RawMessage        // the gateway's own Implementation object
 }
 
@@ -52,6 +53,9 @@ func New(views []catalog.View, deps Deps) *Router {
 		mcp.PromptsGet:    r.prompt,
 		mcp.ResourcesRead: r.resource,
 		mcp.Complete:      r.reference,
+		mcp.TasksGet:      r.task,
+		mcp.TasksUpdate:   r.task,
+		mcp.TasksCancel:   r.task,
 	}
 	return r
 }
@@ -65,7 +69,11 @@ func (r *Router) Handle(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 	case rpc.Holder:
 		return r.Holder.Handle(ctx, c)
 	case rpc.Owner:
-		return r.forward(ctx, c)
+		reply, err := r.forward(ctx, c)
+		if err != nil || !tells(c) {
+			return reply, err
+		}
+		return r.tellTasks(c, reply), nil
 	default:
 		if serve, ok := r.local[c.Method.Name]; ok {
 			return serve(ctx, c)

@@ -32,6 +32,14 @@ const (
 	RootsChanged     = "notifications/roots/list_changed"
 )
 
+// Methods of the tasks extension (SEP-2663), and its name among capabilities.
+const (
+	TasksGet       = "tasks/get"
+	TasksUpdate    = "tasks/update"
+	TasksCancel    = "tasks/cancel"
+	TasksExtension = "io.modelcontextprotocol/tasks"
+)
+
 // Rows that no client can name: the edge makes them of HTTP requests and of
 // messages that are no requests, so that they take the same path as every call.
 const (
@@ -55,6 +63,10 @@ var methods = table(
 	rpc.Method{Name: TemplatesList, Dest: rpc.Every, Idempotent: true, Cacheable: true},
 	rpc.Method{Name: ResourcesRead, Dest: rpc.Owner, Idempotent: true, Cacheable: true, Subject: "uri"},
 	rpc.Method{Name: Complete, Dest: rpc.Owner, Idempotent: true},
+
+	rpc.Method{Name: TasksGet, Dest: rpc.Owner, Since: LatestModern, Idempotent: true, Subject: "taskId"},
+	rpc.Method{Name: TasksUpdate, Dest: rpc.Owner, Since: LatestModern, Subject: "taskId"},
+	rpc.Method{Name: TasksCancel, Dest: rpc.Owner, Since: LatestModern, Idempotent: true, Subject: "taskId"},
 
 	rpc.Method{Name: Listen, Dest: rpc.Gateway, Since: LatestModern},
 	rpc.Method{Name: Subscribe, Dest: rpc.Gateway, Until: LatestLegacy},
@@ -111,7 +123,7 @@ func MirroredSubject(method string) rpc.Field {
 		return "name"
 	case ResourcesRead:
 		return "uri"
-	case "tasks/get", "tasks/update", "tasks/cancel":
+	case TasksGet, TasksUpdate, TasksCancel:
 		return "taskId"
 	}
 	return ""

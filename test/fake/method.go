@@ -28,6 +28,9 @@ var methodTable = map[string]method{
 	"tools/list":           {Legacy | Modern, (*Server).listTools},
 	"tools/call":           {Legacy | Modern, (*Server).callTool},
 	"subscriptions/listen": {Modern, (*Server).listen},
+	"tasks/get":            {Modern, (*Server).serveTask},
+	"tasks/update":         {Modern, (*Server).serveTask},
+	"tasks/cancel":         {Modern, (*Server).serveTask},
 }
 
 // legacyRevisions are the revisions that initialize may agree on.

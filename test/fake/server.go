@@ -29,6 +29,8 @@ type Config struct {
 	Eras Era
 	// Tools are the tools at the start; nil means one tool "echo" that behaves as Echo.
 	Tools []Tool
+	// Tasks are what the server has for the tasks extension, which Capabilities must declare; nil means that it has none.
+	Tasks *Tasks
 	// PageSize is the number of tools on one page of tools/list; zero means all.
 	PageSize int
 	// TTL is the freshness of lists as modern clients are told it (ttlMs).

@@ -1,0 +1,103 @@
+package router
+
+import (
+	"context"
+	"encoding/binary"
+	"strings"
+
+	"github.com/headgate/headgate/router/catalog"
+	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/mcp"
+)
+
+// An upstream may answer a tools/call with a task, whose id is then all it takes to
+// see, feed and cancel it (SEP-2663). Users who share a credential upstream are one
+// to it, so the gateway draws the line between them: a client is given an id that
+// holds the upstream and the task, sealed to the principal and the endpoint.
+
+const taskPurpose = "task"
+
+// Sealer makes handles that come back unread and unchanged, or not at all.
+type Sealer interface {
+	// Seal encrypts plain for a purpose. Only Open with the same purpose and the same
+	// bind gives it back.
+	Seal(purpose string, bind, plain []byte) string
+	// Open returns what was sealed, or an error for anything else.
+	Open(purpose string, bind []byte, handle string) ([]byte, error)
+}
+
+// task finds the upstream that has a task.
+func (r *Router) task(_ context.Context, view *catalog.View, c *rpc.Call) (*rpc.Target, error) {
+	handle, err := subject(c)
+	if err != nil {
+		return nil, err
+	}
+	plain, err := r.Keys.Open(taskPurpose, taskOwner(c), handle)
+	if err != nil {
+		return nil, rpc.Errorf(rpc.InvalidParams, "there is no such task on %s", view.Endpoint)
+	}
+	upstream, own, _ := strings.Cut(string(plain), "\x00")
+	if r.Upstreams[upstream] == nil {
+		return nil, rpc.Errorf(rpc.InvalidParams, "the server that had the task is not here any more")
+	}
+	return &rpc.Target{Kind: rpc.Task, Upstream: upstream, Own: own}, nil
+}
+
+// taskOwner is what the id of a task is bound to.
+func taskOwner(c *rpc.Call) []byte {
+	var out []byte
+	p := &c.Principal
+	for _, part := range []string{c.Endpoint, p.Org, p.Team, p.Key, p.User} {
+		out = binary.AppendUvarint(out, uint64(len(part)))
+		out = append(out, part...)
+	}
+	return out
+}
+
+// tells reports whether the answer to a call may tell the id of a task.
+func tells(c *rpc.Call) bool {
+	if c.Target.Kind == rpc.Task {
+		return true
+	}
+	if c.Client.Era != rpc.Modern || c.Method.Name != mcp.ToolsCall {
+		return false
+	}
+	_, declared := setting(c.Client.Capabilities, mcp.TasksExtension)
+	return declared
+}
+
+// tellTasks returns a reply that names tasks as the client may.
+func (r *Router) tellTasks(c *rpc.Call, reply *rpc.Reply) *rpc.Reply {
+	out := rpc.NewReply(&taskTeller{Reply: reply, keys: r.Keys, call: c})
+	out.Header, out.Revision = reply.Header, reply.Revision
+	return out
+}
+
+// taskTeller is a reply in which the ids of tasks are sealed.
+type taskTeller struct {
+	*rpc.Reply
+	keys Sealer
+	call *rpc.Call
+}
+
+// Next implements [rpc.Source].
+func (t *taskTeller) Next() (*rpc.Message, error) {
+	m, err := t.Reply.Next()
+	if err != nil || !m.IsResponse() || m.Err != nil {
+		return m, err
+	}
+	own, ok := m.Text("taskId")
+	if !ok {
+		return m, nil
+	}
+	handle := t.call.Target.Exposed
+	if t.call.Target.Kind != rpc.Task {
+		if kind, _ := m.Text("resultType"); kind != "task" {
+			return m, nil
+		}
+		handle = t.keys.Seal(taskPurpose, taskOwner(t.call), []byte(t.call.Target.Upstream+"\x00"+own))
+	}
+	out := m.Fork()
+	out.Set("taskId", rpc.AppendString(nil, handle))
+	return out, nil
+}
