@@ -37,7 +37,8 @@ func (g *Gateway) build(ctx context.Context, opts Options) error {
 	}, keys, g.log)
 	g.onStop("sessions", func(ctx context.Context) error { return g.sessions.Close(ctx) })
 
-	between := bridge.New(bridge.Config{}, g.log)
+	between := bridge.New(bridge.Config{}, keys, g.log)
+	g.onStop("parked calls", between.Close)
 	upstreams := make(map[string]rpc.Handler, len(g.servers))
 	sources := make([]catalog.Source, 0, len(g.servers))
 	for _, s := range g.servers {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/headgate/headgate/rpc"
 	"github.com/headgate/headgate/rpc/mcp"
+	"github.com/headgate/headgate/state/seal"
 )
 
 // rounds is a modern server that answers each call of it with the next message, and
@@ -73,7 +74,14 @@ func callOf(t *testing.T, revision rpc.Revision, capabilities, text string) *rpc
 	}
 }
 
-func newBridge(cfg Config) *Bridge { return New(cfg, slog.New(slog.DiscardHandler)) }
+func newBridge(t *testing.T, cfg Config) *Bridge {
+	t.Helper()
+	keys, err := seal.Ephemeral()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return New(cfg, keys, slog.New(slog.DiscardHandler))
+}
 
 // askCall is what the legacy client calls.
 const askCall = `{"jsonrpc":"2.0","id":"c","method":"tools/call","params":{"name":"t","arguments":{"n":1.0}}}`
@@ -82,7 +90,7 @@ const askCall = `{"jsonrpc":"2.0","id":"c","method":"tools/call","params":{"name
 // nothing. It returns the questions and the response.
 func play(t *testing.T, server rpc.Handler, c *rpc.Call, answer func(q *rpc.Message) *rpc.Message) (questions []string, response string) {
 	t.Helper()
-	reply, err := newBridge(Config{}).Cross(server).Handle(t.Context(), c)
+	reply, err := newBridge(t, Config{}).Cross(server).Handle(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +227,7 @@ func TestProgressOverRoundsIncreases(t *testing.T) {
 		note("1") + note("2.5") + `{"jsonrpc":"2.0","id":"c","result":{"resultType":"input_required","inputRequests":{"k":{"method":"roots/list"}}}}`,
 		note("1") + note("2.5") + note("3") + note(`"x"`) + complete,
 	}}
-	reply, err := newBridge(Config{}).Cross(s).Handle(t.Context(), callOf(t, mcp.LatestLegacy, `{"roots":{}}`, askCall))
+	reply, err := newBridge(t, Config{}).Cross(s).Handle(t.Context(), callOf(t, mcp.LatestLegacy, `{"roots":{}}`, askCall))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -271,7 +279,7 @@ func TestRoundsAndPatienceAreBounded(t *testing.T) {
 		t.Errorf("after %d calls: %s", len(s.heard), response)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		reply, err := newBridge(Config{Patience: time.Minute}).Cross(&rounds{answers: []string{again}}).
+		reply, err := newBridge(t, Config{Patience: time.Minute}).Cross(&rounds{answers: []string{again}}).
 			Handle(t.Context(), callOf(t, mcp.LatestLegacy, `{"roots":{}}`, askCall))
 		if err != nil {
 			t.Fatal(err)
@@ -298,7 +306,7 @@ func TestCloseAndCancelEndAnAskedCall(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			reply, err := newBridge(Config{}).Cross(&rounds{answers: []string{again}}).Handle(ctx, callOf(t, mcp.LatestLegacy, `{"roots":{}}`, askCall))
+			reply, err := newBridge(t, Config{}).Cross(&rounds{answers: []string{again}}).Handle(ctx, callOf(t, mcp.LatestLegacy, `{"roots":{}}`, askCall))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -38,10 +38,14 @@ func addLifetime(m *rpc.Message) {
 }
 
 func modernError(m *rpc.Message) *rpc.Message {
-	if m.Err.Code != legacyNotFound {
+	e := *m.Err
+	switch e.Code {
+	case legacyNotFound:
+		e.Code = mcp.CodeInvalidParams
+	case mcp.CodeURLElicitation:
+		e.Code = mcp.CodeInternal
+	default:
 		return m
 	}
-	e := *m.Err
-	e.Code = mcp.CodeInvalidParams
 	return rpc.NewError(m.ID, &e)
 }

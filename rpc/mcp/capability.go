@@ -41,7 +41,7 @@ func Features(caps json.RawMessage) string {
 	var parts []string
 	o.Each(func(name string, value json.RawMessage) bool {
 		if counts(name, value) {
-			parts = append(parts, string(rpc.AppendString(nil, name))+":"+canonical(value))
+			parts = append(parts, string(rpc.AppendString(nil, name))+":"+Canonical(value))
 		}
 		return true
 	})
@@ -58,7 +58,7 @@ func counts(name string, value json.RawMessage) bool {
 	case capRoots, capSampling, capElicitation:
 		return value[0] == '{' // an empty object declares them
 	}
-	text := canonical(value)
+	text := Canonical(value)
 	return text != "{}" && text != "null" && text != "false"
 }
 
@@ -85,9 +85,9 @@ func MayAsk(caps json.RawMessage, method string) bool {
 	return declared(capExtensions) || declared(capExperimental)
 }
 
-// canonical writes a value with its members sorted and without space. What cannot be
+// Canonical writes a value with its members sorted and without space. What cannot be
 // read, such as an object with a name that stands twice, is returned as it is.
-func canonical(text json.RawMessage) string {
+func Canonical(text json.RawMessage) string {
 	switch text[0] {
 	case '{':
 		return canonicalObject(text)
@@ -98,7 +98,7 @@ func canonical(text json.RawMessage) string {
 		}
 		parts := make([]string, 0, len(items))
 		for _, item := range items {
-			parts = append(parts, canonical(item))
+			parts = append(parts, Canonical(item))
 		}
 		return "[" + strings.Join(parts, ",") + "]"
 	}
@@ -112,7 +112,7 @@ func canonicalObject(text json.RawMessage) string {
 	}
 	var parts []string
 	o.Each(func(name string, value json.RawMessage) bool {
-		parts = append(parts, string(rpc.AppendString(nil, name))+":"+canonical(value))
+		parts = append(parts, string(rpc.AppendString(nil, name))+":"+Canonical(value))
 		return true
 	})
 	slices.Sort(parts)

@@ -6,6 +6,13 @@ import (
 	"github.com/headgate/headgate/rpc"
 )
 
+// InputMembers are the members of a modern request's params that carry a client's
+// answers; a legacy server does not know them.
+var InputMembers = []string{"inputResponses", "requestState"}
+
+// ElicitationComplete tells a legacy client that a page was visited to the end.
+const ElicitationComplete = "notifications/elicitation/complete"
+
 // capTasks lets servers of 2025-11-25 turn calls into tasks, which have no counterpart
 // in another era.
 const capTasks = "tasks"

@@ -19,6 +19,7 @@ const (
 	CodeHeaderMismatch     = -32020
 	CodeMissingCapability  = -32021
 	CodeUnsupportedVersion = -32022
+	CodeURLElicitation     = -32042 // legacy only: pages must be visited first
 
 	CodeUpstreamDown    = 101
 	CodeUpstreamFailed  = 102

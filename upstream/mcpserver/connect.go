@@ -28,7 +28,10 @@ func (s *Server) linkFor(ctx context.Context, c *rpc.Call) (linkKey, link, error
 		if err != nil {
 			return linkKey{}, nil, err
 		}
-		k := keyOf(c, known.pick(c.Client.Era))
+		k, err := s.lanes.take(ctx, keyOf(c, known.pick(c.Client.Era)))
+		if err != nil {
+			return k, nil, err
+		}
 		if l := s.links.find(k); l != nil {
 			return k, l, nil
 		}
@@ -36,6 +39,7 @@ func (s *Server) linkFor(ctx context.Context, c *rpc.Call) (linkKey, link, error
 		if err == nil {
 			return k, l, nil
 		}
+		s.lanes.give(k)
 		if s.reconsider(known, k.era, err) {
 			continue
 		}
@@ -106,7 +110,7 @@ func (s *Server) open(ctx context.Context, k linkKey, client rpc.Client) (link, 
 	known := s.eras.Load()
 	h := hello{info: s.info, pinned: s.pinned, known: known != nil && !known.tentative}
 	if k.private() {
-		h.info, h.caps = bytes.Clone(infoOf(client, s.info)), bytes.Clone(client.Capabilities)
+		h.info, h.caps = bytes.Clone(infoOf(client, s.info)), bytes.Clone(declared(client))
 	}
 	l, err := s.dial.open(ctx, k.era, h)
 	if err != nil {

@@ -53,6 +53,7 @@ type Server struct {
 	eras    atomic.Pointer[eras] // nil until the server was asked
 	flights singleflight.Group
 	links   links
+	lanes   lanes
 	board   *board
 	watch   *watch
 	notice  atomic.Pointer[func(*rpc.Message)]
@@ -159,12 +160,13 @@ func (s *Server) try(ctx context.Context, c *rpc.Call, final bool) (*rpc.Reply, 
 	x.final = final
 	source, err := l.send(ctx, x)
 	if err != nil {
+		s.lanes.give(k)
 		if old, ok := errors.AsType[*stale](err); ok {
 			s.discard(k, l, old)
 		}
 		return nil, err
 	}
-	reply := rpc.NewReply(source)
+	reply := rpc.NewReply(s.inLane(k, l, source))
 	reply.Revision = h.revision
 	return reply, nil
 }

@@ -94,6 +94,11 @@ func infoOf(c rpc.Client, identity []byte) []byte {
 // conceal removes what only a modern server understands: legacy ones may refuse keys
 // that they do not know. A _meta that held nothing else goes with them.
 func conceal(m *rpc.Message) {
+	for _, name := range mcp.InputMembers {
+		if _, ok := m.Get(name); ok {
+			m.Drop(name)
+		}
+	}
 	found := 0
 	for _, key := range mcp.RequestKeys {
 		if _, ok := m.Meta(key); ok {

@@ -2,6 +2,7 @@ package mcpserver
 
 import (
 	"context"
+	"encoding/json"
 	"sync"
 	"time"
 
@@ -20,25 +21,41 @@ const (
 
 // linkKey says which calls may share a link. Features is what the client lets a
 // server ask for: where that is nothing, all clients share one link and session is
-// empty, else a question must reach the one client it was meant for.
+// empty, else a question must reach the one client it was meant for. That is the client of a
+// session or, of modern clients, the owner's whose call has the lane.
 type linkKey struct {
 	era      rpc.Era
 	session  string
+	owner    string
 	features string
+	lane     int
 }
 
 func (k linkKey) private() bool { return k.features != "" }
 
 // keyOf returns the key of a call's link in an era. Modern links carry no state.
 func keyOf(c *rpc.Call, era rpc.Era) linkKey {
-	if era == rpc.Modern || c.Client.Era == rpc.Modern {
-		return linkKey{era: era} // a modern client cannot be asked anything by a legacy server
+	if era == rpc.Modern {
+		return linkKey{era: era}
 	}
-	features := mcp.Features(c.Client.Capabilities)
-	if features == "" || c.Client.Session == "" {
+	features := mcp.Features(declared(c.Client))
+	switch {
+	case features == "":
+		return linkKey{era: era}
+	case c.Client.Era == rpc.Modern:
+		return linkKey{era: era, owner: ownerOf(c.Principal), features: features}
+	case c.Client.Session == "":
 		return linkKey{era: era}
 	}
 	return linkKey{era: era, session: c.Client.Session, features: features}
+}
+
+// declared returns the capabilities that a legacy server is told of a client.
+func declared(c rpc.Client) json.RawMessage {
+	if c.Era == rpc.Modern {
+		return mcp.Carried(c)
+	}
+	return c.Capabilities
 }
 
 // links is the table of open links.

@@ -1,0 +1,96 @@
+package bridge
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"time"
+
+	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/mcp"
+)
+
+const (
+	// statePurpose binds the seals of this package.
+	statePurpose = "request state"
+	// statePrefix begins each state that the gateway made.
+	statePrefix = "gw1."
+	// stateLife is how long a client may take with a state that carries a server's.
+	stateLife = time.Hour
+)
+
+// What a requestState of ours stands for.
+const (
+	parkedCall  = "parked" // a call that waits here for answers
+	serverState = "server" // the state of a modern server
+	callAgain   = "again"  // a call that ended and is to be made once more
+)
+
+// handle is what a requestState says once its seal is opened. It is good for one
+// principal, and for the call it was issued for.
+type handle struct {
+	Kind    string          `json:"kind"`
+	Digest  []byte          `json:"digest"` // of the call
+	Expires time.Time       `json:"expires"`
+	Call    string          `json:"call,omitempty"`  // of a parked call: which one
+	Round   int             `json:"round,omitempty"` // and which of its rounds is answered
+	State   json.RawMessage `json:"state,omitempty"` // of a server: what it sent, a JSON string
+}
+
+// seal writes a handle as the text of a JSON string.
+func (b *Bridge) seal(c *rpc.Call, h handle) json.RawMessage {
+	plain, err := json.Marshal(h)
+	if err != nil {
+		return json.RawMessage(`""`) // it opens nowhere
+	}
+	return rpc.AppendString(nil, statePrefix+b.keys.Seal(statePurpose, ownerOf(c.Principal), plain))
+}
+
+// open reads the requestState of a call, which anybody may have written. It returns
+// false if there is none.
+func (b *Bridge) open(c *rpc.Call, digest []byte) (h handle, ok bool, err error) {
+	if _, sent := c.Message.Get(requestState); !sent {
+		return h, false, nil
+	}
+	text, _ := c.Message.Text(requestState)
+	invalid := rpc.Errorf(rpc.InvalidParams, "params.requestState is not one that was issued for this call")
+	if len(text) < len(statePrefix) || text[:len(statePrefix)] != statePrefix {
+		return h, false, invalid
+	}
+	plain, err := b.keys.Open(statePurpose, ownerOf(c.Principal), text[len(statePrefix):])
+	if err != nil || json.Unmarshal(plain, &h) != nil || string(h.Digest) != string(digest) {
+		return h, false, invalid
+	}
+	if h.Kind != parkedCall && time.Now().After(h.Expires) {
+		return h, false, rpc.Errorf(rpc.InvalidParams, "params.requestState has expired; call again without it")
+	}
+	return h, true, nil
+}
+
+func stateEnd() time.Time { return time.Now().Add(stateLife) }
+
+// ownerOf is a text for who calls, without what changes when a credential is renewed.
+func ownerOf(p rpc.Principal) []byte {
+	var text []byte
+	for _, part := range []string{p.Org, p.Team, p.Key, p.User} {
+		text = binary.AppendUvarint(text, uint64(len(part)))
+		text = append(text, part...)
+	}
+	return text
+}
+
+// digestOf tells calls apart that may be continued by one another: same method, target
+// and arguments, however they are spelled.
+func digestOf(c *rpc.Call) []byte {
+	var text []byte
+	arguments, _ := c.Message.Get("arguments")
+	if arguments != nil {
+		arguments = json.RawMessage(mcp.Canonical(arguments))
+	}
+	for _, part := range []string{c.Method.Name, c.Target.Upstream, c.Target.Own, string(arguments)} {
+		text = binary.AppendUvarint(text, uint64(len(part)))
+		text = append(text, part...)
+	}
+	sum := sha256.Sum256(text)
+	return sum[:16]
+}

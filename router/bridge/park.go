@@ -1,0 +1,199 @@
+package bridge
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"sync"
+
+	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/mcp"
+)
+
+// park serves a modern client's call. A state that it bears says how the call goes on.
+func (b *Bridge) park(ctx context.Context, c *rpc.Call, next rpc.Handler) (*rpc.Reply, error) {
+	digest := digestOf(c)
+	h, stateful, err := b.open(c, digest)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case stateful && h.Kind == parkedCall:
+		return b.resume(ctx, c, h)
+	case stateful && h.Kind == callAgain:
+		if !consented(c.Message) {
+			return rpc.Respond(declined(c)), nil
+		}
+		c = withoutInput(c)
+	case stateful:
+		again := *c
+		again.Message = c.Message.Fork()
+		again.Message.Set(requestState, h.State)
+		c = &again
+	}
+	return b.begin(ctx, c, next, digest)
+}
+
+// begin makes a call. Where its client can be asked, the call can outlive the request.
+func (b *Bridge) begin(ctx context.Context, c *rpc.Call, next rpc.Handler, digest []byte) (*rpc.Reply, error) {
+	if mcp.AskingOf(c.Client.Capabilities) == (mcp.Asking{}) {
+		reply, err := next.Handle(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		return wrap(reply, &opening{bridge: b, call: c, reply: reply, digest: digest, release: func(error) {}}), nil
+	}
+	c = detach(c)
+	life, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
+	reply, err := next.Handle(life, c)
+	if err != nil {
+		stop()
+		cancel(err)
+		return nil, err
+	}
+	return wrap(reply, &opening{
+		bridge: b, call: c, reply: reply, digest: digest, lasting: true, ctx: ctx, stop: stop, release: cancel,
+	}), nil
+}
+
+// detach returns a copy of a call that does not lie in the memory of its request.
+func detach(c *rpc.Call) *rpc.Call {
+	out := *c
+	out.Message = c.Message.Clone()
+	out.Header = http.Header{}
+	out.TLS = nil
+	out.Client.Info = bytes.Clone(c.Client.Info)
+	out.Client.Capabilities = bytes.Clone(c.Client.Capabilities)
+	return &out
+}
+
+// opening is the reply to a modern client's call until its server asks something.
+// Then the call is parked, and what the reply returns is the first round of that.
+type opening struct {
+	bridge  *Bridge
+	call    *rpc.Call
+	reply   *rpc.Reply
+	digest  []byte
+	lasting bool            // the call can outlive the request
+	ctx     context.Context // the request's; nil unless lasting
+	stop    func() bool     // unties the call from the request
+	release func(error)     // ends the call's context
+
+	mu     sync.Mutex
+	round  *leg // once the call is parked
+	closed bool
+}
+
+var _ rpc.Source = (*opening)(nil)
+
+// Next implements [rpc.Source].
+func (o *opening) Next() (*rpc.Message, error) {
+	if o.round != nil {
+		return o.round.Next()
+	}
+	crossing := crosses(o.call, o.reply)
+	for {
+		m, err := o.reply.Next()
+		switch {
+		case err != nil:
+			return nil, err
+		case m.IsRequest() && crossing:
+			if o.parked(m) {
+				return o.round.Next()
+			}
+		case m.Method == mcp.ElicitationComplete && crossing: // modern clients do not know it
+		case !m.IsResponse():
+			return m, nil
+		case crossing:
+			return o.bridge.finish(o.call, m, o.digest), nil
+		default:
+			return o.bridge.shelter(o.call, m, o.digest), nil
+		}
+	}
+}
+
+// parked takes up a question of the server's, and reports whether the call is parked
+// with it.
+func (o *opening) parked(q *rpc.Message) bool {
+	if !o.lasting {
+		_ = o.reply.Answer(refusal(q.ID))
+		return false
+	}
+	request, ok := toInputRequest(o.call.Client, q)
+	if !ok {
+		_ = o.reply.Answer(refusal(q.ID))
+		return false
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		return false // Next of the closed reply says so
+	}
+	p := o.bridge.lot.enter(o)
+	if p == nil {
+		_ = o.reply.Answer(giveUpOn(q.ID, q.Method))
+		return false
+	}
+	p.ask(q, request)
+	o.stop()
+	o.round = p.attach(o.ctx, o.call)
+	o.bridge.lot.work.Go(p.pump)
+	return true
+}
+
+// Answer implements [rpc.Source]: modern clients answer by calling again.
+func (*opening) Answer(*rpc.Message) error { return rpc.ErrNoQuestion }
+
+// Close implements [rpc.Source].
+func (o *opening) Close() error {
+	o.mu.Lock()
+	o.closed = true
+	round := o.round
+	o.mu.Unlock()
+	if round != nil {
+		return round.Close()
+	}
+	err := o.reply.Close()
+	if o.stop != nil {
+		o.stop()
+	}
+	o.release(nil)
+	return err
+}
+
+// shelter wraps a modern server's state. To the server all clients behind the gateway
+// may be one, so that only the gateway can keep one user from going on with the call
+// of another.
+func (b *Bridge) shelter(c *rpc.Call, m *rpc.Message, digest []byte) *rpc.Message {
+	if state, ok := m.Get(requestState); ok && needsInput(m) {
+		m.Set(requestState, b.seal(c, handle{Kind: serverState, Digest: digest, Expires: stateEnd(), State: state}))
+	}
+	return m
+}
+
+// finish makes a legacy server's response the modern client's.
+func (b *Bridge) finish(c *rpc.Call, m *rpc.Message, digest []byte) *rpc.Message {
+	if m.Err != nil && m.Err.Code == mcp.CodeURLElicitation {
+		return b.visitFirst(c, m, digest)
+	}
+	return toModern(c, m)
+}
+
+// visitFirst puts the error of a server that wants pages to be visited first (MCP
+// 2025-11-25, Elicitation, URL Elicitation Required) in modern terms: input is required, and the call is
+// made again when the user has consented.
+func (b *Bridge) visitFirst(c *rpc.Call, m *rpc.Message, digest []byte) *rpc.Message {
+	if !mcp.AskingOf(c.Client.Capabilities).URL {
+		return rpc.NewError(m.ID, &rpc.WireError{
+			Code: mcp.CodeMissingCapability, Message: m.Err.Message,
+			Data: json.RawMessage(`{"requiredCapabilities":{"elicitation":{"url":{}}}}`),
+		})
+	}
+	requests, err := visits(m.Err.Data)
+	if err != nil {
+		return failed(c, m, err.Error())
+	}
+	return needs(m.ID, requests, b.seal(c, handle{Kind: callAgain, Digest: digest, Expires: stateEnd()}))
+}
