@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -13,6 +15,8 @@ import (
 
 	gosdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/headgate/headgate/config"
+	"github.com/headgate/headgate/gateway"
 	"github.com/headgate/headgate/test/fake"
 )
 
@@ -117,6 +121,26 @@ func TestSessionsOutliveAGatewayThatIsKilled(t *testing.T) {
 		got, err := foreign.CallTool(t.Context(), &gosdk.CallToolParams{Name: "old__echo", Arguments: map[string]any{"text": "still here"}})
 		if err != nil || !strings.Contains(jsonOf(t, got), "still here") {
 			t.Errorf("go-sdk: %s, %v", jsonOf(t, got), err)
+		}
+	}
+}
+
+// A file that is not what was written is refused, in words that say what to do.
+func TestADamagedStateIsRefused(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "state.db"), bytes.Repeat([]byte("not a database "), 4096), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg := config.Default()
+	cfg.DataDir = folder
+	g, err := gateway.New(t.Context(), cfg, gateway.Options{Log: slog.New(slog.DiscardHandler), Version: "test"})
+	if err == nil {
+		t.Fatalf("it was taken: %v", g.Stop(t.Context()))
+	}
+	for _, want := range []string{"data_dir", "state.db", "damaged", "move it away"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("the error lacks %q: %v", want, err)
 		}
 	}
 }
