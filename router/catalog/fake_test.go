@@ -23,6 +23,7 @@ type lister struct {
 	desc    Description
 	pages   []string          // results of tools/list, one a page
 	others  map[string]string // results of further methods
+	listed  func()            // called in each tools/list, if set
 	fail    error
 	lists   int // how many first pages were asked for
 	clients []rpc.Client
@@ -56,6 +57,9 @@ func (l *lister) Handle(_ context.Context, c *rpc.Call) (*rpc.Reply, error) {
 		return l.other(c), nil
 	}
 	l.clients = append(l.clients, c.Client)
+	if l.listed != nil {
+		l.listed()
+	}
 	n := 0
 	if cursor, ok := c.Message.Text("cursor"); ok {
 		if _, err := fmt.Sscanf(cursor, "page-%d", &n); err != nil && cursor != "" {

@@ -17,6 +17,7 @@ const (
 	settle       = 100 * time.Millisecond // notices within it cause one drain
 	settleLast   = 30 * time.Second       // for upstreams whose notices mean nothing
 	maxAudiences = 64                     // kept per upstream
+	believed     = 4 * settle             // while a feed waits no longer, its notices are passed on
 )
 
 // feed keeps the snapshots of one list of one upstream, one for each audience.
@@ -170,15 +171,14 @@ func (f *feed) failed(a Audience, s *slot, err error) {
 
 // calm lets notices that turn out to mean nothing cost less and less: an upstream
 // may send one whenever it is listed. It reports whether clients are to be told: of
-// each change, and of the first notice after one even if the list reads the same,
-// because an upstream that sends few of them may mean what lists do not say.
+// each change, and of the first few notices after one even if the list reads the
+// same, because something that lists do not say may have changed.
 func (f *feed) calm(changed bool) (tell bool) {
-	tell = changed
+	tell = changed || f.told && f.quiet <= believed
 	switch {
 	case changed:
 		f.quiet = settle
 	case f.told:
-		tell = f.quiet == settle
 		f.quiet = min(2*f.quiet, settleLast)
 	}
 	f.told = false
