@@ -130,8 +130,6 @@ func judgeNotification(m *rpc.Message) verdict {
 	return relay
 }
 
-const resourceUpdated = "notifications/resources/updated"
-
 // close reports whether m answers a question that was relayed and is still open, and
 // closes the question.
 func (x *exchange) close(m *rpc.Message) bool {
