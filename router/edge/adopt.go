@@ -30,6 +30,9 @@ func (x *exchange) lookAtClient() {
 	if x.r.Context().Err() != nil {
 		x.lose()
 	}
+	if x.track != nil && x.track.Read() {
+		x.lostAt = time.Now() // it is back, on another connection
+	}
 	if x.isLost() && time.Since(x.lostAt) > x.cfg.Orphan {
 		x.cancel(rpc.Errorf(rpc.Cancelled, "the client has been gone for %v", x.cfg.Orphan))
 	}

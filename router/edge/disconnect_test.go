@@ -112,7 +112,7 @@ func TestQuestionsToNobodyAreDeclined(t *testing.T) {
 			g := open(t, setup{handle: held(calls)})
 			body, header := modern("7", "x/y", "")
 			if !tt.modern {
-				body, header = request("7", "x/y"), g.session()
+				body, header = request("7", "x/y"), g.sessionOf("2025-06-18") // whose streams cannot be resumed
 			}
 			abandon, answered := g.start(body, append(header, tt.header...)...)
 			call := <-calls
@@ -155,6 +155,9 @@ func TestQuestionsAndAnswers(t *testing.T) {
 		resp := <-answers
 		defer resp.Body.Close()
 		d := dialogue{call: call, events: frame.NewSSEReader(resp.Body, 1<<20)}
+		if ev, err := d.events.Next(); err != nil || len(ev.Data) != 0 {
+			t.Fatalf("priming event %q %v", ev.Data, err)
+		}
 		ev, err := d.events.Next()
 		if err != nil {
 			t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/headgate/headgate/router/session"
 	"github.com/headgate/headgate/rpc"
 )
 
@@ -43,11 +44,12 @@ type exchange struct {
 
 	mu      sync.Mutex // guards what follows, and all use of w from waiting on
 	phase   phase
-	quiet   bool        // the answer must not become a stream by itself
-	naming  bool        // events that are messages say so
-	header  http.Header // the reply's, nil before there is one
-	checked int64       // received, when it was last looked at
-	lostAt  time.Time   // when the client was found to be gone
+	track   *session.Track // what was sent, where the client can resume; nil elsewhere
+	quiet   bool           // the answer must not become a stream by itself
+	naming  bool           // events that are messages say so
+	header  http.Header    // the reply's, nil before there is one
+	checked int64          // received, when it was last looked at
+	lostAt  time.Time      // when the client was found to be gone
 }
 
 func newExchange(e *Edge, w http.ResponseWriter, r *http.Request) *exchange {
@@ -79,6 +81,9 @@ func (x *exchange) end() {
 	x.phase = over
 	x.mu.Unlock()
 	x.timer.Stop()
+	if x.track != nil {
+		x.track.End()
+	}
 	if x.flight != nil {
 		x.flight.Finish()
 	}

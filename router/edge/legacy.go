@@ -121,6 +121,9 @@ func (x *exchange) get() error {
 	if !x.accepts.stream {
 		return rpc.Errorf(rpc.NotAcceptable, "accept must list %s", streamType)
 	}
+	if last := x.r.Header.Get(headerLastEvent); last != "" {
+		return x.replay(s, last)
+	}
 	reply, err := x.handle(x.r.Context(), x.newCall(s.Client(), streamRow, x.listening))
 	if err != nil {
 		return err

@@ -40,7 +40,7 @@ func TestSlowAnswersBecomeStreamsWithHeartbeats(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				g := open(t, setup{memory: true, handle: tt.handle})
-				bearer := g.session()
+				bearer := g.sessionOf("2025-06-18") // whose streams begin with nothing
 				start := time.Now()
 				resp := g.send(t.Context(), "POST", request("7", "tools/call"), bearer...)
 				defer resp.Body.Close()

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"bytes"
 	"maps"
 	"net/http"
 	"strconv"
@@ -27,6 +28,8 @@ func (x *exchange) finish(m *rpc.Message, status int) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	switch {
+	case x.phase == streaming && x.track != nil:
+		x.event(m)
 	case x.phase == over || x.isLost():
 	case x.phase == streaming:
 		x.event(m)
@@ -45,6 +48,9 @@ func (x *exchange) send(m *rpc.Message) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	switch {
+	case x.phase == streaming && x.track != nil:
+		x.event(m)
+		return !x.isLost() || x.track.Kept() // it can come back for it
 	case x.phase == over || x.isLost():
 		return false
 	case x.phase == waiting:
@@ -99,14 +105,20 @@ func (x *exchange) commit() {
 	h["X-Accel-Buffering"] = unbuffered
 	x.w.WriteHeader(http.StatusOK)
 	x.phase = streaming
+	if x.flight != nil {
+		x.keepTrack()
+	}
 }
 
 // event writes one message as one event.
 func (x *exchange) event(m *rpc.Message) {
 	size := m.Size()
-	buf := m.AppendTo(x.buffers.get(2*size + 32))
+	buf := m.AppendTo(x.buffers.get(2*size + 64))
 	data := buf[:len(buf):len(buf)]
 	ev := frame.Event{Data: data}
+	if x.track != nil {
+		ev.ID = x.track.Add(bytes.Clone(data))
+	}
 	if x.naming {
 		ev.Name = "message"
 	}

@@ -62,6 +62,9 @@ func (f *Flight) Finish() {
 	}
 }
 
+// Track begins to keep the call's event stream.
+func (f *Flight) Track() *Track { return f.session.Track() }
+
 // Ask returns a question of the call's server with an id of the gateway's, under
 // which the client's answer will find its way to reply. It returns false if too many
 // questions wait for an answer already.

@@ -62,7 +62,9 @@ type Registry struct {
 	seed    maphash.Seed
 	shards  [shardCount]shard
 	shelf   shelf
-	onEnd   atomic.Pointer[func(key string)]
+
+	replayable atomic.Int64 // bytes kept of event streams
+	onEnd      atomic.Pointer[func(key string)]
 
 	closing  atomic.Bool
 	stop     chan struct{}
@@ -250,6 +252,7 @@ func (r *Registry) sweep() {
 
 func (r *Registry) sweepShard(sh *shard, now time.Time) {
 	for _, s := range sh.sessions() {
+		s.expireTracks(now)
 		if cause := s.lapsed(now); cause != nil {
 			r.end(s, cause)
 			continue

@@ -28,6 +28,8 @@ type Session struct {
 	asked     uint64               // id of the last question
 	streams   []*stream            // open GET streams, the newest last
 	pending   []*rpc.Message       // notifications that no stream has taken yet
+	tracks    []*Track             // event streams that can be resumed, the newest last
+	tracked   uint64               // number of the last track
 }
 
 func newSession(r *Registry, key, endpoint string, t *ticket, level string, now time.Time) *Session {
@@ -81,6 +83,7 @@ func (s *Session) lapsed(now time.Time) error {
 func (s *Session) shut(cause error) {
 	s.mu.Lock()
 	s.ended = true
+	s.forgetTracks()
 	s.pending = nil
 	s.mu.Unlock()
 	s.endStreams()

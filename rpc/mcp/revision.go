@@ -12,6 +12,7 @@ type Traits struct {
 	Era           rpc.Era
 	Streamable    bool // Streamable HTTP rather than HTTP+SSE
 	Batches       bool // arrays of messages
+	Primed        bool // event streams begin with an id and no data (SEP-1699)
 	VersionHeader bool // MCP-Protocol-Version is required after initialize
 	Mirrored      bool // Mcp-Method and Mcp-Name mirror the body (SEP-2243)
 	ResultType    bool // results carry resultType, lists and reads ttlMs and cacheScope
@@ -25,7 +26,7 @@ var revisions = []Traits{
 	{Revision: "2024-11-05"},
 	{Revision: "2025-03-26", Streamable: true, Batches: true},
 	{Revision: "2025-06-18", Streamable: true, VersionHeader: true, Elicitation: true},
-	{Revision: "2025-11-25", Streamable: true, VersionHeader: true, Elicitation: true, RichAsking: true},
+	{Revision: "2025-11-25", Streamable: true, Primed: true, VersionHeader: true, Elicitation: true, RichAsking: true},
 	{
 		Revision: "2026-07-28", Era: rpc.Modern, Streamable: true, VersionHeader: true,
 		Mirrored: true, ResultType: true, AnyStructured: true, Elicitation: true, RichAsking: true,
