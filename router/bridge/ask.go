@@ -36,8 +36,13 @@ var errClosed = errors.New("the call was closed")
 func (b *Bridge) ask(ctx context.Context, c *rpc.Call, next rpc.Handler) (*rpc.Reply, error) {
 	c = withoutInput(c)
 	reply, err := next.Handle(ctx, c)
-	if err != nil || !crosses(c, reply) {
-		return reply, err
+	switch {
+	case err != nil:
+		return nil, err
+	case !crosses(c, reply) && lags(c, reply):
+		return wrap(reply, &older{reply, c}), nil
+	case !crosses(c, reply):
+		return reply, nil
 	}
 	return wrap(reply, &asking{bridge: b, ctx: ctx, next: next, call: c, reply: reply, closed: make(chan struct{})}), nil
 }
@@ -108,7 +113,12 @@ func (a *asking) Next() (*rpc.Message, error) {
 				return a.end(failed(a.call, m, err.Error()))
 			}
 		default:
-			return a.end(toLegacy(a.call, m))
+			m = toLegacy(a.call, m)
+			if lags(a.call, reply) {
+				m = m.Clone() // what was changed can change again
+				toOlder(a.call, m)
+			}
+			return a.end(m)
 		}
 	}
 	return nil, io.EOF

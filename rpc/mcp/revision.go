@@ -17,6 +17,8 @@ type Traits struct {
 	Mirrored      bool // Mcp-Method and Mcp-Name mirror the body (SEP-2243)
 	ResultType    bool // results carry resultType, lists and reads ttlMs and cacheScope
 	AnyStructured bool // structuredContent and outputSchema may be any JSON, not only objects
+	Audio         bool // content may be audio
+	Links         bool // content may link to resources
 	Elicitation   bool // servers may ask the user, by a form
 	RichAsking    bool // elicitation by URL and with all forms of enum, sampling with tools
 }
@@ -24,12 +26,12 @@ type Traits struct {
 // revisions in the order in which they appeared. A new revision is a new row.
 var revisions = []Traits{
 	{Revision: "2024-11-05"},
-	{Revision: "2025-03-26", Streamable: true, Batches: true},
-	{Revision: "2025-06-18", Streamable: true, VersionHeader: true, Elicitation: true},
-	{Revision: "2025-11-25", Streamable: true, Primed: true, VersionHeader: true, Elicitation: true, RichAsking: true},
+	{Revision: "2025-03-26", Streamable: true, Batches: true, Audio: true},
+	{Revision: "2025-06-18", Streamable: true, VersionHeader: true, Audio: true, Links: true, Elicitation: true},
+	{Revision: "2025-11-25", Streamable: true, Primed: true, VersionHeader: true, Audio: true, Links: true, Elicitation: true, RichAsking: true},
 	{
 		Revision: "2026-07-28", Era: rpc.Modern, Streamable: true, VersionHeader: true,
-		Mirrored: true, ResultType: true, AnyStructured: true, Elicitation: true, RichAsking: true,
+		Mirrored: true, ResultType: true, AnyStructured: true, Audio: true, Links: true, Elicitation: true, RichAsking: true,
 	},
 }
 
