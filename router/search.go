@@ -22,7 +22,7 @@ func (r *Router) search(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 		try.Target.Upstream, try.Target.Exposed = upstream, c.Target.Own
 		reply, first, err := open(ctx, r.Upstreams[upstream], &try)
 		switch {
-		case ctx.Err() != nil:
+		case err != nil && ctx.Err() != nil:
 			return nil, err
 		case err != nil:
 			failure = err
