@@ -27,7 +27,9 @@ func (r *Router) search(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 		case err != nil:
 			failure = err
 		case first.Err == nil:
-			r.Catalog.Learn(c.Principal, c.Target.Own, upstream)
+			if first.IsResponse() { // a notification may yet be followed by an error
+				r.Catalog.Learn(c.Principal, c.Target.Own, upstream)
+			}
 			return r.expose(ctx, view, &try, reply), nil
 		case refusal == nil || isNotFound(refusal):
 			refusal = r.Catalog.Expose(ctx, view, &try, first).Clone() // what went wrong says more than that nothing is there
