@@ -1,4 +1,6 @@
-// Package edge is where clients arrive: MCP's Streamable HTTP, both eras on one URL.
+// Package edge is where clients arrive: MCP's Streamable HTTP, both eras on one URL,
+// and the transports on which many messages share a connection, HTTP+SSE, WebSocket
+// and pipes, both eras again.
 // It turns bytes into an [rpc.Call], sends the call through the one handler that
 // policies and router make up, pulls the [rpc.Reply], and writes it as JSON or as
 // Server-Sent Events.
