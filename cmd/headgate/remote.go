@@ -74,7 +74,7 @@ func (r *remote) ask(ctx context.Context, request *rpc.Message, about rpc.Target
 	method, _ := mcp.Lookup(request.Method, mcp.LatestModern)
 	reply, err := r.server.Handle(ctx, &rpc.Call{
 		Message: request, Method: method, Dialect: rpc.MCP, Received: time.Now(), Target: about,
-		Client: rpc.Client{Revision: mcp.LatestModern, Era: rpc.Modern, Capabilities: json.RawMessage("{}")},
+		Client: rpc.Client{Revision: mcp.LatestModern, Era: rpc.Modern, LogLevel: "info", Capabilities: json.RawMessage("{}")}, // what the server logs is shown
 	})
 	if err != nil {
 		return nil, r.failure(err)
