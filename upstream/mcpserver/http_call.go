@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -76,6 +77,7 @@ func (k *httpCall) expire() {
 // JSON answer, the header of an event stream.
 func (k *httpCall) post(to *upstream.Endpoint, header []upstream.Field) error {
 	b := k.d.pool.get()
+	b.bytes = slices.Grow(b.bytes, len(headRoom)+k.x.message.Size())
 	b.bytes = k.x.message.AppendTo(append(b.bytes, headRoom[:]...))
 	resp, err := k.d.client.Do(k.ctx, &upstream.Request{Method: http.MethodPost, Endpoint: to, Header: header, Body: b.bytes, Room: len(headRoom)})
 	k.d.pool.put(b)
@@ -207,7 +209,7 @@ func (k *httpCall) settle(why error) {
 		k.watch.Stop()
 	}
 	k.carrier.release(k, "")
-	k.box.close(&k.d.pool)
+	k.box.close(k.d.pool)
 	if k.resp != nil {
 		_ = k.resp.Close()
 	}

@@ -93,8 +93,8 @@ func unconnected(private bool) (*stdioConn, []*stdioCall) {
 		caps = []byte(`{"elicitation":{}}`)
 	}
 	s := &Server{fault: fault{"x"}, log: discardLog, life: newLifetime()}
-	d := &stdioDialer{s: s, maxResult: 1 << 20}
-	c := &stdioConn{s: s, d: d, pool: &d.pool, queue: newLineQueue(&d.pool), calls: map[uint64]*stdioCall{}}
+	d := &stdioDialer{s: s, pool: &shared, maxResult: 1 << 20}
+	c := &stdioConn{s: s, d: d, pool: d.pool, queue: newLineQueue(d.pool), calls: map[uint64]*stdioCall{}}
 	c.spoken.Store(newHop(rpc.Legacy, "2025-11-25", nil, caps))
 	var calls []*stdioCall
 	for i := range 2 {

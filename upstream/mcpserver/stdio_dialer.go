@@ -27,7 +27,7 @@ type stdioDialer struct {
 	s         *Server
 	environ   []string
 	maxResult int
-	pool      pool
+	pool      *pool
 	pace      restarts
 
 	mu    sync.Mutex
@@ -35,7 +35,7 @@ type stdioDialer struct {
 }
 
 func newStdioDialer(s *Server, deps Deps) *stdioDialer {
-	return &stdioDialer{s: s, environ: deps.Environ, maxResult: int(deps.MaxResult)}
+	return &stdioDialer{s: s, environ: deps.Environ, pool: &shared, maxResult: int(deps.MaxResult)}
 }
 
 func (d *stdioDialer) transport() string { return stdio }
@@ -146,7 +146,7 @@ func (d *stdioDialer) start() (*stdioConn, error) {
 		return nil, e
 	}
 	c := &stdioConn{
-		s: s, d: d, proc: p, pool: &d.pool, queue: newLineQueue(&d.pool),
+		s: s, d: d, proc: p, pool: d.pool, queue: newLineQueue(d.pool),
 		gone: make(chan struct{}), calls: map[uint64]*stdioCall{},
 	}
 	s.life.work.Go(func() { c.read(s.life) })
