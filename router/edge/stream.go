@@ -115,26 +115,28 @@ func (x *exchange) event(m *rpc.Message) {
 // single writes the only message of an answer.
 func (x *exchange) single(m *rpc.Message, status int) {
 	x.mergeHeader()
-	buf := m.AppendTo(x.buffers.get(m.Size()))
+	head, tail := m.Split(x.buffers.get(min(m.Size(), 2*bufferSize)))
 	h := x.w.Header()
 	h["Content-Type"] = jsonValue
-	h["Content-Length"] = []string{strconv.Itoa(len(buf))}
+	h["Content-Length"] = []string{strconv.Itoa(len(head) + len(tail))}
 	x.w.WriteHeader(status)
-	x.writeWhole(buf)
-	x.buffers.put(buf)
+	x.writeWhole(head, tail)
+	x.buffers.put(head)
 }
 
 // writeWhole writes the only body of an answer, in one piece with the header where
 // the connection lets us.
-func (x *exchange) writeWhole(p []byte) {
+func (x *exchange) writeWhole(head, tail []byte) {
 	conn, ok := x.r.Context().Value(connKey{}).(*watchedConn)
-	if !ok || len(p) < bufferSize || len(p) > writeChunk {
-		x.write(p)
+	if size := len(head) + len(tail); !ok || size < bufferSize || size > writeChunk {
+		x.write(head)
+		x.write(tail)
 		return
 	}
-	first := x.buffers.get(bufferSize)
+	first := x.buffers.get(2 * bufferSize) // pooled, unlike smaller ones
 	conn.join(first)
-	x.write(p)
+	x.write(head)
+	x.write(tail)
 	if err := conn.part(); err != nil {
 		x.lose()
 	}
