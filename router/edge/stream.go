@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"errors"
 	"maps"
 	"net/http"
 	"strconv"
@@ -135,9 +136,12 @@ func (x *exchange) writeWhole(head, tail []byte) {
 	}
 	first := x.buffers.get(2 * bufferSize) // pooled, unlike smaller ones
 	conn.join(first)
-	x.write(head)
-	x.write(tail)
-	if err := conn.part(); err != nil {
+	x.extend()
+	_, err := x.w.Write(head)
+	if err == nil {
+		_, err = x.w.Write(tail)
+	}
+	if err = errors.Join(err, conn.part()); err != nil {
 		x.lose()
 	}
 	x.buffers.put(first)
