@@ -39,7 +39,8 @@ func (r *Router) discover(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) 
 		Meta         map[string]json.RawMessage `json:"_meta"`
 	}{
 		"complete", mcp.Supported(), offered(view, summary.Capabilities, rpc.Modern), summary.Instructions,
-		discoverTTL.Milliseconds(), "private", map[string]json.RawMessage{mcp.MetaServerInfo: r.Info},
+		discoverTTL.Milliseconds(), "private",
+		map[string]json.RawMessage{mcp.MetaServerInfo: r.Info},
 	})
 }
 

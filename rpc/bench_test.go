@@ -3,6 +3,7 @@ package rpc_test
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -18,11 +19,26 @@ func call(size int, argument func(n int) string) []byte {
 }
 
 // text is one long string in plain words.
-// prose is lines of words, with a quoted one or a letter beyond ASCII now and then.
+// prose is lines of words in no order, with a quoted one or a letter beyond ASCII now
+// and then.
 func prose(n int) string {
-	line := `the gateway carries what it was given and adds nothing of its own.\n`
-	odd := `one call at a time to the \"server\" in a café, that answers in order.\n`
-	return `{"q":"` + strings.Repeat(strings.Repeat(line, 6)+odd, n/(7*70)) + `"}`
+	words := []string{"the", "gateway", "carries", "what", "it", "was", "given", "and", "adds", "nothing", "of", "its", "own"}
+	random := rand.New(rand.NewPCG(1, 2))
+	text := make([]byte, 0, n)
+	for column := 0; len(text) < n-32; {
+		word := words[random.IntN(len(words))]
+		switch random.IntN(100) {
+		case 0:
+			word = `\"` + word + `\"`
+		case 1:
+			word = "café"
+		}
+		text = append(append(text, word...), ' ')
+		if column += len(word) + 1; column > 72 {
+			text, column = append(text, `\n`...), 0
+		}
+	}
+	return `{"q":"` + string(text) + `"}`
 }
 
 func text(n int) string {

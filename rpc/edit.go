@@ -61,13 +61,8 @@ func (m *Message) set(at scope, name string, value []byte) {
 // AppendTo appends the message with all edits applied and returns the longer
 // slice. Bytes that no edit touches are appended as they were received.
 func (m *Message) AppendTo(dst []byte) []byte {
-	envelope := &m.objects[top]
-	if len(m.edits) == 0 {
-		return append(dst, envelope.raw...)
-	}
-	dst = append(dst, envelope.raw[:envelope.at.from]...)
-	dst = m.render(dst, top, envelope)
-	return append(dst, envelope.raw[envelope.at.to:]...)
+	head, tail := m.Split(dst)
+	return append(head, tail...)
 }
 
 // Size returns an upper bound of the bytes that [Message.AppendTo] appends.

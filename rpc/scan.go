@@ -229,14 +229,16 @@ func (s *scanner) str() error {
 	}
 }
 
-// plain returns where, from i on, the next byte is that is a quote, a backslash, a
-// control character or no ASCII; or where fewer than eight bytes are left.
+// plain returns where, from i on, the next byte is that str must look at: a quote, a
+// backslash, a control character or no ASCII; or where fewer than eight bytes are
+// left. Most strings are short, so the first word is looked at before anything that
+// has to be set up.
 func plain(text []byte, i int) int {
 	const (
 		ones  = 0x0101010101010101
 		highs = 0x8080808080808080
 	)
-	for ; i+8 <= len(text); i += 8 {
+	for ; i+8 <= len(text); i = stride(text, i+8) {
 		w := binary.LittleEndian.Uint64(text[i : i+8])
 		// A byte's high bit gets set where the byte is below what is subtracted. With
 		// bit 1 flipped, the quote follows the control characters. Borrows disturb only

@@ -96,17 +96,17 @@ func TestSocketWritesWithoutBlocking(t *testing.T) {
 		t.Error("not quiet")
 	}
 	big := make([]byte, 64<<20)
-	n, err := c.socket.write(big)
+	n, err := c.socket.write(&message{big})
 	if err != nil || n == 0 || n == len(big) {
 		t.Errorf("wrote %d, %v", n, err)
 	}
 	far.Close()
 	c.awaits(t, gone)
-	if _, err := c.socket.write(big); err == nil {
+	if _, err := c.socket.write(&message{big}); err == nil {
 		t.Error("wrote to a closed connection")
 	}
 	near.Close()
-	if _, err := c.socket.write(big[:1]); err == nil || c.socket.look() != gone {
+	if _, err := c.socket.write(&message{big[:1]}); err == nil || c.socket.look() != gone {
 		t.Error("wrote to a connection closed here")
 	}
 }

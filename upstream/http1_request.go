@@ -22,10 +22,16 @@ type Request struct {
 	// Room is how many bytes at the start of Body are not part of it. A head that fits there goes out with the body in one
 	// system call, whatever the body's size.
 	Room int
+	// Tail follows Body, so that what is large need not be copied behind what is small.
+	Tail []byte
 }
 
-// message is a request as bytes: the head, with the body behind it or in a part of its own.
-type message [2][]byte
+// length is the number of bytes that the head announces.
+func (r *Request) length() int { return len(r.Body) - r.Room + len(r.Tail) }
+
+// message is a request as bytes, in parts that are written together where the system can: the head, with the body behind it
+// or in parts of its own.
+type message [3][]byte
 
 var requestBuffers = sync.Pool{New: func() any { return new([]byte) }}
 
@@ -41,12 +47,12 @@ func (r *Request) render(buf *[]byte) (message, error) {
 	case len(body) > 0 && len(head) <= r.Room:
 		whole := r.Body[r.Room-len(head):]
 		copy(whole, head)
-		return message{whole, nil}, nil
-	case len(head)+len(body) <= oneWrite:
-		*buf = append(head, body...)
-		return message{*buf, nil}, nil
+		return message{whole, nil, r.Tail}, nil
+	case len(head)+len(body)+len(r.Tail) <= oneWrite:
+		*buf = append(append(head, body...), r.Tail...)
+		return message{*buf}, nil
 	}
-	return message{head, body}, nil
+	return message{head, body, r.Tail}, nil
 }
 
 // appendHead renders the request up to its body.
@@ -63,7 +69,7 @@ func (r *Request) appendHead(dst []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if length := len(r.Body) - r.Room; length > 0 || r.Method == "POST" || r.Method == "PUT" || r.Method == "PATCH" {
+	if length := r.length(); length > 0 || r.Method == "POST" || r.Method == "PUT" || r.Method == "PATCH" {
 		dst = append(dst, "Content-Length: "...)
 		dst = strconv.AppendInt(dst, int64(length), 10)
 		dst = append(dst, "\r\n"...)

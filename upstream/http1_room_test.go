@@ -22,16 +22,16 @@ func TestAHeadThatFitsIsPutBeforeTheBody(t *testing.T) {
 		for _, size := range []int{0, 5, oneWrite + 1} {
 			body := append(make([]byte, room), bytes.Repeat([]byte("b"), size)...)
 			var buf []byte
-			msg, err := (&Request{Method: "POST", Endpoint: endpoint, Body: body, Room: room}).render(&buf)
+			msg, err := (&Request{Method: "POST", Endpoint: endpoint, Body: body, Room: room, Tail: []byte("tail")}).render(&buf)
 			if err != nil {
 				t.Fatal(err)
 			}
-			sent := string(msg[0]) + string(msg[1])
-			if want := fmt.Sprintf("Content-Length: %d\r\n\r\n%s", size, strings.Repeat("b", size)); !strings.HasSuffix(sent, want) || !strings.HasPrefix(sent, "POST /mcp HTTP/1.1\r\n") {
+			sent := string(msg[0]) + string(msg[1]) + string(msg[2])
+			if want := fmt.Sprintf("Content-Length: %d\r\n\r\n%stail", size+4, strings.Repeat("b", size)); !strings.HasSuffix(sent, want) || !strings.HasPrefix(sent, "POST /mcp HTTP/1.1\r\n") {
 				t.Errorf("room %d, body %d: sent %.200q", room, size, sent)
 			}
-			if one := len(msg[1]) == 0; one != (room > 500 || size < oneWrite) {
-				t.Errorf("room %d, body %d: sent in one piece: %v", room, size, one)
+			if apart := len(msg[1]) > 0; apart != (room < 500 && size > oneWrite) {
+				t.Errorf("room %d, body %d: head and body apart: %v", room, size, apart)
 			}
 		}
 	}

@@ -14,31 +14,61 @@ const (
 // send writes a request as far as that is possible without waiting for the peer to read it. What remains is written by a
 // goroutine, for the peer may well answer (413, say) instead of reading: whoever waits for it to read first waits for ever.
 func (x *exchange) send(msg message) (*remainder, error) {
-	for i, p := range msg {
-		n, err := x.writeNow(p)
-		x.sent = x.sent || n > 0
-		msg[i] = p[n:]
-		if err != nil {
-			return nil, err
-		}
-		if n < len(p) {
-			return writeLater(x.conn, msg), nil
-		}
+	err := x.writeNow(&msg)
+	switch {
+	case err != nil:
+		return nil, err
+	case msg.size() > 0:
+		return writeLater(x.conn, msg), nil
 	}
 	return nil, nil
 }
 
-// writeNow writes what can be written without waiting, or, when that cannot be known, what is short.
-func (x *exchange) writeNow(p []byte) (int, error) {
-	switch {
-	case len(p) == 0:
-		return 0, nil
-	case x.conn.plain():
-		return x.conn.socket.write(p)
-	case len(p) <= blockingWrite:
-		return x.conn.nc.Write(p)
+// writeNow takes off the message what can be written without waiting, or, when that cannot be known, what is short.
+func (x *exchange) writeNow(msg *message) error {
+	for msg.size() > 0 {
+		n, err := x.writeSome(msg)
+		x.sent = x.sent || n > 0
+		msg.skip(n)
+		if err != nil || n == 0 {
+			return err
+		}
 	}
-	return 0, nil
+	return nil
+}
+
+// writeSome writes once, and nothing where it could have to wait.
+func (x *exchange) writeSome(msg *message) (int, error) {
+	if x.conn.plain() {
+		return x.conn.socket.write(msg)
+	}
+	p := msg.first()
+	if len(p) > blockingWrite {
+		return 0, nil
+	}
+	return x.conn.nc.Write(p)
+}
+
+// size is the number of bytes left.
+func (m *message) size() int { return len(m[0]) + len(m[1]) + len(m[2]) }
+
+// first returns the first part that is not empty.
+func (m *message) first() []byte {
+	for _, p := range m {
+		if len(p) > 0 {
+			return p
+		}
+	}
+	return nil
+}
+
+// skip takes n bytes off.
+func (m *message) skip(n int) {
+	for i, p := range m {
+		k := min(n, len(p))
+		m[i] = p[k:]
+		n -= k
+	}
 }
 
 // remainder is what is still being written while the answer is awaited. Nil stands for a request that was sent wholly.

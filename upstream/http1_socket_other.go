@@ -11,4 +11,4 @@ func newSocket(net.Conn) *socket { return nil }
 
 func (*socket) look() socketState { return gone }
 
-func (*socket) write([]byte) (int, error) { return 0, nil }
+func (*socket) write(*message) (int, error) { return 0, nil }

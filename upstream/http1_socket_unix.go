@@ -15,7 +15,7 @@ type socket struct {
 	put   func(fd uintptr) bool
 	state socketState
 	one   [1]byte
-	out   []byte
+	out   *message
 	n     int
 	err   error
 }
@@ -46,7 +46,7 @@ func newSocket(nc net.Conn) *socket {
 		return true
 	}
 	s.put = func(fd uintptr) bool {
-		s.n, s.err = syscall.Write(int(fd), s.out)
+		s.n, s.err = writeParts(int(fd), s.out)
 		return true
 	}
 	return s
@@ -61,10 +61,10 @@ func (s *socket) look() socketState {
 	return s.state
 }
 
-// write writes as much of p as the system takes at once. Less than len(p) without an error means that the rest would block.
-func (s *socket) write(p []byte) (int, error) {
-	for done := 0; ; {
-		s.out, s.n, s.err = p[done:], 0, nil
+// write writes as much of a message as the system takes at once, and nothing without an error where it takes nothing.
+func (s *socket) write(msg *message) (int, error) {
+	for {
+		s.out, s.n, s.err = msg, 0, nil
 		err := s.raw.Write(s.put)
 		s.out = nil
 		if err == nil {
@@ -72,14 +72,12 @@ func (s *socket) write(p []byte) (int, error) {
 		}
 		switch {
 		case err == syscall.EAGAIN: //nolint:errorlint // system calls return it bare
-			return done, nil
+			return 0, nil
 		case err == syscall.EINTR: //nolint:errorlint // system calls return it bare
 		case err != nil:
-			return done, err
+			return 0, err
 		default:
-			if done += s.n; done == len(p) {
-				return done, nil
-			}
+			return s.n, nil
 		}
 	}
 }

@@ -145,7 +145,7 @@ func (b *batch) flush() bool {
 	case len(b.held) == 0:
 		return true
 	case !x.isLost():
-		x.document(array(b.held), http.StatusOK)
+		x.document(array(b.held), nil, http.StatusOK)
 	}
 	x.phase = over
 	return false

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"bytes"
+	"errors"
 	"maps"
 	"net/http"
 	"strconv"
@@ -130,33 +131,38 @@ func (x *exchange) event(m *rpc.Message) {
 
 // single writes the only message of an answer.
 func (x *exchange) single(m *rpc.Message, status int) {
-	buf := m.AppendTo(x.buffers.get(m.Size()))
-	x.document(buf, status)
-	x.buffers.put(buf)
+	head, tail := m.Split(x.buffers.get(min(m.Size(), 2*bufferSize)))
+	x.document(head, tail, status)
+	x.buffers.put(head)
 }
 
-// document writes an answer that is JSON.
-func (x *exchange) document(buf []byte, status int) {
+// document writes an answer that is JSON, given in two parts.
+func (x *exchange) document(head, tail []byte, status int) {
 	x.mergeHeader()
 	h := x.w.Header()
 	h["Content-Type"] = jsonValue
-	h["Content-Length"] = []string{strconv.Itoa(len(buf))}
+	h["Content-Length"] = []string{strconv.Itoa(len(head) + len(tail))}
 	x.w.WriteHeader(status)
-	x.writeWhole(buf)
+	x.writeWhole(head, tail)
 }
 
 // writeWhole writes the only body of an answer, in one piece with the header where
 // the connection lets us.
-func (x *exchange) writeWhole(p []byte) {
+func (x *exchange) writeWhole(head, tail []byte) {
 	conn, ok := x.r.Context().Value(connKey{}).(*watchedConn)
-	if !ok || len(p) < bufferSize || len(p) > writeChunk {
-		x.write(p)
+	if size := len(head) + len(tail); !ok || size < bufferSize || size > writeChunk {
+		x.write(head)
+		x.write(tail)
 		return
 	}
-	first := x.buffers.get(bufferSize)
+	first := x.buffers.get(2 * bufferSize) // pooled, unlike smaller ones
 	conn.join(first)
-	x.write(p)
-	if err := conn.part(); err != nil {
+	x.extend()
+	_, err := x.w.Write(head)
+	if err == nil {
+		_, err = x.w.Write(tail)
+	}
+	if err = errors.Join(err, conn.part()); err != nil {
 		x.lose()
 	}
 	x.buffers.put(first)

@@ -62,6 +62,7 @@ type Registry struct {
 	seed    maphash.Seed
 	shards  [shardCount]shard
 	shelf   shelf
+	recent  recent
 
 	replayable atomic.Int64 // bytes kept of event streams
 	onEnd      atomic.Pointer[func(key string)]
@@ -79,6 +80,7 @@ func New(cfg Config, keys Sealer, log *slog.Logger) *Registry {
 		cfg: cfg.withDefaults(), keys: keys, log: log, started: time.Now(),
 		seed: maphash.MakeSeed(), stop: make(chan struct{}), swept: make(chan struct{}),
 	}
+	r.recent.seed = r.seed
 	for i := range r.shards {
 		r.shards[i] = shard{live: map[string]*Session{}, ended: map[string]time.Time{}}
 	}
@@ -113,6 +115,30 @@ func (r *Registry) Open(c rpc.Client, p rpc.Principal, endpoint string) (string,
 // The error is the same one whatever is wrong with the id: a session that ended, or
 // is somebody else's, cannot be told from one that never was.
 func (r *Registry) Resume(id, endpoint string) (*Session, error) {
+	if s, ok := r.recent.find(id, endpoint); ok {
+		if live, ok := r.shard(s.client.Session).find(s.client.Session); ok && live == s {
+			return r.resumed(s, time.Now())
+		}
+	}
+	s, err := r.open(id, endpoint)
+	if err == nil {
+		r.recent.keep(id, s)
+	}
+	return s, err
+}
+
+// resumed is a live session in use again, unless its time is over.
+func (r *Registry) resumed(s *Session, now time.Time) (*Session, error) {
+	if cause := s.lapsed(now); cause != nil {
+		r.end(s, cause)
+		return nil, errUnknown()
+	}
+	s.use(now)
+	return s, nil
+}
+
+// open finds or makes the live session of an id by what is sealed in it.
+func (r *Registry) open(id, endpoint string) (*Session, error) {
 	plain, err := r.keys.Open(purpose, []byte(endpoint), id)
 	if err != nil {
 		return nil, errUnknown()
@@ -125,12 +151,7 @@ func (r *Registry) Resume(id, endpoint string) (*Session, error) {
 	sh := r.shard(key)
 	now := time.Now()
 	if s, ok := sh.find(key); ok {
-		if cause := s.lapsed(now); cause != nil {
-			r.end(s, cause)
-			return nil, errUnknown()
-		}
-		s.use(now)
-		return s, nil
+		return r.resumed(s, now)
 	}
 	past, err := r.recall(key, t.created, now)
 	if err != nil {

@@ -31,6 +31,9 @@ const (
 // one connection. What is not known here counts as such a capability unless it is an empty
 // object, because an extension may bring requests of its own.
 func Features(caps json.RawMessage) string {
+	if string(caps) == "{}" {
+		return "" // most clients, and not worth reading
+	}
 	if len(caps) <= len("{}") {
 		return ""
 	}

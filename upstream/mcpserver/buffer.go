@@ -11,6 +11,9 @@ type buffer struct{ bytes []byte }
 // pool lends buffers. The zero value is ready.
 type pool struct{ free sync.Pool }
 
+// shared is the pool of all servers: what one has no use for, another can have.
+var shared pool
+
 func (p *pool) get() *buffer {
 	if b, ok := p.free.Get().(*buffer); ok {
 		return b

@@ -56,6 +56,9 @@ type httpCall struct {
 
 var _ rpc.Source = (*httpCall)(nil)
 
+// shortTail is what is cheaper to copy than to name to the system.
+const shortTail = 8 << 10
+
 // headRoom is room before a message for the head of its request.
 var headRoom [1 << 10]byte
 
@@ -82,8 +85,14 @@ func (k *httpCall) expire() {
 // JSON answer, the header of an event stream.
 func (k *httpCall) post(to *upstream.Endpoint, header []upstream.Field) error {
 	b := k.d.pool.get()
-	b.bytes = k.x.message.AppendTo(append(b.bytes, headRoom[:]...))
-	resp, err := k.d.client.Do(k.ctx, &upstream.Request{Method: http.MethodPost, Endpoint: to, Header: header, Body: b.bytes, Room: len(headRoom)})
+	body, tail := k.x.message.Split(append(b.bytes, headRoom[:]...))
+	if len(tail) < shortTail {
+		body, tail = append(body, tail...), nil
+	}
+	b.bytes = body
+	resp, err := k.d.client.Do(k.ctx, &upstream.Request{
+		Method: http.MethodPost, Endpoint: to, Header: header, Body: body, Room: len(headRoom), Tail: tail,
+	})
 	k.d.pool.put(b)
 	if err == nil {
 		k.d.s.board.answered()
@@ -216,7 +225,7 @@ func (k *httpCall) settle(why error) {
 		k.watch.Stop()
 	}
 	k.carrier.release(k, "")
-	k.box.close(&k.d.pool)
+	k.box.close(k.d.pool)
 	if k.resp != nil {
 		_ = k.resp.Close()
 	}

@@ -24,7 +24,7 @@ type httpDialer struct {
 	url       *url.URL
 	fixed     []upstream.Field // header fields of every request
 	maxResult int
-	pool      pool
+	pool      *pool
 	readers   sync.Pool // of *frame.SSEReader
 }
 
@@ -33,7 +33,7 @@ func newHTTPDialer(s *Server, deps Deps) (*httpDialer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("url: %w", err)
 	}
-	d := &httpDialer{s: s, client: deps.HTTP, url: u, maxResult: int(deps.MaxResult)}
+	d := &httpDialer{s: s, client: deps.HTTP, pool: &shared, url: u, maxResult: int(deps.MaxResult)}
 	d.fixed = append(d.fixed,
 		upstream.Field{Name: "User-Agent", Value: deps.Identity.Name + "/" + deps.Identity.Version},
 		upstream.Field{Name: "Accept", Value: "application/json, text/event-stream"})

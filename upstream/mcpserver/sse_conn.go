@@ -34,8 +34,8 @@ var _ wire = (*sseConn)(nil)
 
 func newSSEConn(d *sseDialer, life context.Context, hangUp context.CancelCauseFunc, resp *upstream.Response) *sseConn {
 	c := &sseConn{
-		duplex: newDuplex(d.s, &d.pool, d.maxResult), d: d, life: life, hangUp: hangUp, resp: resp,
-		events: frame.NewSSEReader(resp, d.maxResult), queue: newOutbox(&d.pool), posts: make(chan struct{}, maxPosts),
+		duplex: newDuplex(d.s, &shared, d.maxResult), d: d, life: life, hangUp: hangUp, resp: resp,
+		events: frame.NewSSEReader(resp, d.maxResult), queue: newOutbox(&shared), posts: make(chan struct{}, maxPosts),
 	}
 	c.wire = c
 	return c

@@ -22,7 +22,7 @@ var _ wire = (*stdioConn)(nil)
 
 // newStdioConn puts a link on a process.
 func newStdioConn(d *stdioDialer, p *process) *stdioConn {
-	c := &stdioConn{duplex: newDuplex(d.s, &d.pool, d.maxResult), d: d, proc: p, queue: newOutbox(&d.pool)}
+	c := &stdioConn{duplex: newDuplex(d.s, &shared, d.maxResult), d: d, proc: p, queue: newOutbox(&shared)}
 	c.wire = c
 	return c
 }

@@ -20,7 +20,6 @@ type stdioDialer struct {
 	s         *Server
 	environ   []string
 	maxResult int
-	pool      pool
 	pace      restarts
 }
 

@@ -35,7 +35,7 @@ type wsConn struct {
 var _ wire = (*wsConn)(nil)
 
 func newWSConn(d *wsDialer, socket *websocket.Conn) *wsConn {
-	c := &wsConn{duplex: newDuplex(d.s, &d.pool, d.maxResult), socket: socket, queue: newOutbox(&d.pool)}
+	c := &wsConn{duplex: newDuplex(d.s, &shared, d.maxResult), socket: socket, queue: newOutbox(&shared)}
 	c.wire = c
 	return c
 }

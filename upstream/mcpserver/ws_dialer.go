@@ -29,7 +29,6 @@ type wsDialer struct {
 	header    http.Header
 	dialer    websocket.Dialer
 	maxResult int
-	pool      pool
 }
 
 var _ connector = (*wsDialer)(nil)
