@@ -65,7 +65,9 @@ func (s *Server) reconsider(known *eras, tried rpc.Era, err error) bool {
 		// It names legacy revisions and opens no sessions.
 		return s.eras.CompareAndSwap(known, &eras{modern: true})
 	}
-	s.eras.CompareAndSwap(known, nil)
+	if s.eras.CompareAndSwap(known, nil) {
+		s.turns.doubt(known)
+	}
 	return other || !known.tentative // it may have become another server
 }
 
@@ -128,7 +130,11 @@ func (s *Server) open(ctx context.Context, k linkKey, client rpc.Client) (link, 
 	if known != nil && known.tentative {
 		s.eras.CompareAndSwap(known, &eras{legacy: true})
 	}
-	if s.board.up(l.description(), !k.private()) {
+	changed := s.turns.settle(k.era, time.Now())
+	if changed {
+		s.board.turned(l.description())
+	}
+	if again := s.board.up(l.description(), !k.private()); again || changed {
 		s.announceChange(l.description())
 	}
 	if !k.private() {
@@ -164,7 +170,7 @@ func (s *Server) discard(k linkKey, l link, why *stale) {
 		s.retire([]link{l})
 	}
 	if why.era && !s.pinned {
-		s.eras.Store(nil)
+		s.turns.doubt(s.eras.Swap(nil))
 	}
 }
 

@@ -153,11 +153,12 @@ func (l *legacyHTTP) assign(q *rpc.Message) {
 
 // offer puts a question to a call and reports whether there was room for it.
 func (k *httpCall) offer(q *rpc.Message) bool {
+	k.x.expect(q) // first: the answer may come as soon as the question is taken
 	select {
 	case k.questions <- q:
-		k.x.expect(q)
 		return true
 	default:
+		k.x.close(q)
 		return false
 	}
 }

@@ -14,9 +14,6 @@ import (
 const (
 	// discoverTimeout bounds the probe over HTTP, where silence proves nothing.
 	discoverTimeout = 10 * time.Second
-	// eraPatience is how long a server that has just answered in the modern way is not
-	// suspected of having become another one.
-	eraPatience = 5 * time.Second
 	// describeLife is how long it is believed what a server says of itself, if it does
 	// not want to be believed longer.
 	describeLife = time.Minute
@@ -123,7 +120,11 @@ func mirror(header []upstream.Field, x *exchange) ([]upstream.Field, error) {
 
 // lost implements [carrier].
 func (l *modernHTTP) lost(k *httpCall, _ []byte, m *rpc.Message) bool {
-	return !k.x.own && !k.x.final && !l.d.s.pinned && !authorization(k.resp.Status) && time.Since(l.about.Load().at) >= eraPatience && eraLost(k.resp.Status, m)
+	s := l.d.s
+	if k.x.own || k.x.final || s.pinned || authorization(k.resp.Status) || !eraLost(k.resp.Status, m) {
+		return false
+	}
+	return time.Since(l.about.Load().at) >= s.turns.wait()
 }
 
 // elsewhere implements [carrier]: a request's stream is the only one it has.

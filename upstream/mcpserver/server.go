@@ -52,6 +52,7 @@ type Server struct {
 
 	eras    atomic.Pointer[eras] // nil until the server was asked
 	flights singleflight.Group
+	turns   turns
 	links   links
 	lanes   lanes
 	board   *board

@@ -76,6 +76,14 @@ func (b *board) up(d *Description, shared bool) (again bool) {
 	return again
 }
 
+// turned notes that the upstream speaks another era than it did.
+func (b *board) turned(d *Description) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.log.Warn("upstream has changed its era", "era", d.Era.String(), "revision", string(d.Revision))
+	b.state.Era, b.state.Revision = d.Era, d.Revision
+}
+
 // answered notes that the upstream answered, which matters if it was down.
 func (b *board) answered() {
 	if !b.suspect.Load() {
