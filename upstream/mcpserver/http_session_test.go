@@ -26,7 +26,7 @@ func TestSessionThatEnded(t *testing.T) {
 		"400 with -32000": func(w http.ResponseWriter) {
 			answerJSON(w, 400, `{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"Invalid Session"}}`)
 		},
-		"401": func(w http.ResponseWriter) { http.Error(w, "Session expired", 401) },
+		"401": func(w http.ResponseWriter) { http.Error(w, "Session expired", http.StatusUnauthorized) },
 		"200 with a bare error": func(w http.ResponseWriter) {
 			answerJSON(w, 200, `{"jsonrpc":"2.0","id":null,"error":{"code":-32001,"message":"unknown session"}}`)
 		},

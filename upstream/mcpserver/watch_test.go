@@ -42,7 +42,6 @@ func (n *told) has(want string) bool {
 type listener struct {
 	*script
 	mu      sync.Mutex
-	filters []string
 	streams []*listenStream
 	ack     func(filter string) string // what is acknowledged; nil: all; empty: nothing at all, ever
 }
