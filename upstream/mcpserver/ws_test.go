@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -231,10 +232,9 @@ func TestWebSocketThatEnds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ended := false
+			var ended atomic.Bool
 			cfg := scriptedSocket(t, func(c *websocket.Conn, id string) {
-				if !ended {
-					ended = true
+				if !ended.Swap(true) {
 					end(c)
 					return
 				}
