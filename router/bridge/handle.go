@@ -37,8 +37,9 @@ type handle struct {
 	State   json.RawMessage `json:"state,omitempty"` // of a server: what it sent, a JSON string
 }
 
-// seal writes a handle as the text of a JSON string.
+// seal writes a handle of a call as the text of a JSON string.
 func (b *Bridge) seal(c *rpc.Call, h handle) json.RawMessage {
+	h.Digest = digestOf(c)
 	plain, err := json.Marshal(h)
 	if err != nil {
 		return json.RawMessage(`""`) // it opens nowhere
@@ -48,7 +49,7 @@ func (b *Bridge) seal(c *rpc.Call, h handle) json.RawMessage {
 
 // open reads the requestState of a call, which anybody may have written. It returns
 // false if there is none.
-func (b *Bridge) open(c *rpc.Call, digest []byte) (h handle, ok bool, err error) {
+func (b *Bridge) open(c *rpc.Call) (h handle, ok bool, err error) {
 	if _, sent := c.Message.Get(requestState); !sent {
 		return h, false, nil
 	}
@@ -58,7 +59,7 @@ func (b *Bridge) open(c *rpc.Call, digest []byte) (h handle, ok bool, err error)
 		return h, false, invalid
 	}
 	plain, err := b.keys.Open(statePurpose, ownerOf(c.Principal), text[len(statePrefix):])
-	if err != nil || json.Unmarshal(plain, &h) != nil || string(h.Digest) != string(digest) {
+	if err != nil || json.Unmarshal(plain, &h) != nil || string(h.Digest) != string(digestOf(c)) {
 		return h, false, invalid
 	}
 	if h.Kind != parkedCall && time.Now().After(h.Expires) {

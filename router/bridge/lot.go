@@ -32,7 +32,7 @@ func (l *lot) enter(o *opening) *parked {
 		return nil
 	}
 	p := &parked{
-		id: rand.Text(), owner: owner, bridge: o.bridge, lot: l, call: o.call, reply: o.reply, digest: o.digest,
+		id: rand.Text(), owner: owner, bridge: o.bridge, lot: l, call: o.call, reply: o.reply,
 		release: o.release, turn: &turn{}, changed: make(chan struct{}),
 	}
 	l.calls[p.id] = p

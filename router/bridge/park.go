@@ -13,8 +13,7 @@ import (
 
 // park serves a modern client's call. A state that it bears says how the call goes on.
 func (b *Bridge) park(ctx context.Context, c *rpc.Call, next rpc.Handler) (*rpc.Reply, error) {
-	digest := digestOf(c)
-	h, stateful, err := b.open(c, digest)
+	h, stateful, err := b.open(c)
 	if err != nil {
 		return nil, err
 	}
@@ -32,17 +31,17 @@ func (b *Bridge) park(ctx context.Context, c *rpc.Call, next rpc.Handler) (*rpc.
 		again.Message.Set(requestState, h.State)
 		c = &again
 	}
-	return b.begin(ctx, c, next, digest)
+	return b.begin(ctx, c, next)
 }
 
 // begin makes a call. Where its client can be asked, the call can outlive the request.
-func (b *Bridge) begin(ctx context.Context, c *rpc.Call, next rpc.Handler, digest []byte) (*rpc.Reply, error) {
+func (b *Bridge) begin(ctx context.Context, c *rpc.Call, next rpc.Handler) (*rpc.Reply, error) {
 	if mcp.AskingOf(c.Client.Capabilities) == (mcp.Asking{}) {
 		reply, err := next.Handle(ctx, c)
 		if err != nil {
 			return nil, err
 		}
-		return wrap(reply, &opening{bridge: b, call: c, reply: reply, digest: digest, release: func(error) {}}), nil
+		return wrap(reply, &opening{bridge: b, call: c, reply: reply, release: func(error) {}}), nil
 	}
 	c = detach(c)
 	life, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
@@ -54,7 +53,7 @@ func (b *Bridge) begin(ctx context.Context, c *rpc.Call, next rpc.Handler, diges
 		return nil, err
 	}
 	return wrap(reply, &opening{
-		bridge: b, call: c, reply: reply, digest: digest, lasting: true, ctx: ctx, stop: stop, release: cancel,
+		bridge: b, call: c, reply: reply, lasting: true, ctx: ctx, stop: stop, release: cancel,
 	}), nil
 }
 
@@ -75,7 +74,6 @@ type opening struct {
 	bridge  *Bridge
 	call    *rpc.Call
 	reply   *rpc.Reply
-	digest  []byte
 	lasting bool            // the call can outlive the request
 	ctx     context.Context // the request's; nil unless lasting
 	stop    func() bool     // unties the call from the request
@@ -107,9 +105,9 @@ func (o *opening) Next() (*rpc.Message, error) {
 		case !m.IsResponse():
 			return m, nil
 		case crossing:
-			return o.bridge.finish(o.call, m, o.digest), nil
+			return o.bridge.finish(o.call, m), nil
 		default:
-			return o.bridge.shelter(o.call, m, o.digest), nil
+			return o.bridge.shelter(o.call, m), nil
 		}
 	}
 }
@@ -166,17 +164,17 @@ func (o *opening) Close() error {
 // shelter wraps a modern server's state. To the server all clients behind the gateway
 // may be one, so that only the gateway can keep one user from going on with the call
 // of another.
-func (b *Bridge) shelter(c *rpc.Call, m *rpc.Message, digest []byte) *rpc.Message {
+func (b *Bridge) shelter(c *rpc.Call, m *rpc.Message) *rpc.Message {
 	if state, ok := m.Get(requestState); ok && needsInput(m) {
-		m.Set(requestState, b.seal(c, handle{Kind: serverState, Digest: digest, Expires: stateEnd(), State: state}))
+		m.Set(requestState, b.seal(c, handle{Kind: serverState, Expires: stateEnd(), State: state}))
 	}
 	return m
 }
 
 // finish makes a legacy server's response the modern client's.
-func (b *Bridge) finish(c *rpc.Call, m *rpc.Message, digest []byte) *rpc.Message {
+func (b *Bridge) finish(c *rpc.Call, m *rpc.Message) *rpc.Message {
 	if m.Err != nil && m.Err.Code == mcp.CodeURLElicitation {
-		return b.visitFirst(c, m, digest)
+		return b.visitFirst(c, m)
 	}
 	return toModern(c, m)
 }
@@ -184,7 +182,7 @@ func (b *Bridge) finish(c *rpc.Call, m *rpc.Message, digest []byte) *rpc.Message
 // visitFirst puts the error of a server that wants pages to be visited first (MCP
 // 2025-11-25, Elicitation, URL Elicitation Required) in modern terms: input is required, and the call is
 // made again when the user has consented.
-func (b *Bridge) visitFirst(c *rpc.Call, m *rpc.Message, digest []byte) *rpc.Message {
+func (b *Bridge) visitFirst(c *rpc.Call, m *rpc.Message) *rpc.Message {
 	if !mcp.AskingOf(c.Client.Capabilities).URL {
 		return rpc.NewError(m.ID, &rpc.WireError{
 			Code: mcp.CodeMissingCapability, Message: m.Err.Message,
@@ -195,5 +193,5 @@ func (b *Bridge) visitFirst(c *rpc.Call, m *rpc.Message, digest []byte) *rpc.Mes
 	if err != nil {
 		return failed(c, m, err.Error())
 	}
-	return needs(m.ID, requests, b.seal(c, handle{Kind: callAgain, Digest: digest, Expires: stateEnd()}))
+	return needs(m.ID, requests, b.seal(c, handle{Kind: callAgain, Expires: stateEnd()}))
 }

@@ -32,7 +32,6 @@ type parked struct {
 	lot     *lot
 	call    *rpc.Call // as it was made
 	reply   *rpc.Reply
-	digest  []byte
 	release func(error)
 
 	mu       sync.Mutex
@@ -161,7 +160,7 @@ func (p *parked) wait() {
 		requests = append(requests, answer{q.key, q.request})
 	}
 	until := time.Now().Add(p.lot.cfg.Parking)
-	state := p.bridge.seal(p.call, handle{Kind: parkedCall, Digest: p.digest, Expires: until, Call: p.id, Round: p.round})
+	state := p.bridge.seal(p.call, handle{Kind: parkedCall, Expires: until, Call: p.id, Round: p.round})
 	p.turn.outcome = needs(p.call.Message.ID, requests, state)
 	round := p.round
 	p.timer = time.AfterFunc(p.lot.cfg.Parking, func() { p.lapse(round) })

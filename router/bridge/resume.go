@@ -188,7 +188,7 @@ func (l *leg) address(m *rpc.Message) *rpc.Message {
 		if needsInput(m) {
 			return out
 		}
-		return l.parked.bridge.finish(l.call, out, l.parked.digest)
+		return l.parked.bridge.finish(l.call, out)
 	}
 	if m.Method != mcp.Progress {
 		return m
