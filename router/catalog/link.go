@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"slices"
 
 	"github.com/headgate/headgate/rpc"
 	"github.com/headgate/headgate/rpc/mcp"
@@ -21,7 +22,7 @@ func (c *Catalog) Expose(ctx context.Context, v *View, call *rpc.Call, m *rpc.Me
 		return m
 	case m.Err != nil:
 		return x.failure(m)
-	case !bytes.Contains(m.Result, []byte(`"uri"`)):
+	case !x.linked() || !bytes.Contains(m.Result, []byte(`"uri"`)):
 		return m
 	}
 	member, change := "content", x.block
@@ -46,6 +47,14 @@ type exposure struct {
 	ctx     context.Context //nolint:containedctx // of the one call that the response ends
 	view    *View
 	call    *rpc.Call
+}
+
+// linked reports whether URIs of the upstream lead anywhere: not where it is known to
+// have no resources.
+func (x exposure) linked() bool {
+	t := x.catalog.table(x.ctx, x.view, resourceList, x.call.Client, false)
+	upstream := x.call.Target.Upstream
+	return slices.Contains(t.offering, upstream) || slices.Contains(t.absent, upstream)
 }
 
 // find returns the URI that the client is to use. What it has asked for itself it
