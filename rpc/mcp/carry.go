@@ -87,6 +87,9 @@ type Asking struct {
 // AskingOf reads what a client with these capabilities can be asked. An empty
 // elicitation means forms.
 func AskingOf(caps json.RawMessage) (a Asking) {
+	if string(caps) == "{}" {
+		return a // most clients, and not worth reading
+	}
 	o, err := rpc.ReadObject(caps)
 	if err != nil {
 		return a
