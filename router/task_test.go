@@ -20,7 +20,7 @@ func taskCall(p rpc.Principal, endpoint, handle string) *rpc.Call {
 }
 
 // 5.35: no principal reaches the task of another, whatever it knows of its id.
-func TestTasksBelongToTheirPrincipal(t *testing.T) {
+func TestCorner5_35_TasksBelongToTheirPrincipal(t *testing.T) {
 	t.Parallel()
 	keys, err := seal.Ephemeral()
 	if err != nil {

@@ -295,7 +295,7 @@ func TestRoundsAndPatienceAreBounded(t *testing.T) {
 	})
 }
 
-func TestCloseAndCancelEndAnAskedCall(t *testing.T) {
+func TestCorner5_19_CloseAndCancelEndAnAskedCall(t *testing.T) {
 	t.Parallel()
 	again := `{"jsonrpc":"2.0","id":"c","result":{"resultType":"input_required","inputRequests":{"k":{"method":"roots/list"}}}}`
 	for name, end := range map[string]func(*rpc.Reply, context.CancelFunc){

@@ -270,7 +270,7 @@ func TestClientsThatDoNotComeBack(t *testing.T) {
 	})
 }
 
-func TestServersThatGoOnWithoutTheirClient(t *testing.T) {
+func TestCorner5_20_ServersThatGoOnWithoutTheirClient(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := newParking(t, Config{})
@@ -302,7 +302,7 @@ func TestServersThatGoOnWithoutTheirClient(t *testing.T) {
 	})
 }
 
-func TestAClientThatGoesAwayCancels(t *testing.T) {
+func TestCorner5_19_AClientThatGoesAwayCancels(t *testing.T) {
 	t.Parallel()
 	for name, parked := range map[string]bool{"before a question": false, "in a retry": true} {
 		t.Run(name, func(t *testing.T) {
@@ -343,7 +343,7 @@ func TestAClientThatGoesAwayCancels(t *testing.T) {
 	}
 }
 
-func TestStatesAreGoodForOneCallOfOnePrincipal(t *testing.T) {
+func TestCorner5_35_StatesAreGoodForOneCallOfOnePrincipal(t *testing.T) {
 	t.Parallel()
 	p := newParking(t, Config{})
 	reply, err := p.request(t, t.Context(), `1`, ``)
@@ -380,7 +380,7 @@ func TestStatesAreGoodForOneCallOfOnePrincipal(t *testing.T) {
 	}
 }
 
-func TestModernStatesAreWrapped(t *testing.T) {
+func TestCorner5_35_ModernStatesAreWrapped(t *testing.T) {
 	t.Parallel()
 	s := &rounds{answers: []string{
 		`{"jsonrpc":"2.0","id":1,"result":{"resultType":"input_required","inputRequests":{"k":{"method":"roots/list"}},"requestState":"o\u0041"}}`,

@@ -19,7 +19,7 @@ func changes(c *Catalog) *int {
 	return n
 }
 
-func TestNoticesDrainAgainAndAFewArePassedOn(t *testing.T) {
+func TestCorner5_21_NoticesDrainAgainAndAFewArePassedOn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		up := listing("a")
@@ -49,7 +49,7 @@ func TestNoticesDrainAgainAndAFewArePassedOn(t *testing.T) {
 }
 
 // Corner case 5.21.
-func TestAnUpstreamThatNotifiesWheneverItIsListedDoesNotLoop(t *testing.T) {
+func TestCorner5_21_AnUpstreamThatNotifiesWheneverItIsListedDoesNotLoop(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		up := listing("a")
@@ -65,7 +65,7 @@ func TestAnUpstreamThatNotifiesWheneverItIsListedDoesNotLoop(t *testing.T) {
 	})
 }
 
-func TestAFloodOfNoticesComesToRest(t *testing.T) {
+func TestCorner5_21_AFloodOfNoticesComesToRest(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		up := listing("a")
@@ -82,7 +82,7 @@ func TestAFloodOfNoticesComesToRest(t *testing.T) {
 	})
 }
 
-func TestAStaleSnapshotIsServedWhileANewOneIsFetched(t *testing.T) {
+func TestCorner5_21_AStaleSnapshotIsServedWhileANewOneIsFetched(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		up := listing("a")

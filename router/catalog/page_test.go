@@ -62,7 +62,7 @@ func firstCursor(t *testing.T, c *Catalog, call *rpc.Call) string {
 	return result.NextCursor
 }
 
-func TestCursorsThatAreNotOursAreRefused(t *testing.T) {
+func TestCorner5_35_CursorsThatAreNotOursAreRefused(t *testing.T) {
 	t.Parallel()
 	c := newCatalog(t, named{"u", many(1500)})
 	good := firstCursor(t, c, listCall(""))

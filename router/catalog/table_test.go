@@ -150,7 +150,7 @@ func TestEntriesFitTheClientsEra(t *testing.T) {
 	}
 }
 
-func TestInvalidHeaderAnnotations(t *testing.T) {
+func TestCorner5_33_InvalidHeaderAnnotations(t *testing.T) {
 	t.Parallel()
 	page := `{"tools":[{"name":"bad","inputSchema":{"type":"object","properties":{"a":{"type":"number","x-mcp-header":"A"}}}},{"name":"good","inputSchema":{"type":"object"}}]}`
 	modern := &lister{pages: []string{page}, desc: Description{Era: rpc.Modern, HTTP: true}}
@@ -213,7 +213,7 @@ func TestEndlessPagesAreCut(t *testing.T) {
 	}
 }
 
-func TestErrorsHideInternals(t *testing.T) {
+func TestCorner5_24_ErrorsHideInternals(t *testing.T) {
 	t.Parallel()
 	c := newCatalog(t, named{"u", &lister{fail: errors.New("dial tcp 10.0.0.1:443: refused")}})
 	_, err := c.List(t.Context(), merged(Always), listCall(""))

@@ -53,7 +53,7 @@ func result(text string) *rpc.Message { return rpc.NewResult(rpc.NumberID(7), []
 
 // What a client gets for what comes back: JSON or a stream by the first message, and
 // exactly one response whatever happens.
-func TestAnswerFollowsTheFirstMessage(t *testing.T) {
+func TestCorner5_18_AnswerFollowsTheFirstMessage(t *testing.T) {
 	t.Parallel()
 	const (
 		both   = "application/json, text/event-stream"

@@ -62,7 +62,7 @@ func elements(tb testing.TB, body string) []string {
 	return out
 }
 
-func TestBatch526AnswersEachRequestOnce(t *testing.T) {
+func TestCorner5_26_BatchAnswersEachRequestOnce(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{session: session.Config{InFlight: 3}})
 	notice := `{"jsonrpc":"2.0","method":"notifications/initialized"}`
@@ -94,7 +94,7 @@ func TestBatch526AnswersEachRequestOnce(t *testing.T) {
 	}
 }
 
-func TestBatch526WithoutRequestsIsAccepted(t *testing.T) {
+func TestCorner5_26_BatchWithoutRequestsIsAccepted(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
 	a := g.do("POST", `[{"jsonrpc":"2.0","method":"notifications/initialized"},{"jsonrpc":"2.0","id":5,"result":{}}]`, g.sessionOf(batchRevision)...)
@@ -103,7 +103,7 @@ func TestBatch526WithoutRequestsIsAccepted(t *testing.T) {
 	}
 }
 
-func TestBatch526IsRefused(t *testing.T) {
+func TestCorner5_26_BatchIsRefused(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
 	many := slices.Repeat([]string{request("1", "ping")}, 51)
@@ -130,7 +130,7 @@ func TestBatch526IsRefused(t *testing.T) {
 }
 
 // A batch's requests run beside each other: the first is answered after the last.
-func TestBatch526RunsConcurrently(t *testing.T) {
+func TestCorner5_26_BatchRunsConcurrently(t *testing.T) {
 	t.Parallel()
 	last := make(chan struct{})
 	g := open(t, setup{handle: func(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
@@ -154,7 +154,7 @@ func TestBatch526RunsConcurrently(t *testing.T) {
 
 // What comes before a response makes the answer a stream, in which each response is an
 // event of its own.
-func TestBatch526WithProgressIsAStream(t *testing.T) {
+func TestCorner5_26_BatchWithProgressIsAStream(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{handle: func(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 		messages := make(chan *rpc.Message, 2)
@@ -181,7 +181,7 @@ func TestBatch526WithProgressIsAStream(t *testing.T) {
 }
 
 // A cancellation finds a request that stands before it in the same batch.
-func TestBatch526CancelsWithin(t *testing.T) {
+func TestCorner5_26_BatchCancelsWithin(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{handle: func(ctx context.Context, _ *rpc.Call) (*rpc.Reply, error) {
 		<-ctx.Done()

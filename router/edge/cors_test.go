@@ -15,7 +15,7 @@ func browsers() setup {
 	return setup{edge: edge.Config{AllowOrigin: func(origin string) bool { return origin == page }}}
 }
 
-func TestPreflightOfAllowedPages(t *testing.T) {
+func TestCorner5_32_PreflightOfAllowedPages(t *testing.T) {
 	t.Parallel()
 	g := open(t, browsers())
 	var params []string
@@ -61,7 +61,7 @@ func TestPreflightOfAllowedPages(t *testing.T) {
 	}
 }
 
-func TestOtherPagesAreToldNothing(t *testing.T) {
+func TestCorner5_32_OtherPagesAreToldNothing(t *testing.T) {
 	t.Parallel()
 	g := open(t, browsers())
 	for _, origin := range []string{"https://evil.example.com", "null", page + ".evil.com", strings.ToUpper(page), "http://app.example.com", page + ":8443"} {
@@ -84,7 +84,7 @@ func TestOtherPagesAreToldNothing(t *testing.T) {
 }
 
 // Pages may read every answer, refusals included, and the headers they need.
-func TestAllowedPagesMayReadAnswers(t *testing.T) {
+func TestCorner5_32_AllowedPagesMayReadAnswers(t *testing.T) {
 	t.Parallel()
 	g := open(t, browsers())
 	bearer := append(g.session("Origin", page), "Origin", page)

@@ -198,7 +198,7 @@ func TestQuestionsAndAnswers(t *testing.T) {
 	}
 }
 
-func TestCancelledStopsTheCallItNames(t *testing.T) {
+func TestCorner5_19_CancelledStopsTheCallItNames(t *testing.T) {
 	t.Parallel()
 	cancelling := func(id string) string {
 		return `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":` + id + `,"reason":"bored"}}`

@@ -14,7 +14,7 @@ import (
 )
 
 // An answer that takes long becomes a stream, so that it can have heartbeats.
-func TestSlowAnswersBecomeStreamsWithHeartbeats(t *testing.T) {
+func TestCorner5_18_SlowAnswersBecomeStreamsWithHeartbeats(t *testing.T) {
 	t.Parallel()
 	const length = 75 * time.Second
 	for name, tt := range map[string]struct {
@@ -69,7 +69,7 @@ func TestSlowAnswersBecomeStreamsWithHeartbeats(t *testing.T) {
 }
 
 // Answers that must not become a stream wait as long as they take.
-func TestQuietAnswersStayJSON(t *testing.T) {
+func TestCorner5_18_QuietAnswersStayJSON(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := open(t, setup{memory: true, handle: func(_ context.Context, c *rpc.Call) (*rpc.Reply, error) {

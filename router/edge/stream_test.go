@@ -109,7 +109,7 @@ func TestTheOldestOfTooManyStreamsEnds(t *testing.T) {
 }
 
 // A session of somebody else cannot be told from one that never was.
-func TestForeignSessionsLookUnknown(t *testing.T) {
+func TestCorner5_35_ForeignSessionsLookUnknown(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
 	bearer := g.session("X-User", "alice")

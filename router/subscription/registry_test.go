@@ -158,7 +158,7 @@ func updated(t *testing.T, params string) *rpc.Message {
 func everywhere(string) bool { return true }
 
 // Example A4 of a stream over two upstreams; ids and tags are the client's bytes.
-func TestListenOverTwoUpstreams(t *testing.T) {
+func TestCorner5_23_ListenOverTwoUpstreams(t *testing.T) {
 	t.Parallel()
 	s := newStage()
 	reply := s.listening(t.Context(), t, `"3\u0030"`,
@@ -192,7 +192,7 @@ func TestListenOverTwoUpstreams(t *testing.T) {
 }
 
 // Corner case 5.23: nothing comes before the acknowledgement.
-func TestAcknowledgementIsFirst(t *testing.T) {
+func TestCorner5_23_AcknowledgementIsFirst(t *testing.T) {
 	t.Parallel()
 	s := newStage()
 	s.one.early = func() {
@@ -205,7 +205,7 @@ func TestAcknowledgementIsFirst(t *testing.T) {
 	expect(t, reply, `{"jsonrpc":"2.0","method":"notifications/tools/list_changed","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":7}}}`)
 }
 
-func TestListenThatAsksForNothing(t *testing.T) {
+func TestCorner5_23_ListenThatAsksForNothing(t *testing.T) {
 	t.Parallel()
 	s := newStage()
 	ctx, cancel := context.WithCancel(t.Context())

@@ -98,7 +98,7 @@ func TestTwoNamesOfOneResource(t *testing.T) {
 }
 
 // Corner case 5.23: an upstream that hangs costs the client a few seconds, no more.
-func TestUpstreamThatHangs(t *testing.T) {
+func TestCorner5_23_UpstreamThatHangs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage()

@@ -76,7 +76,7 @@ func TestStatusOfResponses(t *testing.T) {
 	}
 }
 
-func TestFailure(t *testing.T) {
+func TestCorner5_24_Failure(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		err  *rpc.Error

@@ -137,7 +137,7 @@ func TestAWebSocketClientCancels(t *testing.T) {
 	hear(`"id":4`)
 }
 
-func TestWebSocketsOfOtherPagesAreRefused(t *testing.T) {
+func TestCorner5_32_WebSocketsOfOtherPagesAreRefused(t *testing.T) {
 	t.Parallel()
 	g := behindOneGateway(t, echo)
 	address := "ws" + strings.TrimPrefix(endpoint(g, "/mcp"), "http")

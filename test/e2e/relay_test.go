@@ -122,7 +122,7 @@ func TestAModernClientCancelsByLeaving(t *testing.T) {
 	}
 }
 
-func TestALegacyClientCancelsItsOwnCallOnly(t *testing.T) {
+func TestCorner5_19_ALegacyClientCancelsItsOwnCallOnly(t *testing.T) {
 	t.Parallel()
 	tool, arrived, cancelled := hanging()
 	url, upstreams := pairings(t, tool)

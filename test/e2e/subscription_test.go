@@ -170,7 +170,7 @@ func TestChangesInAllPairings(t *testing.T) {
 }
 
 // A client that goes away is not subscribed for any more.
-func TestSubscriptionEndsWithTheClient(t *testing.T) {
+func TestCorner5_23_SubscriptionEndsWithTheClient(t *testing.T) {
 	t.Parallel()
 	server, url := startChanging(t, "legacy")
 	g := startGateway(t, fmt.Sprintf("upstreams:\n  up: {url: %q, era: legacy}\n", url))
@@ -198,7 +198,7 @@ func TestSubscriptionEndsWithTheClient(t *testing.T) {
 }
 
 // Log levels hold in all pairings, and loggers say whose they are.
-func TestLogLevelsInAllPairings(t *testing.T) {
+func TestCorner5_22_LogLevelsInAllPairings(t *testing.T) {
 	t.Parallel()
 	for _, era := range []string{"legacy", "modern"} {
 		t.Run(era+" server", func(t *testing.T) {

@@ -41,7 +41,7 @@ func twoFaced(modern *atomic.Bool) *script {
 	}
 }
 
-func TestUpstreamThatIsDeployedInAnotherEra(t *testing.T) { // reference corner case 5.34
+func TestCorner5_34_UpstreamThatIsDeployedInAnotherEra(t *testing.T) {
 	t.Parallel()
 	var modern atomic.Bool
 	h := twoFaced(&modern)
@@ -76,7 +76,7 @@ func TestUpstreamThatIsDeployedInAnotherEra(t *testing.T) { // reference corner 
 	}
 }
 
-func TestUpstreamThatTurnsToAndFroIsDoubtedLess(t *testing.T) {
+func TestCorner5_34_UpstreamThatTurnsToAndFroIsDoubtedLess(t *testing.T) {
 	t.Parallel()
 	var now turns
 	at := time.Now()
@@ -110,7 +110,7 @@ func TestUpstreamThatTurnsToAndFroIsDoubtedLess(t *testing.T) {
 	}
 }
 
-func TestDoubtThatWasUnfoundedChangesNothing(t *testing.T) {
+func TestCorner5_34_DoubtThatWasUnfoundedChangesNothing(t *testing.T) {
 	t.Parallel()
 	for name, known := range map[string]*eras{
 		"nothing known": nil, "the same": {modern: true}, "both": {modern: true, legacy: true}, "only supposed": {legacy: true, tentative: true},

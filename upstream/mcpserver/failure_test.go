@@ -17,7 +17,7 @@ import (
 	"github.com/headgate/headgate/rpc"
 )
 
-func TestReasonsHoldNoAddress(t *testing.T) {
+func TestCorner5_24_ReasonsHoldNoAddress(t *testing.T) {
 	t.Parallel()
 	dial := func(err error) error {
 		return &net.OpError{Op: "dial", Addr: &net.TCPAddr{IP: net.IPv4(10, 1, 2, 3), Port: 99}, Err: err}

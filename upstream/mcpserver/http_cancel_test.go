@@ -13,7 +13,7 @@ import (
 	"github.com/headgate/headgate/rpc/mcp"
 )
 
-func TestCancelOverHTTP(t *testing.T) {
+func TestCorner5_19_CancelOverHTTP(t *testing.T) {
 	t.Parallel()
 	for _, era := range []rpc.Era{rpc.Legacy, rpc.Modern} {
 		for name, end := range map[string]func(r *rpc.Reply, cancel context.CancelFunc){
@@ -62,7 +62,7 @@ func TestCancelOverHTTP(t *testing.T) {
 	}
 }
 
-func TestCancelBeforeTheAnswerBegins(t *testing.T) {
+func TestCorner5_19_CancelBeforeTheAnswerBegins(t *testing.T) {
 	t.Parallel()
 	begun := make(chan struct{})
 	h := &script{answer: func(_ http.ResponseWriter, r received) {
@@ -82,7 +82,7 @@ func TestCancelBeforeTheAnswerBegins(t *testing.T) {
 	eventually(t, "the server is told", func() bool { return len(h.find("POST", mcp.Cancelled)) == 1 })
 }
 
-func TestSilenceOverHTTPTimesOut(t *testing.T) { // alone, because it is about time
+func TestCorner5_19_SilenceOverHTTPTimesOut(t *testing.T) { // alone, because it is about time
 	for name, h := range map[string]*script{
 		"no header": {answer: func(_ http.ResponseWriter, r received) { <-r.ctx.Done() }},
 		"no event": {answer: func(w http.ResponseWriter, r received) {

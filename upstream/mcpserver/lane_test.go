@@ -10,7 +10,7 @@ import (
 	"github.com/headgate/headgate/rpc/mcp"
 )
 
-func TestLanesAreTakenByOneCallAtATime(t *testing.T) {
+func TestCorner5_19_LanesAreTakenByOneCallAtATime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var l lanes

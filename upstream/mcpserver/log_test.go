@@ -45,7 +45,7 @@ func levels(a answer) string {
 
 // Corner case 5.22 and the row of logging/setLevel: each client sees what it asked
 // for, whatever others on the same connection want.
-func TestLogLevelsTowardALegacyServer(t *testing.T) {
+func TestCorner5_22_LogLevelsTowardALegacyServer(t *testing.T) {
 	t.Parallel()
 	sc := talkative(`{"tools":{},"logging":{}}`)
 	web := httptest.NewServer(sc)
@@ -101,7 +101,7 @@ func TestServerWithoutLoggingIsToldNoLevel(t *testing.T) {
 }
 
 // Corner case 5.22: loggers of two servers may have the same name.
-func TestLoggerNamesItsUpstreamWhereSeveralAreShown(t *testing.T) {
+func TestCorner5_22_LoggerNamesItsUpstreamWhereSeveralAreShown(t *testing.T) {
 	t.Parallel()
 	sc := talkative(`{"tools":{},"logging":{}}`)
 	web := httptest.NewServer(sc)

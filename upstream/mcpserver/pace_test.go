@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-func TestRestartsAreHeldBackMoreAndMore(t *testing.T) {
+func TestCorner5_30_RestartsAreHeldBackMoreAndMore(t *testing.T) {
 	t.Parallel()
 	var r restarts
 	now := time.Now()

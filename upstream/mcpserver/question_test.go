@@ -134,7 +134,7 @@ func TestQuestionsBetweenCallsAreFewAndWait(t *testing.T) {
 	}
 }
 
-func TestTheClientsTimeToAnswerDoesNotCount(t *testing.T) { // alone, because it is about time
+func TestCorner5_20_TheClientsTimeToAnswerDoesNotCount(t *testing.T) { // alone, because it is about time
 	for name, cfg := range map[string]config.Upstream{"stdio": scripted("legacy"), "http": remote(t, sdkHandler(nil))} {
 		t.Run(name, func(t *testing.T) {
 			cfg.Era, cfg.Timeout = "legacy", 300*time.Millisecond

@@ -19,7 +19,7 @@ func (l *seatOnly) alive() bool         { return !l.dead }
 func (l *seatOnly) busy() bool          { return l.inUse }
 func (*seatOnly) close(context.Context) {}
 
-func TestKeysOfCalls(t *testing.T) {
+func TestCorner5_35_KeysOfCalls(t *testing.T) {
 	t.Parallel()
 	nameless := asking("")
 	for name, test := range map[string]struct {

@@ -122,7 +122,7 @@ func TestRestartAnnouncesThatListsMayHaveChanged(t *testing.T) {
 	}
 }
 
-func TestServerThatCannotStart(t *testing.T) {
+func TestCorner5_30_ServerThatCannotStart(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, scripted("crashing"))
 	var last *rpc.Error
@@ -167,7 +167,7 @@ func gone(pid int) bool {
 	return strings.HasPrefix(rest, "Z")
 }
 
-func TestShutdownLeavesNoProcess(t *testing.T) {
+func TestCorner5_30_ShutdownLeavesNoProcess(t *testing.T) {
 	t.Parallel()
 	for _, script := range []string{"legacy", "stubborn", "family", "deaf"} {
 		t.Run(script, func(t *testing.T) {
@@ -213,7 +213,7 @@ func TestShutdownInAHurry(t *testing.T) {
 	eventually(t, "the process is gone", func() bool { return gone(pid) })
 }
 
-func TestOrphansOfADeadServerAreKilled(t *testing.T) {
+func TestCorner5_30_OrphansOfADeadServerAreKilled(t *testing.T) {
 	t.Parallel()
 	cfg := scripted("family")
 	cfg.Era = "legacy"

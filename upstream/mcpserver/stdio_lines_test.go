@@ -11,7 +11,7 @@ import (
 	"github.com/headgate/headgate/rpc"
 )
 
-func TestLineEndsInsideAMessageDoNotBreakTheFraming(t *testing.T) {
+func TestCorner5_30_LineEndsInsideAMessageDoNotBreakTheFraming(t *testing.T) {
 	t.Parallel()
 	a := mustRun(t, legacyServer(t), newCall(t, legacyClient(), "{\"jsonrpc\":\"2.0\",\r\n \"id\":1,\n\"method\":\"tools/call\",\"params\":{\"name\":\"line\",\r\"arguments\":{}}}"))
 	if line, ok := a.response.Text("line"); !ok || strings.ContainsAny(line, "\r\n") {
@@ -19,7 +19,7 @@ func TestLineEndsInsideAMessageDoNotBreakTheFraming(t *testing.T) {
 	}
 }
 
-func TestLongLines(t *testing.T) {
+func TestCorner5_30_LongLines(t *testing.T) {
 	t.Parallel()
 	cfg := scripted("legacy")
 	s := newServer(t, cfg)
@@ -58,7 +58,7 @@ func TestLongLines(t *testing.T) {
 	}
 }
 
-func TestDamagedAnswerFailsItsCallOnly(t *testing.T) {
+func TestCorner5_30_DamagedAnswerFailsItsCallOnly(t *testing.T) {
 	t.Parallel()
 	s, log := newLoggedServer(t, scripted("legacy"))
 	mustFail(t, s, newCall(t, legacyClient(), toolCall("1", "damaged", `{}`)), rpc.UpstreamFailed)
@@ -68,7 +68,7 @@ func TestDamagedAnswerFailsItsCallOnly(t *testing.T) {
 	}
 }
 
-func TestGarbageIsLoggedSparingly(t *testing.T) {
+func TestCorner5_30_GarbageIsLoggedSparingly(t *testing.T) {
 	t.Parallel()
 	s, log := newLoggedServer(t, scripted("garbage"))
 	for range 20 {
@@ -92,7 +92,7 @@ func queued(s *Server) (n int) {
 	return n
 }
 
-func TestServerThatDoesNotReadHoldsUpNobodyForEver(t *testing.T) {
+func TestCorner5_30_ServerThatDoesNotReadHoldsUpNobodyForEver(t *testing.T) {
 	t.Parallel()
 	cfg := scripted("deaf")
 	cfg.Era, cfg.Timeout = "legacy", 500*time.Millisecond

@@ -178,7 +178,7 @@ func TestProgressTokensComeBackAsTheyWere(t *testing.T) {
 	}
 }
 
-func TestServerThatAnswersTwiceOrForOthers(t *testing.T) {
+func TestCorner5_19_ServerThatAnswersTwiceOrForOthers(t *testing.T) {
 	t.Parallel()
 	s := legacyServer(t)
 	for _, test := range []struct{ tool, want string }{
@@ -226,7 +226,7 @@ func pidOf(t *testing.T, s *Server, client rpc.Client, tool string) int {
 	return pid
 }
 
-func TestCancelReachesTheServer(t *testing.T) {
+func TestCorner5_19_CancelReachesTheServer(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(r *rpc.Reply, cancel context.CancelFunc){
 		"close":   func(r *rpc.Reply, _ context.CancelFunc) { r.Close() },
@@ -262,7 +262,7 @@ func TestCancelReachesTheServer(t *testing.T) {
 	}
 }
 
-func TestSilenceTimesOutAndProgressDoesNot(t *testing.T) { // alone, because it is about time
+func TestCorner5_19_SilenceTimesOutAndProgressDoesNot(t *testing.T) { // alone, because it is about time
 	cfg := scripted("legacy")
 	cfg.Timeout = 700 * time.Millisecond
 	s := newServer(t, cfg)
@@ -281,7 +281,7 @@ func TestSilenceTimesOutAndProgressDoesNot(t *testing.T) { // alone, because it 
 	}
 }
 
-func TestChildrenSeeACleanEnvironment(t *testing.T) {
+func TestCorner5_30_ChildrenSeeACleanEnvironment(t *testing.T) {
 	t.Setenv("LD_LIBRARY_PATH_CANARY", "x")
 	t.Setenv("GATEWAY_SECRET", "x")
 	t.Setenv("XDG_CANARY", "seen")

@@ -63,7 +63,7 @@ func newSubscribable(capabilities string) *subscribable {
 }
 
 // Corner case 5.23: the first who wants a URI subscribes, the last one unsubscribes.
-func TestLegacySubscriptionsAreCounted(t *testing.T) {
+func TestCorner5_23_LegacySubscriptionsAreCounted(t *testing.T) {
 	t.Parallel()
 	sv := newSubscribable(`{"resources":{"subscribe":true}}`)
 	s, n := watched(t, sv, "legacy")
