@@ -8,8 +8,7 @@ import (
 	"github.com/headgate/headgate/rpc/mcp"
 )
 
-// Corner case 5.8.
-func TestCapabilitiesAreThoseOfAnyUpstream(t *testing.T) {
+func TestCorner5_8_CapabilitiesAreThoseOfAnyUpstream(t *testing.T) {
 	t.Parallel()
 	const (
 		ui    = "io.modelcontextprotocol/ui"

@@ -8,8 +8,7 @@ import (
 	"github.com/headgate/headgate/rpc/mcp"
 )
 
-// Corner case 5.7.
-func TestCompletionsGoWhereTheirReferenceLeads(t *testing.T) {
+func TestCorner5_7_CompletionsGoWhereTheirReferenceLeads(t *testing.T) {
 	t.Parallel()
 	echo := func(templates string) *upstream {
 		return &upstream{results: map[string]string{
@@ -46,7 +45,7 @@ func TestCompletionsGoWhereTheirReferenceLeads(t *testing.T) {
 	}
 }
 
-func TestLongCompletionsAreCut(t *testing.T) {
+func TestCorner5_7_LongCompletionsAreCut(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ values, want int }{{100, 100}, {101, 100}, {0, 0}} {
 		values := strings.TrimSuffix(strings.Repeat(`"<v>",`, tt.values), ",")

@@ -11,8 +11,7 @@ import (
 
 const noResources = `{"resources":[]}`
 
-// Corner case 5.6.
-func TestUnknownURIsAreSearched(t *testing.T) {
+func TestCorner5_6_UnknownURIsAreSearched(t *testing.T) {
 	t.Parallel()
 	upstreams := map[string]*upstream{
 		"tools": {}, // has no resources and is never asked

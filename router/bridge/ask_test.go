@@ -218,7 +218,7 @@ func TestFormsForOlderClients(t *testing.T) {
 	}
 }
 
-func TestProgressOverRoundsIncreases(t *testing.T) {
+func TestCorner5_2_ProgressOverRoundsIncreases(t *testing.T) {
 	t.Parallel()
 	note := func(n string) string {
 		return `{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":` + n + `}}` + "\n"

@@ -100,7 +100,7 @@ func TestCorner5_21_AStaleSnapshotIsServedWhileANewOneIsFetched(t *testing.T) {
 	})
 }
 
-func TestAnUpstreamThatComesBackIsToldOf(t *testing.T) {
+func TestCorner5_3_AnUpstreamThatComesBackIsToldOf(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		up := &lister{fail: errors.New("down"), pages: []string{tools("a")}}

@@ -8,8 +8,7 @@ import (
 	"github.com/headgate/headgate/rpc/mcp"
 )
 
-// Corner cases 5.6 and 5.12.
-func TestExposedResponses(t *testing.T) {
+func TestCorner5_6_ExposedResponses(t *testing.T) {
 	t.Parallel()
 	c := newCatalog(t, named{"one", serving([]string{"x://both"}, nil)}, named{"two", serving([]string{"x://both", "x://mine"}, nil)})
 	c.Warm(t.Context())
@@ -61,7 +60,7 @@ func TestExposingKeepsEarlierEdits(t *testing.T) {
 	}
 }
 
-func TestErrorsNameTheURIThatTheClientUsed(t *testing.T) {
+func TestCorner5_6_ErrorsNameTheURIThatTheClientUsed(t *testing.T) {
 	t.Parallel()
 	c := newCatalog(t, named{"one", serving(nil, nil)}, named{"two", serving(nil, nil)})
 	call := callOf(mcp.ResourcesRead, "{}")
@@ -81,8 +80,8 @@ func TestErrorsNameTheURIThatTheClientUsed(t *testing.T) {
 	}
 }
 
-// Corner case 5.13 and MCP Apps: both places of the link to a user interface.
-func TestToolsNameTheirViewAsTheEndpointDoes(t *testing.T) {
+// MCP Apps: both places of the link to a user interface.
+func TestCorner5_13_ToolsNameTheirViewAsTheEndpointDoes(t *testing.T) {
 	t.Parallel()
 	entry := `{"name":"t","inputSchema":{},"_meta":{"ui":{"resourceUri":"ui://v","visibility":["app"]},"ui/resourceUri":"ui://v","x":1.0}}`
 	c := newCatalog(t, named{"u", &lister{pages: []string{`{"tools":[` + entry + `]}`}}})

@@ -10,7 +10,7 @@ import (
 
 var conforming = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
-func TestCanonicalNames(t *testing.T) {
+func TestCorner5_4_CanonicalNames(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ upstream, own, want string }{
 		{"files", "read", "files__read"},
@@ -36,7 +36,7 @@ func TestCanonicalNames(t *testing.T) {
 	}
 }
 
-func TestCanonicalNamesAreNeverShared(t *testing.T) {
+func TestCorner5_4_CanonicalNamesAreNeverShared(t *testing.T) {
 	t.Parallel()
 	upstream := rapid.StringMatching(`[a-z0-9]([a-z0-9_-]{0,6}[a-z0-9])?`).Filter(func(s string) bool {
 		return !strings.Contains(s, "__")

@@ -17,7 +17,7 @@ func many(n int) *lister {
 	return listing(all...)
 }
 
-func TestPagesHoldEveryToolOnce(t *testing.T) {
+func TestCorner5_3_PagesHoldEveryToolOnce(t *testing.T) {
 	t.Parallel()
 	c := newCatalog(t, named{"u", many(2500)})
 	seen := map[string]bool{}

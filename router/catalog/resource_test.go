@@ -68,8 +68,7 @@ func leads(t *testing.T, c *Catalog, v *View, p rpc.Principal, uri string) strin
 	return target.Upstream + " " + target.Own
 }
 
-// Corner case 5.6.
-func TestURIsStayUnlessTwoClaimThem(t *testing.T) {
+func TestCorner5_6_URIsStayUnlessTwoClaimThem(t *testing.T) {
 	t.Parallel()
 	c := newCatalog(
 		t,
@@ -124,7 +123,7 @@ func TestASingleUpstreamsURIsAreItsOwn(t *testing.T) {
 	}
 }
 
-func TestWhoShowedAURIOwnsItForThatPrincipalOnly(t *testing.T) {
+func TestCorner5_6_WhoShowedAURIOwnsItForThatPrincipalOnly(t *testing.T) {
 	t.Parallel()
 	c := newCatalog(t, named{"one", serving(nil, nil)}, named{"two", serving([]string{"x://listed"}, nil)})
 	v, ann, bob := merged(Always), rpc.Principal{User: "ann"}, rpc.Principal{User: "bob"}
@@ -167,7 +166,7 @@ func TestWhatAnybodySeesStandsInForAnAudiencesOwnLists(t *testing.T) {
 	}
 }
 
-func TestOwnersAreBounded(t *testing.T) {
+func TestCorner5_6_OwnersAreBounded(t *testing.T) {
 	t.Parallel()
 	o := newOwners()
 	o.learn(rpc.Principal{User: "first"}, "x://kept", "up")
@@ -193,8 +192,7 @@ func TestOwnersAreBounded(t *testing.T) {
 	}
 }
 
-// Corner case 5.5.
-func TestPromptsAreNamedAsTools(t *testing.T) {
+func TestCorner5_5_PromptsAreNamedAsTools(t *testing.T) {
 	t.Parallel()
 	one, two := listing(), listing()
 	one.others = map[string]string{mcp.PromptsList: `{"prompts":[{"name":"ask","arguments":[{"name":"x"}]},{"name":"odd name"}]}`}
@@ -231,7 +229,7 @@ func TestOnlyOneUpstreamWithoutAListSaysSo(t *testing.T) {
 	}
 }
 
-func TestCursorsOfOneListAreNotThoseOfAnother(t *testing.T) {
+func TestCorner5_3_CursorsOfOneListAreNotThoseOfAnother(t *testing.T) {
 	t.Parallel()
 	c := newCatalog(t, named{"u", many(1500)})
 	cursor := firstCursor(t, c, listCall(""))

@@ -10,7 +10,7 @@ import (
 	"github.com/headgate/headgate/rpc"
 )
 
-func TestPrefixDecidesWhatIsShownAndBothAreReachable(t *testing.T) {
+func TestCorner5_4_PrefixDecidesWhatIsShownAndBothAreReachable(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		prefix Prefix
@@ -81,7 +81,7 @@ func TestUnknownNamesSaySoAndSuggest(t *testing.T) {
 }
 
 // MCP Apps: a view calls the tools of its server by their own names.
-func TestAnOwnNameIsAcceptedWhereOneUpstreamHasIt(t *testing.T) {
+func TestCorner5_13_AnOwnNameIsAcceptedWhereOneUpstreamHasIt(t *testing.T) {
 	t.Parallel()
 	c := newCatalog(t, named{"one", listing("refresh", "same")}, named{"two", listing("same", "hidden.name")})
 	for name, upstream := range map[string]string{"refresh": "one", "hidden.name": "two"} {
@@ -112,7 +112,7 @@ func TestFiltersHideFromListsAndCalls(t *testing.T) {
 	}
 }
 
-func TestOneDeadUpstreamNeverFailsAListAllDeadDo(t *testing.T) {
+func TestCorner5_3_OneDeadUpstreamNeverFailsAListAllDeadDo(t *testing.T) {
 	t.Parallel()
 	gone := &lister{fail: &rpc.Error{Code: rpc.UpstreamDown, Message: `upstream "dead" exited`, Upstream: "dead"}}
 	c := newCatalog(t, named{"dead", gone}, named{"one", listing("read")})
@@ -165,7 +165,7 @@ func TestCorner5_33_InvalidHeaderAnnotations(t *testing.T) {
 	}
 }
 
-func TestHostileLists(t *testing.T) {
+func TestCorner5_3_HostileLists(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name  string
@@ -201,7 +201,7 @@ func TestHostileLists(t *testing.T) {
 	}
 }
 
-func TestEndlessPagesAreCut(t *testing.T) {
+func TestCorner5_3_EndlessPagesAreCut(t *testing.T) {
 	t.Parallel()
 	var pages []string
 	for i := range 300 {

@@ -50,7 +50,7 @@ func TestTemplatesThatAreNone(t *testing.T) {
 	}
 }
 
-func TestTheMoreSpecificTemplateComesFirst(t *testing.T) {
+func TestCorner5_6_TheMoreSpecificTemplateComesFirst(t *testing.T) {
 	t.Parallel()
 	order := []string{"file:///docs/{name}", "file:///docs/{+x}", "file:///{p}", "file:///{+p}", "{+all}"}
 	got := slices.Clone(order)

@@ -6,7 +6,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestQualifiedURIs(t *testing.T) {
+func TestCorner5_6_QualifiedURIs(t *testing.T) {
 	t.Parallel()
 	for own, want := range map[string]string{
 		"ui://clock/view":        "ui://up+clock/view",

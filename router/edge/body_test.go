@@ -15,7 +15,7 @@ import (
 	"github.com/headgate/headgate/rpc"
 )
 
-func TestBodiesThatReadersUnderstandInTwoWaysAreRefused(t *testing.T) {
+func TestCorner5_11_BodiesThatReadersUnderstandInTwoWaysAreRefused(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{edge: edge.Config{Depth: 8}})
 	bearer := g.session()

@@ -282,7 +282,7 @@ func TestEndOfTheSessionStopsItsCallsAndStreams(t *testing.T) {
 	}
 }
 
-func TestIDsInFlightAreUniqueAndBounded(t *testing.T) {
+func TestCorner5_1_IDsInFlightAreUniqueAndBounded(t *testing.T) {
 	t.Parallel()
 	calls := make(chan *running, 3)
 	g := open(t, setup{handle: held(calls), session: session.Config{InFlight: 3}})

@@ -8,7 +8,7 @@ import (
 
 // Which requests are served in which era, and how what is wrong with them is said
 // (MCP 2026-07-28, Versioning; MCP 2025-11-25, Streamable HTTP).
-func TestEveryRequestIsServedInItsEra(t *testing.T) {
+func TestCorner5_15_EveryRequestIsServedInItsEra(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
 	bearer := g.session()

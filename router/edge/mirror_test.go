@@ -13,7 +13,7 @@ import (
 
 // Headers that mirror the body must say the same as the body (SEP-2243). What they
 // say decides nothing, so each difference is refused before anybody is asked.
-func TestHeadersThatContradictTheBodyAreRefused(t *testing.T) {
+func TestCorner5_15_HeadersThatContradictTheBodyAreRefused(t *testing.T) {
 	t.Parallel()
 	var reached atomic.Int64
 	g := open(t, setup{handle: func(_ context.Context, c *rpc.Call) (*rpc.Reply, error) {

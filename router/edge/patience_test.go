@@ -116,7 +116,7 @@ func TestSessionStreamsHaveHeartbeats(t *testing.T) {
 
 // A client that does not take what is written to it is as good as gone: a modern
 // one's call ends, a legacy one's goes on without it.
-func TestSlowReadersAreGivenUp(t *testing.T) {
+func TestCorner5_17_SlowReadersAreGivenUp(t *testing.T) {
 	t.Parallel()
 	big := strings.Repeat("x", 100<<10)
 	for _, era := range []rpc.Era{rpc.Modern, rpc.Legacy} {

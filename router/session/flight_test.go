@@ -31,7 +31,7 @@ func begun(tb testing.TB, s *Session, id rpc.ID) *Flight {
 	return f
 }
 
-func TestAnswersFindWhoAsked(t *testing.T) {
+func TestCorner5_1_AnswersFindWhoAsked(t *testing.T) {
 	t.Parallel()
 	r := registry(t, Config{}, keyring(t))
 	s := resumed(t, r, opened(t, r, client))

@@ -84,7 +84,7 @@ func TestSubscribeThatIsRefused(t *testing.T) {
 }
 
 // Two URIs of one resource: giving up one leaves the other.
-func TestTwoNamesOfOneResource(t *testing.T) {
+func TestCorner5_6_TwoNamesOfOneResource(t *testing.T) {
 	t.Parallel()
 	s := newStage()
 	for _, uri := range []string{"two:u", "ui://two+u"} {

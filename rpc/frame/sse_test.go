@@ -84,7 +84,7 @@ var streams = []struct {
 	{name: "comments do not add up", in: strings.Repeat(": "+strings.Repeat("c", 500)+"\n", 50) + "data: x\n" + strings.Repeat(": c\n", testLimit) + "\n", want: []frame.Event{data("x")}},
 }
 
-func TestSSEReader(t *testing.T) {
+func TestCorner5_17_SSEReader(t *testing.T) {
 	t.Parallel()
 	for _, tt := range streams {
 		t.Run(tt.name, func(t *testing.T) {

@@ -22,8 +22,8 @@ func suites(t *testing.T) string {
 	return endpoint(g, "/mcp")
 }
 
-// Corner case 5.6, by a client of each era.
-func TestEveryListedResourceCanBeRead(t *testing.T) {
+// By a client of each era.
+func TestCorner5_6_EveryListedResourceCanBeRead(t *testing.T) {
 	t.Parallel()
 	url := suites(t)
 	for _, revision := range []string{"2025-11-25", "2026-07-28"} {
@@ -81,8 +81,8 @@ func ownerOf(uri string) string {
 	return ""
 }
 
-// Corner cases 5.5 and 5.7, by a client of each era.
-func TestPromptsAndCompletionsOfEveryServer(t *testing.T) {
+// By a client of each era.
+func TestCorner5_5_PromptsAndCompletionsOfEveryServer(t *testing.T) {
 	t.Parallel()
 	url := suites(t)
 	for _, revision := range []string{"2025-11-25", "2026-07-28"} {
@@ -120,7 +120,7 @@ func TestPromptsAndCompletionsOfEveryServer(t *testing.T) {
 }
 
 // The capabilities of the merged endpoint are those of its upstreams.
-func TestTheMergedEndpointOffersWhatItsUpstreamsHave(t *testing.T) {
+func TestCorner5_8_TheMergedEndpointOffersWhatItsUpstreamsHave(t *testing.T) {
 	t.Parallel()
 	url := suites(t)
 	for _, revision := range []string{"2025-11-25", "2026-07-28"} {
@@ -137,8 +137,8 @@ func TestTheMergedEndpointOffersWhatItsUpstreamsHave(t *testing.T) {
 	}
 }
 
-// Corner case 5.13: what the views of apps, and the programs that show them, do.
-func TestAppsWorkOnTheMergedEndpoint(t *testing.T) {
+// What the views of apps, and the programs that show them, do.
+func TestCorner5_13_AppsWorkOnTheMergedEndpoint(t *testing.T) {
 	t.Parallel()
 	const definition = `{"name":"refresh","inputSchema":{"type":"object"},"_meta":{"ui":{"resourceUri":"ui://clock/view","visibility":["app"]}}}`
 	for _, era := range []fake.Era{fake.Legacy, fake.Modern} {

@@ -24,7 +24,7 @@ var oddResults = map[string]string{
 	"absent and null differ": `{"content":[],"structuredContent":null,"_meta":{}}`,
 }
 
-func TestResultsKeepTheirBytes(t *testing.T) {
+func TestCorner5_11_ResultsKeepTheirBytes(t *testing.T) {
 	t.Parallel()
 	for _, transport := range []string{"json", "sse"} {
 		for name, result := range oddResults {
@@ -68,7 +68,7 @@ var oddArguments = []string{
 	``, // absent stays absent
 }
 
-func TestArgumentsKeepTheirBytes(t *testing.T) {
+func TestCorner5_11_ArgumentsKeepTheirBytes(t *testing.T) {
 	t.Parallel()
 	for _, era := range []struct {
 		name    string

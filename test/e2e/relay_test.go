@@ -38,7 +38,7 @@ func callers(t *testing.T, url string) map[string]caller {
 	}
 }
 
-func TestProgressComesBackWithTheClientsToken(t *testing.T) {
+func TestCorner5_2_ProgressComesBackWithTheClientsToken(t *testing.T) {
 	t.Parallel()
 	url, _ := pairings(t, fake.Tool{Name: "work", Behaviour: fake.Progressing(3, 0, fake.Echo)})
 	for client, call := range callers(t, url) {
@@ -61,7 +61,7 @@ func TestProgressComesBackWithTheClientsToken(t *testing.T) {
 	}
 }
 
-func TestWhoAsksForNoProgressGetsNone(t *testing.T) {
+func TestCorner5_2_WhoAsksForNoProgressGetsNone(t *testing.T) {
 	t.Parallel()
 	url, upstreams := pairings(t, fake.Tool{Name: "work", Behaviour: fake.Progressing(3, 0, fake.Echo)})
 	for client, call := range callers(t, url) {
@@ -215,7 +215,7 @@ func TestListChangesReachTheGETStream(t *testing.T) {
 	}
 }
 
-func TestNothingOfTheClientsHeadersGoesUpstream(t *testing.T) {
+func TestCorner5_15_NothingOfTheClientsHeadersGoesUpstream(t *testing.T) {
 	t.Parallel()
 	url, upstreams := pairings(t, fake.Tool{Name: "echo", Behaviour: fake.Echo})
 	const canary = "canary-7f3a"

@@ -98,7 +98,7 @@ func TestUpstreamOverHTTPWithSSE(t *testing.T) {
 	echoes(t, endpoint(g, "/mcp"), "old__echo", `{"message":"over HTTP+SSE"}`, "over HTTP+SSE")
 }
 
-// Corner case 5.17: the server closes the connection of a call and expects to be asked for the rest
+// The server closes the connection of a call and expects to be asked for the rest
 // (SEP-1699).
 func TestUpstreamThatIsPolled(t *testing.T) {
 	t.Parallel()

@@ -31,7 +31,7 @@ func forgetful(refuse func(w http.ResponseWriter, r received)) (h *script, forge
 	return h, func() { gone.Store(1) }
 }
 
-func TestSessionThatMayHaveEndedInTheMiddleOfACall(t *testing.T) { // reference corner case 5.16
+func TestCorner5_16_SessionThatMayHaveEndedInTheMiddleOfACall(t *testing.T) {
 	t.Parallel()
 	for name, refuse := range map[string]func(w http.ResponseWriter, r received){
 		"500": func(w http.ResponseWriter, _ received) { http.Error(w, "KeyError: session", 500) },
@@ -68,7 +68,7 @@ func TestSessionThatMayHaveEndedInTheMiddleOfACall(t *testing.T) { // reference 
 	}
 }
 
-func TestErrorThatSpeaksOfASessionOfItsOwn(t *testing.T) {
+func TestCorner5_16_ErrorThatSpeaksOfASessionOfItsOwn(t *testing.T) {
 	t.Parallel()
 	h := &script{answer: func(w http.ResponseWriter, r received) {
 		if r.method == mcp.Ping {

@@ -30,7 +30,7 @@ func resuming(first string, rest func(w http.ResponseWriter, last, id string)) *
 	}
 }
 
-func TestStreamThatIsCutIsResumed(t *testing.T) { // reference corner case 5.17
+func TestCorner5_17_StreamThatIsCutIsResumed(t *testing.T) {
 	t.Parallel()
 	const primed = "id: e1\nretry: 5\ndata: \n\n"
 	progress := event(`{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":1}}`)
@@ -66,7 +66,7 @@ func TestStreamThatIsCutIsResumed(t *testing.T) { // reference corner case 5.17
 	}
 }
 
-func TestStreamThatCannotBeResumed(t *testing.T) {
+func TestCorner5_17_StreamThatCannotBeResumed(t *testing.T) {
 	t.Parallel()
 	for name, h := range map[string]*script{
 		"no event id": resuming("data: \n\n", func(http.ResponseWriter, string, string) {}),
@@ -106,7 +106,7 @@ func TestModernStreamIsNotResumed(t *testing.T) {
 	}
 }
 
-func TestTimeToWaitBeforeResuming(t *testing.T) {
+func TestCorner5_17_TimeToWaitBeforeResuming(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name  string

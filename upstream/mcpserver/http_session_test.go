@@ -15,7 +15,7 @@ import (
 	"github.com/headgate/headgate/rpc/mcp"
 )
 
-func TestSessionThatEnded(t *testing.T) {
+func TestCorner5_16_SessionThatEnded(t *testing.T) {
 	t.Parallel()
 	for name, refuse := range map[string]func(w http.ResponseWriter){
 		"404": func(w http.ResponseWriter) { http.Error(w, "session not found", 404) },
@@ -85,7 +85,7 @@ func TestSessionThatEnded(t *testing.T) {
 	}
 }
 
-func TestSessionThatAlwaysEnds(t *testing.T) {
+func TestCorner5_16_SessionThatAlwaysEnds(t *testing.T) {
 	t.Parallel()
 	h := &script{answer: func(w http.ResponseWriter, _ received) { http.Error(w, "no such session", 404) }}
 	s := newServer(t, remote(t, h))
@@ -112,7 +112,7 @@ func TestServersWithoutSessions(t *testing.T) {
 	}
 }
 
-func TestEventStreamOfASession(t *testing.T) {
+func TestCorner5_16_EventStreamOfASession(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
 	opened := 0
@@ -153,7 +153,7 @@ func TestEventStreamOfASession(t *testing.T) {
 	}
 }
 
-func TestResponseOnTheSessionsStream(t *testing.T) {
+func TestCorner5_17_ResponseOnTheSessionsStream(t *testing.T) {
 	t.Parallel()
 	ready, pending := make(chan struct{}), make(chan string, 1)
 	h := &script{

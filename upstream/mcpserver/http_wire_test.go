@@ -13,7 +13,7 @@ import (
 	"github.com/headgate/headgate/rpc/mcp"
 )
 
-func TestLegacyRequestsOnTheWire(t *testing.T) {
+func TestCorner5_15_LegacyRequestsOnTheWire(t *testing.T) {
 	t.Parallel()
 	h := &script{answer: func(w http.ResponseWriter, r received) { answerJSON(w, 200, result(r.id, `{}`)) }}
 	cfg := remote(t, h)
@@ -59,7 +59,7 @@ func TestLegacyRequestsOnTheWire(t *testing.T) {
 	}
 }
 
-func TestModernRequestsOnTheWire(t *testing.T) {
+func TestCorner5_15_ModernRequestsOnTheWire(t *testing.T) {
 	t.Parallel()
 	h := &script{discover: discovered, answer: func(w http.ResponseWriter, r received) {
 		answerJSON(w, 200, result(r.id, `{"resultType":"complete"}`))
@@ -99,7 +99,7 @@ func TestModernRequestsOnTheWire(t *testing.T) {
 	}
 }
 
-func TestHTTPIDsAndResultsKeepTheirBytes(t *testing.T) {
+func TestCorner5_1_HTTPIDsAndResultsKeepTheirBytes(t *testing.T) {
 	t.Parallel()
 	const odd = `{"z":1,"a":12345678901234567890,"f":1.0,"lt":"<&>","raw":"é","esc":"\u00e9","x":[{"type":"hologram"}], "spaced" : [ ] }`
 	for name, answer := range map[string]func(w http.ResponseWriter, r received){

@@ -133,7 +133,7 @@ func TestResultsAndArgumentsKeepTheirBytes(t *testing.T) {
 	}
 }
 
-func TestIDsComeBackAsTheyWere(t *testing.T) {
+func TestCorner5_1_IDsComeBackAsTheyWere(t *testing.T) {
 	t.Parallel()
 	s := legacyServer(t)
 	for _, id := range []string{`1`, `"1"`, `9007199254740993`, `-0`, `"é"`, `"\u00e9"`, `1.0`, `1e3`, `""`, `"` + strings.Repeat("i", 1000) + `"`} {
@@ -155,7 +155,7 @@ func TestErrorsKeepTheirData(t *testing.T) {
 	}
 }
 
-func TestProgressTokensComeBackAsTheyWere(t *testing.T) {
+func TestCorner5_2_ProgressTokensComeBackAsTheyWere(t *testing.T) {
 	t.Parallel()
 	s := legacyServer(t)
 	for _, token := range []string{`1`, `"1"`, `9007199254740993`, `"é"`, `0.5`} {
@@ -191,7 +191,7 @@ func TestCorner5_19_ServerThatAnswersTwiceOrForOthers(t *testing.T) {
 	}
 }
 
-func TestCallersWithTheSameIDGetTheirOwnAnswers(t *testing.T) {
+func TestCorner5_1_CallersWithTheSameIDGetTheirOwnAnswers(t *testing.T) {
 	t.Parallel()
 	s := legacyServer(t)
 	const callers, calls = 64, 5000

@@ -102,9 +102,9 @@ func TestLegacyServerThatDoesNotAgree(t *testing.T) {
 	}
 }
 
-// Corner case 5.16: a new session gets the subscriptions of the old one, without a
+// A new session gets the subscriptions of the old one, without a
 // call to notice that the old one ended.
-func TestLegacySubscriptionsOutliveTheSession(t *testing.T) {
+func TestCorner5_16_LegacySubscriptionsOutliveTheSession(t *testing.T) {
 	t.Parallel()
 	sv := newSubscribable(`{"resources":{"subscribe":true}}`)
 	s, n := watched(t, sv, "legacy")
