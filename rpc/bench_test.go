@@ -18,7 +18,6 @@ func call(size int, argument func(n int) string) []byte {
 	return []byte(head + argument(max(0, size-len(head)-2)) + `}}`)
 }
 
-// text is one long string in plain words.
 // prose is lines of words in no order, with a quoted one or a letter beyond ASCII now
 // and then.
 func prose(n int) string {
@@ -41,6 +40,7 @@ func prose(n int) string {
 	return `{"q":"` + string(text) + `"}`
 }
 
+// text is one long string in plain words.
 func text(n int) string {
 	return `{"q":"` + strings.Repeat("all work and no play ", n/21+1)[:max(0, n-8)] + `"}`
 }

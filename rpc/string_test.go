@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -12,17 +13,43 @@ func TestStringsAreReadAlikeAtEveryOffset(t *testing.T) {
 	t.Parallel()
 	odd := []string{`"`, `\"`, `\\`, `\n`, `\u00e9`, `\ud83d\ude00`, `\x`, `\`, "\x00", "\x1f", "\x7f", "é", "\xc3", "\xc2\x41", "\xc1\x80", "大", "😀", "\xff", " ", "!", "["}
 	for _, piece := range odd {
-		for before := range 70 {
-			for _, after := range []int{0, 1, 7, 31, 32, 33, 64} {
-				text := `"` + strings.Repeat("a", before) + piece + strings.Repeat("b", after) + `"`
-				s := scanner{data: []byte(text + strings.Repeat(" ", after))}
-				err := s.str()
-				end, valid := slowString(text)
-				if (err == nil) != valid || valid && s.pos != end {
-					t.Fatalf("%q: ends at %d, %v; want %d, valid %v", text, s.pos, err, end, valid)
-				}
+		for before := range 140 {
+			for _, after := range []int{0, 1, 7, 31, 32, 33, 64, 130} {
+				readAlike(t, `"`+strings.Repeat("a", before)+piece+strings.Repeat("b", after)+`"`, after)
 			}
 		}
+	}
+}
+
+// Runs of escapes and of letters cross the ends of blocks in all ways.
+func TestStringsOfManyPiecesAreReadAlike(t *testing.T) {
+	t.Parallel()
+	pieces := []string{`\\`, `\\`, `\"`, `\n`, `\/`, "é", "é", "ж", "߿", "plain text", "a", "ab", `\u00e9`, "大", `\`, "\xc3", "\x80", "\n"}
+	valid := len(pieces) - 4
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 20_000 {
+		var text strings.Builder
+		text.WriteByte('"')
+		for text.Len() < 200 {
+			text.WriteString(pieces[random.IntN(valid)])
+		}
+		if random.IntN(2) == 0 {
+			text.WriteString(pieces[valid+random.IntN(4)])
+			text.WriteString(strings.Repeat("b", random.IntN(100)))
+		}
+		text.WriteByte('"')
+		readAlike(t, text.String(), random.IntN(100))
+	}
+}
+
+// readAlike compares what is made of a string that spaces follow.
+func readAlike(t *testing.T, text string, spaces int) {
+	t.Helper()
+	s := scanner{data: []byte(text + strings.Repeat(" ", spaces))}
+	err := s.str()
+	end, valid := slowString(text)
+	if (err == nil) != valid || valid && s.pos != end {
+		t.Fatalf("%q: ends at %d, %v; want %d, valid %v", text, s.pos, err, end, valid)
 	}
 }
 
