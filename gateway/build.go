@@ -161,15 +161,13 @@ func (g *Gateway) wireNotices(views []catalog.View) {
 			s.EndSession(key)
 		}
 	})
-	g.catalog.OnChange(func(upstream, method string) {
-		concerned := func(endpoint string) bool { return shows(views, endpoint, upstream) }
-		g.sessions.Broadcast(concerned, rpc.NewNotification(method, nil))
-		g.subscriptions.Broadcast(concerned, method)
-	})
-}
-
-func shows(views []catalog.View, endpoint, upstream string) bool {
-	return slices.ContainsFunc(views, func(v catalog.View) bool {
-		return v.Endpoint == endpoint && (len(v.Upstreams) == 0 || slices.Contains(v.Upstreams, upstream))
+	g.catalog.OnChange(func(change catalog.Change) {
+		concerned := map[string]bool{}
+		for i := range views {
+			concerned[views[i].Endpoint] = change.Concerns(&views[i])
+		}
+		at := func(endpoint string) bool { return concerned[endpoint] }
+		g.sessions.Broadcast(at, rpc.NewNotification(change.Method, nil))
+		g.subscriptions.Broadcast(at, change.Method)
 	})
 }

@@ -58,7 +58,7 @@ type Catalog struct {
 	generations [listCount]atomic.Uint64 // each rises with every snapshot of its list
 	tables      sync.Map                 // tableKey → *Table
 	owners      *owners
-	notify      func(upstream, method string)
+	changes     changes
 
 	ctx     context.Context //nolint:containedctx // the life of the background drains, ended by Close
 	cancel  context.CancelFunc
@@ -72,8 +72,7 @@ type Catalog struct {
 func New(ctx context.Context, sources []Source, keys *seal.Keyring, log *slog.Logger) *Catalog {
 	ctx, cancel := context.WithCancel(ctx)
 	c := &Catalog{
-		log: log, keys: keys, feeds: map[string]*[listCount]feed{}, owners: newOwners(),
-		notify: func(string, string) {}, ctx: ctx, cancel: cancel,
+		log: log, keys: keys, feeds: map[string]*[listCount]feed{}, owners: newOwners(), ctx: ctx, cancel: cancel,
 	}
 	for _, s := range sources {
 		c.order = append(c.order, s.Name)
@@ -87,10 +86,9 @@ func New(ctx context.Context, sources []Source, keys *seal.Keyring, log *slog.Lo
 	return c
 }
 
-// OnChange sets who is told that an upstream's list changed, and the method of the
-// notification that says so. It must be called before anything is listed; f must
-// not block.
-func (c *Catalog) OnChange(f func(upstream, method string)) { c.notify = f }
+// OnChange sets who is told that lists changed. It must be called before anything is
+// listed; f must not block.
+func (c *Catalog) OnChange(f func(Change)) { c.changes.tell = f }
 
 // Notice tells the catalogue that an upstream sent a notification, which concerns
 // it if the method is one of those that say that a list changed.
@@ -163,6 +161,7 @@ func (c *Catalog) Close() {
 			feeds[l].stop()
 		}
 	}
+	c.changes.stop()
 	c.cancel()
 	c.running.Wait()
 }

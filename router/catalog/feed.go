@@ -134,21 +134,23 @@ func (f *feed) start(a Audience, s *slot) {
 // finish stores the outcome of a drain and tells whoever has to know.
 func (f *feed) finish(a Audience, s *slot, snap *snapshot, err error) {
 	f.mu.Lock()
-	tell := false
+	defer f.mu.Unlock()
 	if err != nil {
 		f.failed(a, s, err)
 	} else {
-		changed := s.current == nil && s.failure != nil && len(snap.items) > 0 || s.current != nil && s.current.hash != snap.hash
+		before := s.current
+		changed := before == nil && s.failure != nil && len(snap.items) > 0 || before != nil && before.hash != snap.hash
 		s.current, s.failure, s.failures = snap, nil, 0
-		tell = f.calm(changed)
 		f.catalog.generations[f.list].Add(1)
+		switch tell := f.calm(changed); {
+		case changed:
+			f.catalog.changes.add(f.list.traits().changed, f.source.Name, compare(f.list, before, snap))
+		case tell && snap.offered: // a list that clients do not know of cannot have changed
+			f.catalog.changes.add(f.list.traits().changed, f.source.Name, nil)
+		}
 	}
 	close(s.busy)
 	s.busy = nil
-	f.mu.Unlock()
-	if tell {
-		f.catalog.notify(f.source.Name, f.list.traits().changed)
-	}
 }
 
 // failed keeps the last snapshot and tries again later, ever more rarely.

@@ -12,10 +12,10 @@ import (
 	"github.com/headgate/headgate/rpc/mcp"
 )
 
-// changes counts what the catalogue tells of.
-func changes(c *Catalog) *int {
+// counted counts what the catalogue tells of.
+func counted(c *Catalog) *int {
 	n := new(int)
-	c.OnChange(func(string, string) { *n++ })
+	c.OnChange(func(Change) { *n++ })
 	return n
 }
 
@@ -24,7 +24,7 @@ func TestCorner5_21_NoticesDrainAgainAndAFewArePassedOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		up := listing("a")
 		c := newCatalog(t, named{"u", up})
-		told := changes(c)
+		told := counted(c)
 		c.Warm(t.Context())
 		notices := func(what string, drains, tells int) {
 			t.Helper()
@@ -55,7 +55,7 @@ func TestCorner5_21_AnUpstreamThatNotifiesWheneverItIsListedDoesNotLoop(t *testi
 		up := listing("a")
 		c := newCatalog(t, named{"u", up})
 		up.listed = func() { c.Notice("u", mcp.ToolsChanged) }
-		told := changes(c)
+		told := counted(c)
 		c.Warm(t.Context())
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
@@ -70,7 +70,7 @@ func TestCorner5_21_AFloodOfNoticesComesToRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		up := listing("a")
 		c := newCatalog(t, named{"u", up})
-		told := changes(c)
+		told := counted(c)
 		c.Warm(t.Context())
 		for end := time.Now().Add(10 * time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 			c.Notice("u", mcp.ToolsChanged)
@@ -105,7 +105,7 @@ func TestCorner5_3_AnUpstreamThatComesBackIsToldOf(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		up := &lister{fail: errors.New("down"), pages: []string{tools("a")}}
 		c := newCatalog(t, named{"u", up}, named{"v", listing("x")})
-		told := changes(c)
+		told := counted(c)
 		c.Warm(t.Context())
 		if diff := cmp.Diff([]string{"v__x"}, names(t, c, merged(Always), listCall(""))); diff != "" {
 			t.Error(diff)

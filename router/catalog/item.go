@@ -20,6 +20,7 @@ type item struct {
 
 // readItem reads an entry of a list. A strict reader refuses what clients must refuse.
 func readItem(l list, upstream string, text json.RawMessage, strict bool) (item, error) {
+	text = edit(text, safeIcons)
 	if l == toolList {
 		return readTool(upstream, text, strict)
 	}

@@ -83,7 +83,7 @@ func TestCorner5_6_ErrorsNameTheURIThatTheClientUsed(t *testing.T) {
 // MCP Apps: both places of the link to a user interface.
 func TestCorner5_13_ToolsNameTheirViewAsTheEndpointDoes(t *testing.T) {
 	t.Parallel()
-	entry := `{"name":"t","inputSchema":{},"_meta":{"ui":{"resourceUri":"ui://v","visibility":["app"]},"ui/resourceUri":"ui://v","x":1.0}}`
+	entry := `{"name":"t","inputSchema":{"type":"object"},"_meta":{"ui":{"resourceUri":"ui://v","visibility":["app"]},"ui/resourceUri":"ui://v","x":1.0}}`
 	c := newCatalog(t, named{"u", &lister{pages: []string{`{"tools":[` + entry + `]}`}}})
 	text, err := c.List(t.Context(), merged(Always), listCall(""))
 	want := `"_meta":{"ui":{"resourceUri":"ui://u+v","visibility":["app"]},"ui/resourceUri":"ui://u+v","x":1.0}`

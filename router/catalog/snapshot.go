@@ -14,10 +14,11 @@ import (
 	"github.com/headgate/headgate/rpc/mcp"
 )
 
-// Bounds of one drain. A hostile upstream may page for ever.
+// Bounds of one drain. A hostile upstream may page for ever, or fill a list, and each client's memory, with one entry.
 const (
 	maxPages = 100
 	maxBytes = 16 << 20
+	maxEntry = 1 << 20
 )
 
 // Lifetimes of a snapshot: legacyTTL where the upstream gives none, minTTL so that
@@ -138,6 +139,10 @@ func (d *drainer) page(ctx context.Context, cursor json.RawMessage) (next json.R
 }
 
 func (d *drainer) add(text json.RawMessage) {
+	if len(text) > maxEntry {
+		d.problems = append(d.problems, fmt.Errorf("%s left out: its entry has %d bytes, more than %d", d.noun, len(text), maxEntry))
+		return
+	}
 	i, err := readItem(d.list, d.source.Name, text, d.strict)
 	switch {
 	case err != nil:

@@ -28,6 +28,11 @@ type View struct {
 	Allows    func(name string) bool // filters by own or canonical name
 }
 
+// has reports whether the view shows an upstream.
+func (v *View) has(upstream string) bool {
+	return len(v.Upstreams) == 0 || slices.Contains(v.Upstreams, upstream)
+}
+
 // joinTimeout bounds how long a client waits for upstreams that have not answered
 // yet. What they have comes later, with a notification.
 const joinTimeout = 5 * time.Second

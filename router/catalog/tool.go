@@ -19,9 +19,8 @@ func readTool(upstream string, text json.RawMessage, strict bool) (item, error) 
 		return item{}, err
 	}
 	t := item{own: own, canonical: Canonical(upstream, own), text: text}
-	schema, ok := o.Get("inputSchema")
-	if !ok || schema[0] != '{' {
-		schema = json.RawMessage(`{"type":"object"}`)
+	schema, sound := inputSchema(o)
+	if !sound {
 		t.text = o.With("inputSchema", schema)
 	}
 	t.headers, err = mcp.ParamHeaders(schema)
@@ -33,6 +32,20 @@ func readTool(upstream string, text json.RawMessage, strict bool) (item, error) 
 	}
 	t.idempotent = hinted(o)
 	return t, nil
+}
+
+// inputSchema returns the schema of a tool's arguments, and whether it stands in the entry as it must: an object
+// whose type is "object" (MCP 2025-11-25, Tools). Strict clients refuse the whole list for one that does not.
+func inputSchema(tool rpc.Object) (schema json.RawMessage, sound bool) {
+	schema, _ = tool.Get("inputSchema")
+	o, err := rpc.ReadObject(schema)
+	if err != nil {
+		return json.RawMessage(`{"type":"object"}`), false
+	}
+	if kind, _ := o.Text("type"); kind == "object" {
+		return schema, true
+	}
+	return o.With("type", []byte(`"object"`)), false
 }
 
 // withoutAnnotations strips x-mcp-header from the schema of a tool whose server
