@@ -1,8 +1,8 @@
 package router
 
 import (
-	"bytes"
 	"encoding/json"
+	"slices"
 
 	"github.com/headgate/headgate/router/catalog"
 	"github.com/headgate/headgate/rpc"
@@ -37,7 +37,7 @@ func offered(view *catalog.View, upstreams []json.RawMessage, era rpc.Era) capab
 			if c.list {
 				out[c.name] = json.RawMessage(`{"listChanged":true}`)
 			}
-			if c.name == "resources" && anyTells(upstreams) {
+			if c.name == "resources" && anyTells(upstreams, !view.Single) {
 				out[c.name] = json.RawMessage(`{"listChanged":true,"subscribe":true}`)
 			}
 		}
@@ -70,9 +70,13 @@ func anyHas(upstreams []json.RawMessage, name string, silent bool) bool {
 	return false
 }
 
-// anyTells reports whether an upstream tells of changes of single resources.
-func anyTells(upstreams []json.RawMessage) bool {
+// anyTells reports whether an upstream tells of changes of single resources. What
+// those tell of that have not said anything is taken for silent.
+func anyTells(upstreams []json.RawMessage, silent bool) bool {
 	for _, text := range upstreams {
+		if text == nil && silent {
+			return true
+		}
 		own, err := rpc.ReadObject(text)
 		if err != nil {
 			continue
@@ -101,7 +105,7 @@ func extended(upstreams []json.RawMessage, era rpc.Era) capabilities {
 				found = append(found, settings)
 			}
 		}
-		if len(found) > 0 && allEqual(found) {
+		if len(found) > 0 && allAlike(found) {
 			out[extension.name] = found[0]
 		}
 	}
@@ -121,11 +125,8 @@ func setting(upstream json.RawMessage, extension string) (json.RawMessage, bool)
 	return declared.Get(extension)
 }
 
-func allEqual(texts []json.RawMessage) bool {
-	for _, t := range texts {
-		if !bytes.Equal(t, texts[0]) {
-			return false
-		}
-	}
-	return true
+// allAlike reports whether all texts say the same, however they are spelled.
+func allAlike(texts []json.RawMessage) bool {
+	first := mcp.Canonical(texts[0])
+	return !slices.ContainsFunc(texts, func(t json.RawMessage) bool { return mcp.Canonical(t) != first })
 }

@@ -21,11 +21,15 @@ func TestCorner5_8_CapabilitiesAreThoseOfAnyUpstream(t *testing.T) {
 	}{
 		{"nothing declared", "/mcp", []string{`{}`}, `{` + tools + `}`},
 		{"a union", "/mcp", []string{`{"prompts":{}}`, `{"completions":{},"x":{},"resources":{}}`}, `{"completions":{},"prompts":{"listChanged":true},"resources":{"listChanged":true},` + tools + `}`},
-		{"who has not said may do everything", "/mcp", []string{`{}`, ``}, `{"completions":{},"logging":{},"prompts":{"listChanged":true},"resources":{"listChanged":true},` + tools + `}`},
+		{"who has not said may do everything", "/mcp", []string{`{}`, ``}, `{"completions":{},"logging":{},"prompts":{"listChanged":true},"resources":{"listChanged":true,"subscribe":true},` + tools + `}`},
 		{"one alone that has not said", "/mcp/u0", []string{``}, `{` + tools + `}`},
 		{"only its own", "/mcp/u1", []string{`{"prompts":{}}`, `{"completions":{}}`}, `{"completions":{},` + tools + `}`},
 		{"an extension", "/mcp", []string{`{"extensions":{"` + ui + `":{"a":1},"other":{}}}`, `{"extensions":{"` + ui + `":{"a":1}}}`}, `{"extensions":{"` + ui + `":{"a":1}},` + tools + `}`},
 		{"an extension in two ways", "/mcp", []string{`{"extensions":{"` + ui + `":{"a":1}}}`, `{"extensions":{"` + ui + `":{"a":2}}}`}, `{` + tools + `}`},
+		{"an extension in two spellings", "/mcp", []string{`{"extensions":{"` + ui + `":{"a":1,"b":[2]}}}`, `{"extensions":{"` + ui + `":{ "b" : [2], "a":1}}}`}, `{"extensions":{"` + ui + `":{"a":1,"b":[2]}},` + tools + `}`},
+		{"changes of single resources", "/mcp", []string{`{"resources":{}}`, `{"resources":{"subscribe":true}}`}, `{"resources":{"listChanged":true,"subscribe":true},` + tools + `}`},
+		{"nobody tells of single resources", "/mcp", []string{`{"resources":{"subscribe":false}}`, `{"resources":{}}`}, `{"resources":{"listChanged":true},` + tools + `}`},
+		{"experiments and strangers", "/mcp", []string{`{"experimental":{"x":{}},"tasks":{},"extensions":{"com.example/y":{}}}`}, `{` + tools + `}`},
 		{"nonsense", "/mcp", []string{`[]`, `{"extensions":7}`, `7`}, `{` + tools + `}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -12,11 +12,19 @@ import (
 const maxCompletions = 100
 
 // reference finds what a client wants to complete an argument of: a prompt by its
-// name, or a resource template by its text.
+// name, or a resource template by its text. An upstream that completes nothing is not asked.
 func (r *Router) reference(ctx context.Context, view *catalog.View, c *rpc.Call) (*rpc.Target, error) {
 	if view.Single {
 		return &rpc.Target{Upstream: view.Upstreams[0]}, nil
 	}
+	target, err := r.referred(ctx, view, c)
+	if err == nil && !r.Catalog.Declares(ctx, target.Upstream, "completions") {
+		return nil, rpc.Errorf(rpc.MethodNotFound, "upstream %q completes nothing", target.Upstream)
+	}
+	return target, err
+}
+
+func (r *Router) referred(ctx context.Context, view *catalog.View, c *rpc.Call) (*rpc.Target, error) {
 	ref, field, err := readReference(c.Message)
 	if err != nil {
 		return nil, err

@@ -45,6 +45,28 @@ func TestCorner5_7_CompletionsGoWhereTheirReferenceLeads(t *testing.T) {
 	}
 }
 
+func TestCorner5_7_WhoCompletesNothingIsNotAsked(t *testing.T) {
+	t.Parallel()
+	prompts := map[string]string{mcp.PromptsList: `{"prompts":[{"name":"ask"}]}`, mcp.Complete: `{"completion":{"values":["v"]}}`}
+	upstreams := map[string]*upstream{
+		"does":   {results: prompts, capabilities: `{"prompts":{},"completions":{}}`},
+		"lacks":  {results: prompts, capabilities: `{"prompts":{}}`},
+		"silent": {results: prompts},
+	}
+	g := newGateway(t, []string{"does", "lacks", "silent"}, upstreams)
+	for upstream, want := range map[string]string{
+		"does": `"result":{"completion":{"values":["v"]}}`, "silent": `"result":{"completion":{"values":["v"]}}`,
+		"lacks": `method_not_found: upstream "lacks" completes nothing`,
+	} {
+		if got := g.call("/mcp", mcp.Complete, `{"ref":{"type":"ref/prompt","name":"`+upstream+`__ask"}}`); got != want {
+			t.Errorf("%s: %s", upstream, got)
+		}
+	}
+	if sent := upstreams["lacks"].got(); len(sent) != 0 {
+		t.Errorf("it was sent %q", sent)
+	}
+}
+
 func TestCorner5_7_LongCompletionsAreCut(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ values, want int }{{100, 100}, {101, 100}, {0, 0}} {

@@ -107,7 +107,7 @@ func newGateway(t *testing.T, order []string, upstreams map[string]*upstream) ga
 // call returns the response that a client reads.
 func (g gateway) call(endpoint, method, params string) string {
 	g.t.Helper()
-	row, ok := mcp.Lookup(method, mcp.LatestLegacy)
+	row, ok := mcp.Lookup(method, g.client.Revision)
 	if !ok {
 		g.t.Fatalf("no method %s", method)
 	}

@@ -16,7 +16,8 @@ type builder struct {
 	era     rpc.Era
 	table   *Table
 	found   []found
-	count   map[string]int // how many upstreams have a plain name
+	count   map[string]int  // how many upstreams have a plain name
+	taken   map[string]bool // canonical names
 }
 
 type found struct {
@@ -24,9 +25,11 @@ type found struct {
 	upstream string
 }
 
-// miss notes that an upstream has no snapshot for the table's audience.
+// miss notes that an upstream has no snapshot for the table's audience. Who may see
+// what it has is not known.
 func (b *builder) miss(upstream string, failure error) {
 	b.table.absent = append(b.table.absent, upstream)
+	b.table.public = false
 	if failure != nil {
 		b.table.failure = failure
 	}
@@ -36,6 +39,9 @@ func (b *builder) take(upstream string, snap *snapshot, failure error) {
 	t := b.table
 	t.ttl = min(t.ttl, snap.ttl)
 	t.public = t.public && snap.public
+	if failure != nil {
+		t.ttl = min(t.ttl, minTTL) // what it lists may have changed unseen
+	}
 	if at := snap.expires; failure == nil && at.Before(t.refresh) {
 		// Never at once: a snapshot being renewed must not make each call build a table.
 		t.refresh = later(at, time.Now().Add(minTTL))
@@ -48,6 +54,7 @@ func (b *builder) take(upstream string, snap *snapshot, failure error) {
 		if b.list != toolList || b.view.Allows(f.own) && b.view.Allows(f.canonical) {
 			b.found = append(b.found, f)
 			b.count[b.plain(f)]++
+			b.taken[f.canonical] = true
 		}
 	}
 }
@@ -116,7 +123,11 @@ func (b *builder) exposed(f found) string {
 		return f.own
 	case b.list.byURI() && (b.count[plain] > 1 || b.catalog.needsName(b.view, plain)):
 		return f.canonical
-	case b.list.byURI(), b.view.Prefix == Never, b.view.Prefix == OnCollision && b.count[plain] == 1:
+	case b.list.byURI():
+		return plain
+	case b.taken[plain]: // nobody's tool stands for another's
+		return f.canonical
+	case b.view.Prefix == Never, b.view.Prefix == OnCollision && b.count[plain] == 1:
 		return plain
 	default:
 		return f.canonical

@@ -61,6 +61,13 @@ func (c *Catalog) Summarize(ctx context.Context, v *View) Summary {
 	return s
 }
 
+// Declares reports whether an upstream declares a capability, or does not say what it
+// has. It may do I/O.
+func (c *Catalog) Declares(ctx context.Context, upstream, capability string) bool {
+	d, err := c.feeds[upstream][toolList].source.Describe(ctx)
+	return err != nil || offers(d.Capabilities, capability)
+}
+
 // describe returns what each upstream says of itself, nil for those that do not
 // answer in time.
 func (c *Catalog) describe(ctx context.Context, names []string) []*Description {

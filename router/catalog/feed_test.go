@@ -129,6 +129,23 @@ func TestCorner5_3_AnUpstreamThatComesBackIsToldOf(t *testing.T) {
 	})
 }
 
+func TestCorner5_4_ARenamedToolIsAChange(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		up := listing("a", "b")
+		c := newCatalog(t, named{"u", up})
+		told := changes(c)
+		c.Warm(t.Context())
+		up.set(func(l *lister) { l.pages = []string{tools("a", "c")} })
+		time.Sleep(legacyTTL + time.Second)
+		names(t, c, merged(Always), listCall("")) // finds that it is stale
+		synctest.Wait()
+		if *told != 1 {
+			t.Errorf("told of %d changes, want 1", *told)
+		}
+	})
+}
+
 func TestClientsThatCanBeAskedSeeTheirOwnLists(t *testing.T) {
 	t.Parallel()
 	up := listing("a")

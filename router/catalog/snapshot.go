@@ -87,6 +87,7 @@ type drainer struct {
 
 func (d *drainer) pages(ctx context.Context) error {
 	var cursor json.RawMessage
+	followed := map[string]bool{}
 	for range maxPages {
 		next, err := d.page(ctx, cursor)
 		if refusal, ok := errors.AsType[*rpc.WireError](err); ok && refusal.Code == mcp.CodeMethodNotFound {
@@ -97,10 +98,11 @@ func (d *drainer) pages(ctx context.Context) error {
 			return err
 		}
 		// Presence is what counts: an empty string is a valid cursor (MCP 2026-07-28,
-		// Pagination). One that repeats would never end.
-		if next == nil || string(next) == string(cursor) {
+		// Pagination). One that comes again would never end.
+		if next == nil || followed[string(next)] {
 			return nil
 		}
+		followed[string(next)] = true
 		cursor = next
 	}
 	d.problems = append(d.problems, fmt.Errorf("%s cut after %d pages", d.method, maxPages))

@@ -91,7 +91,7 @@ func (c *Catalog) build(ctx context.Context, v *View, client rpc.Client, key tab
 	if wait {
 		c.join(ctx, v, key, client)
 	}
-	b := builder{catalog: c, view: v, list: key.list, era: key.era, count: map[string]int{}, table: &Table{
+	b := builder{catalog: c, view: v, list: key.list, era: key.era, count: map[string]int{}, taken: map[string]bool{}, table: &Table{
 		generation: c.generations[key.list].Load(), targets: map[string]*rpc.Target{}, ttl: time.Hour, public: true,
 		refresh: time.Now().Add(time.Hour),
 	}}

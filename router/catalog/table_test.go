@@ -54,6 +54,37 @@ func TestCorner5_4_PrefixDecidesWhatIsShownAndBothAreReachable(t *testing.T) {
 	}
 }
 
+// No name leads elsewhere than where its canonical form does, whatever others are called.
+func TestCorner5_4_NamesThatLookLikeOthers(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 100)
+	lists := map[string][]string{
+		"a":   {"b_c", "Read", "read", "1st", "ui/open.view", "søk", long, long + "y"},
+		"a_b": {"c", "a__read", "read"},
+	}
+	for _, prefix := range []Prefix{Always, OnCollision, Never} {
+		t.Run(string(prefix), func(t *testing.T) {
+			t.Parallel()
+			c := newCatalog(t, named{"a_b", listing(lists["a_b"]...)}, named{"a", listing(lists["a"]...)})
+			v := merged(prefix)
+			shown := names(t, c, v, listCall(""))
+			for upstream, tools := range lists {
+				for _, own := range tools {
+					target, err := c.ResolveTool(t.Context(), v, rpc.Client{}, Canonical(upstream, own))
+					if err != nil || target.Upstream != upstream || target.Own != own {
+						t.Errorf("%s leads to %+v, %v", Canonical(upstream, own), target, err)
+					}
+				}
+			}
+			for _, name := range shown {
+				if target, err := c.ResolveTool(t.Context(), v, rpc.Client{}, name); err != nil || target.Exposed != name || !conforming.MatchString(name) {
+					t.Errorf("%s is shown and leads to %+v, %v", name, target, err)
+				}
+			}
+		})
+	}
+}
+
 func TestASingleUpstreamIsShownAsItIs(t *testing.T) {
 	t.Parallel()
 	c := newCatalog(t, named{"one", listing("odd name", "a.b")}, named{"two", listing("x")})
@@ -97,6 +128,10 @@ func TestCorner5_13_AnOwnNameIsAcceptedWhereOneUpstreamHasIt(t *testing.T) {
 	v := &View{Endpoint: "/mcp/few", Prefix: Always, Allows: func(n string) bool { return n != "refresh" }}
 	if _, err := c.ResolveTool(t.Context(), v, rpc.Client{}, "refresh"); err == nil {
 		t.Error("a tool that is filtered out can be called by its own name")
+	}
+	one := &View{Endpoint: "/mcp/one", Prefix: Always, Allows: func(n string) bool { return n != "one__same" }}
+	if target, err := c.ResolveTool(t.Context(), one, rpc.Client{}, "same"); err != nil || target.Upstream != "two" {
+		t.Errorf("a name that two have, of whom one may be called: %+v, %v", target, err)
 	}
 }
 

@@ -20,6 +20,7 @@ type Traits struct {
 	Audio         bool // content may be audio
 	Links         bool // content may link to resources
 	Elicitation   bool // servers may ask the user, by a form
+	Context       bool // completions may name what was chosen before
 	RichAsking    bool // elicitation by URL and with all forms of enum, sampling with tools
 }
 
@@ -27,11 +28,11 @@ type Traits struct {
 var revisions = []Traits{
 	{Revision: "2024-11-05"},
 	{Revision: "2025-03-26", Streamable: true, Batches: true, Audio: true},
-	{Revision: "2025-06-18", Streamable: true, VersionHeader: true, Audio: true, Links: true, Elicitation: true},
-	{Revision: "2025-11-25", Streamable: true, Primed: true, VersionHeader: true, Audio: true, Links: true, Elicitation: true, RichAsking: true},
+	{Revision: "2025-06-18", Streamable: true, VersionHeader: true, Audio: true, Links: true, Elicitation: true, Context: true},
+	{Revision: "2025-11-25", Streamable: true, Primed: true, VersionHeader: true, Audio: true, Links: true, Elicitation: true, Context: true, RichAsking: true},
 	{
 		Revision: "2026-07-28", Era: rpc.Modern, Streamable: true, VersionHeader: true,
-		Mirrored: true, ResultType: true, AnyStructured: true, Audio: true, Links: true, Elicitation: true, RichAsking: true,
+		Mirrored: true, ResultType: true, AnyStructured: true, Audio: true, Links: true, Elicitation: true, Context: true, RichAsking: true,
 	},
 }
 

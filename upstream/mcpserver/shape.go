@@ -48,10 +48,24 @@ func shape(c *rpc.Call, h *hop) *rpc.Message {
 	}
 	if h.era == rpc.Modern {
 		introduce(m, c, h)
-	} else {
-		conceal(m)
+		return m
+	}
+	conceal(m)
+	if c.Method.Name == mcp.Complete {
+		withoutContext(m, h.revision)
 	}
 	return m
+}
+
+// withoutContext drops what revisions before 2025-06-18 do not have: what was chosen
+// for other arguments (MCP 2025-06-18, Completion).
+func withoutContext(m *rpc.Message, r rpc.Revision) {
+	if traits, known := mcp.Of(r); !known || traits.Context {
+		return
+	}
+	if _, ok := m.Get("context"); ok {
+		m.Drop("context")
+	}
 }
 
 // introduce puts what a modern request says of its sender into _meta (MCP
