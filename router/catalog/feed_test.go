@@ -134,11 +134,12 @@ func TestCorner5_4_ARenamedToolIsAChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		up := listing("a", "b")
 		c := newCatalog(t, named{"u", up})
-		told := changes(c)
+		told := counted(c)
 		c.Warm(t.Context())
 		up.set(func(l *lister) { l.pages = []string{tools("a", "c")} })
 		time.Sleep(legacyTTL + time.Second)
 		names(t, c, merged(Always), listCall("")) // finds that it is stale
+		time.Sleep(time.Second)
 		synctest.Wait()
 		if *told != 1 {
 			t.Errorf("told of %d changes, want 1", *told)

@@ -118,9 +118,9 @@ func TestCorner5_3_CursorsEndWithTheirListAndTheirTime(t *testing.T) {
 
 func TestCorner5_3_HostileListsAreCut(t *testing.T) {
 	t.Parallel()
-	large := make([]string, 20)
+	large := make([]string, 40)
 	for i := range large {
-		large[i] = strings.Repeat(string(rune('a'+i)), 1<<20)
+		large[i] = strings.Repeat(string(rune('A'+i)), 1<<19)
 	}
 	for name, tt := range map[string]struct {
 		up     *lister
@@ -128,7 +128,7 @@ func TestCorner5_3_HostileListsAreCut(t *testing.T) {
 		within int // calls
 	}{
 		"too many":              {many(toolList.traits().limit + 10), toolList.traits().limit, 1},
-		"too large":             {listing(large...), 15, 1},
+		"too large":             {listing(large...), 31, 1},
 		"cursors that go round": {&lister{pages: []string{page(`"nextCursor":"page-1"`, "a"), page(`"nextCursor":"page-2"`, "b"), page(`"nextCursor":"page-1"`, "c")}}, 3, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
