@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // maxName is the longest name of an upstream. Clients show a tool as mcp__SERVER__UPSTREAM__TOOL within 64 characters:
@@ -19,6 +21,7 @@ const maxName = 32
 // quote the value, which may be a secret.
 var checks = map[string]func(string) error{
 	"address":       checkAddress,
+	"display name":  checkDisplayName,
 	"filled":        checkFilled,
 	"header":        checkHeader,
 	"header value":  checkHeaderValue,
@@ -45,6 +48,22 @@ func checkName(s string) error {
 	}
 	if s == "" || len(s) > maxName {
 		return fmt.Errorf("must have 1 to %d characters", maxName)
+	}
+	return nil
+}
+
+// maxDisplayName is the longest display name, in characters: it stands before what a server asks.
+const maxDisplayName = 64
+
+// checkDisplayName allows what shows on one line as it is, and cannot end the brackets that it is shown in.
+func checkDisplayName(s string) error {
+	switch n := utf8.RuneCountInString(s); {
+	case n == 0 || n > maxDisplayName:
+		return fmt.Errorf("must have 1 to %d characters", maxDisplayName)
+	case strings.TrimSpace(s) != s:
+		return errors.New("begins or ends with a space")
+	case strings.ContainsAny(s, "[]"), strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }):
+		return errors.New("has a bracket or a character that does not show")
 	}
 	return nil
 }

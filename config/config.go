@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"log/slog"
 	"time"
 )
@@ -81,6 +82,8 @@ type Upstream struct {
 	// Headers sent to a remote server. A value file:PATH is read from that file; an empty value is refused.
 	Headers map[string]Secret `yaml:"headers" key:"header" check:"header value" secret:"file,required"`
 
+	// What users are told the server is called when it asks them something. Left out, it is the upstream's name.
+	DisplayName string `yaml:"display_name" check:"display name"`
 	// Which family of protocol revisions the server speaks: legacy has initialize (2025-11-25 and older), modern has not; auto asks it.
 	Era string `yaml:"era" enum:"auto,legacy,modern"`
 	// Which of the server's tools exist at all, by the server's own names.
@@ -93,6 +96,9 @@ type Upstream struct {
 	// Off says that the file itself switches the upstream off: nothing is wrong with it.
 	Off bool `yaml:"-"`
 }
+
+// Title returns what users are told the server is called.
+func (u Upstream) Title() string { return cmp.Or(u.DisplayName, u.Name) }
 
 // LogValue returns the name and the position only: environments, arguments and URLs may hold secrets.
 func (u Upstream) LogValue() slog.Value {

@@ -48,7 +48,7 @@ func TestExampleLoads(t *testing.T) {
 			Env: map[string]string{"LOG_LEVEL": "warn"}, Era: "auto", Timeout: time.Minute,
 		},
 		{
-			Name: "search", URL: "https://search.example.com/mcp", Transport: "http", Era: "auto", Timeout: 45 * time.Second,
+			Name: "search", URL: "https://search.example.com/mcp", Transport: "http", DisplayName: "Acme Search", Era: "auto", Timeout: 45 * time.Second,
 			Headers: map[string]config.Secret{"Authorization": "Bearer t0ken"},
 			Tools:   config.Filter{Allow: []string{"find_*"}, Deny: []string{"find_everything"}},
 		},

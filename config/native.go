@@ -120,6 +120,9 @@ func (w *nativeWriter) upstream(u Upstream) {
 	w.mapping("headers", headers, func(key, value string) string {
 		return notFile(w.secureHeader(w.source(value), key, u.Name, join(path, "headers."+key)))
 	})
+	if u.DisplayName != "" {
+		w.line("display_name", quoteYAML(w.source(u.DisplayName)))
+	}
 	initial := defaultUpstream("", Position{})
 	if u.Era != initial.Era {
 		w.line("era", u.Era)

@@ -17,6 +17,7 @@ func (d *decoder) validate(root *node, c *Config) {
 			d.validateUpstream(n, u)
 		}
 	}
+	d.titleTwice(c.Upstreams, upstreams)
 	endpoints := root.first("endpoints").index()
 	for i := range c.Endpoints {
 		d.validateEndpoint(endpoints[c.Endpoints[i].Path], &c.Endpoints[i], names, upstreams)
@@ -88,6 +89,23 @@ func (d *decoder) settleTransport(n *node, u *Upstream, path string) {
 			"remove transport, or write the url with http:// or https://")
 	case u.Transport == "sse" && u.Era == "modern":
 		d.fail(firstOf(n, n.first("era")), join(path, "era"), "transport sse is of the legacy era", "remove era, or choose transport http")
+	}
+}
+
+// titleTwice reports display names by which users could take one server for another.
+func (d *decoder) titleTwice(all []Upstream, nodes map[string]*node) {
+	for i, u := range all {
+		for j, other := range all {
+			if u.DisplayName == "" || i == j || other.DisplayName != "" && i < j {
+				continue
+			}
+			if strings.EqualFold(u.DisplayName, other.Title()) || strings.EqualFold(u.DisplayName, other.Name) {
+				n := nodes[u.Name]
+				d.fail(firstOf(n, n.first("display_name")), join(join("upstreams", u.Name), "display_name"),
+					fmt.Sprintf("display_name is what the upstream %q is called", other.Name), "choose another one")
+				break
+			}
+		}
 	}
 }
 

@@ -40,10 +40,11 @@ func (g *Gateway) build(ctx context.Context, opts Options) error {
 	between := bridge.New(bridge.Config{}, keys, g.log)
 	g.onStop("parked calls", between.Close)
 	upstreams := make(map[string]rpc.Handler, len(g.servers))
+	titles := make(map[string]string, len(g.servers))
 	sources := make([]catalog.Source, 0, len(g.servers))
 	for _, s := range g.servers {
 		h := between.Cross(s)
-		upstreams[s.Name()] = h
+		upstreams[s.Name()], titles[s.Name()] = h, g.upstream(s.Name()).Title()
 		sources = append(sources, source(s, h, g.upstream(s.Name()).Tools))
 	}
 	g.catalog = catalog.New(ctx, sources, keys, g.log)
@@ -53,6 +54,7 @@ func (g *Gateway) build(ctx context.Context, opts Options) error {
 	g.buildSubscriptions()
 	g.router = router.New(views, router.Deps{
 		Catalog: g.catalog, Upstreams: upstreams, Holder: g.sessions, Subscriptions: g.subscriptions, Keys: keys, Info: g.info,
+		Titles: titles,
 	})
 	g.wireNotices(views)
 	return nil

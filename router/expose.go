@@ -10,7 +10,7 @@ import (
 
 // expose returns a reply whose response names things as the endpoint does.
 func (r *Router) expose(ctx context.Context, view *catalog.View, c *rpc.Call, reply *rpc.Reply) *rpc.Reply {
-	out := rpc.NewReply(&exposed{Reply: reply, catalog: r.Catalog, ctx: ctx, view: view, call: c})
+	out := rpc.NewReply(&exposed{Reply: reply, catalog: r.Catalog, askers: r.askers, ctx: ctx, view: view, call: c})
 	out.Header, out.Revision = reply.Header, reply.Revision
 	return out
 }
@@ -19,6 +19,7 @@ func (r *Router) expose(ctx context.Context, view *catalog.View, c *rpc.Call, re
 type exposed struct {
 	*rpc.Reply
 	catalog *catalog.Catalog
+	askers  *askers
 	ctx     context.Context //nolint:containedctx // which governs the reply
 	view    *catalog.View
 	call    *rpc.Call
@@ -27,11 +28,17 @@ type exposed struct {
 // Next implements [rpc.Source].
 func (e *exposed) Next() (*rpc.Message, error) {
 	m, err := e.Reply.Next()
-	if err != nil || !m.IsResponse() {
-		return m, err
-	}
-	if e.call.Method.Name == mcp.Complete {
+	switch {
+	case err != nil:
+		return nil, err
+	case m.IsRequest():
+		e.askers.question(e.call.Target.Upstream, m)
+		return m, nil
+	case !m.IsResponse():
+		return m, nil
+	case e.call.Method.Name == mcp.Complete:
 		return fewer(m), nil
 	}
-	return e.catalog.Expose(e.ctx, e.view, e.call, m), nil
+	m = e.catalog.Expose(e.ctx, e.view, e.call, m)
+	return e.askers.response(e.call.Target.Upstream, m), nil
 }

@@ -17,6 +17,7 @@ type Deps struct {
 	Subscriptions rpc.Handler            // of those who want to hear what changes
 	Keys          Sealer                 // of the ids of tasks
 	Info          json.RawMessage        // the gateway's own Implementation object
+	Titles        map[string]string      // what users are told the upstreams are called, by name
 }
 
 // Router resolves and dispatches the calls of all endpoints. It is immutable and
@@ -26,13 +27,14 @@ type Router struct {
 	views  map[string]*catalog.View
 	local  map[string]rpc.HandlerFunc
 	owners map[string]finder
+	askers *askers
 }
 
 var _ rpc.Handler = (*Router)(nil)
 
 // New returns a router for the views, each of which is one endpoint.
 func New(views []catalog.View, deps Deps) *Router {
-	r := &Router{Deps: deps, views: make(map[string]*catalog.View, len(views))}
+	r := &Router{Deps: deps, views: make(map[string]*catalog.View, len(views)), askers: newAskers(deps.Titles)}
 	for i := range views {
 		r.views[views[i].Endpoint] = &views[i]
 	}

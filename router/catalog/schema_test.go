@@ -23,8 +23,9 @@ func shownSchema(t *testing.T, members string, era rpc.Era) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, schema, ok := strings.Cut(string(text), `"name":"u__t"`)
-	if schema, ok = strings.CutPrefix(schema, `,"inputSchema":`); !ok {
+	_, schema, _ := strings.Cut(string(text), `"name":"u__t"`)
+	schema, ok := strings.CutPrefix(schema, `,"inputSchema":`)
+	if !ok {
 		t.Fatalf("no schema in %s", text)
 	}
 	schema, _, _ = strings.Cut(schema, "}]")

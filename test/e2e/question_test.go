@@ -82,8 +82,15 @@ func greetByInput(_ context.Context, req *gosdk.CallToolRequest) (*gosdk.CallToo
 // askedClient connects a go-sdk client that answers every question with its own name.
 func askedClient(t *testing.T, url, revision, name string) *gosdk.ClientSession {
 	t.Helper()
+	return clientThatHears(t, url, revision, name, func(string) {})
+}
+
+// clientThatHears is an askedClient that passes on what it is asked to fill in.
+func clientThatHears(t *testing.T, url, revision, name string, hear func(message string)) *gosdk.ClientSession {
+	t.Helper()
 	c := gosdk.NewClient(&gosdk.Implementation{Name: "e2e", Version: "1"}, &gosdk.ClientOptions{
-		ElicitationHandler: func(context.Context, *gosdk.ElicitRequest) (*gosdk.ElicitResult, error) {
+		ElicitationHandler: func(_ context.Context, req *gosdk.ElicitRequest) (*gosdk.ElicitResult, error) {
+			hear(req.Params.Message)
 			return &gosdk.ElicitResult{Action: "accept", Content: map[string]any{"name": name}}, nil
 		},
 		CreateMessageHandler: func(context.Context, *gosdk.CreateMessageRequest) (*gosdk.CreateMessageResult, error) {
@@ -128,6 +135,34 @@ func TestQuestionsReachTheirClientInAllPairings(t *testing.T) {
 				}
 				all.Wait()
 			})
+		}
+	}
+}
+
+// A user who is asked through the merged endpoint reads by whom, in every pairing.
+func TestCorner5_27_UsersReadWhoAsksInAllPairings(t *testing.T) {
+	t.Parallel()
+	g := startGateway(t, fmt.Sprintf("upstreams:\n  old: {url: %q, era: legacy, display_name: The Archive}\n  new: {url: %q, era: modern}\n",
+		askingServer(t, false), askingServer(t, true)))
+	for upstream, title := range map[string]string{"old": "[The Archive] name?", "new": "[new] name?"} {
+		for _, revision := range []string{"2025-11-25", "2026-07-28"} {
+			for path, tool := range map[string]string{"/mcp": upstream + "__greet", "/mcp/" + upstream: "greet"} {
+				t.Run(revision+" to "+path+" "+tool, func(t *testing.T) {
+					t.Parallel()
+					heard := make(chan string, 1)
+					s := clientThatHears(t, endpoint(g, path), revision, "ada", func(message string) { heard <- message })
+					if _, err := s.CallTool(t.Context(), &gosdk.CallToolParams{Name: tool}); err != nil {
+						t.Fatal(err)
+					}
+					want := title
+					if path != "/mcp" {
+						want = "name?"
+					}
+					if got := <-heard; got != want {
+						t.Errorf("the user reads %q, want %q", got, want)
+					}
+				})
+			}
 		}
 	}
 }
