@@ -51,7 +51,7 @@ func (g *Gateway) build(ctx context.Context, opts Options) error {
 	g.onStop("catalogue", func(context.Context) error { g.catalog.Close(); return nil })
 
 	views := g.views()
-	g.buildSubscriptions()
+	g.buildSubscriptions(views)
 	g.router = router.New(views, router.Deps{
 		Catalog: g.catalog, Upstreams: upstreams, Holder: g.sessions, Subscriptions: g.subscriptions, Keys: keys, Info: g.info,
 		Titles: titles,
@@ -113,13 +113,14 @@ func source(s *mcpserver.Server, h rpc.Handler, tools config.Filter) catalog.Sou
 
 // buildSubscriptions makes what tells clients of changes. It finds resources through
 // the router, which is made after it.
-func (g *Gateway) buildSubscriptions() {
+func (g *Gateway) buildSubscriptions(views []catalog.View) {
 	tellers := make(map[string]subscription.Upstream, len(g.servers))
 	for _, s := range g.servers {
 		tellers[s.Name()] = s
 	}
 	g.subscriptions = subscription.New(subscription.Deps{
 		Log: g.log, Upstreams: tellers, Post: g.sessions.Post,
+		Shows: func(endpoint, upstream string) bool { return shows(views, endpoint, upstream) }, Store: g.sessions,
 		Locate: func(ctx context.Context, c *rpc.Call, uri string) *rpc.Target { return g.router.Resource(ctx, c, uri) },
 	})
 }
@@ -157,6 +158,7 @@ func (g *Gateway) wireNotices(views []catalog.View) {
 			g.catalog.Notice(s.Name(), m.Method)
 		})
 	}
+	g.sessions.OnRecall(g.subscriptions.Restore)
 	g.sessions.OnEnd(func(key string) {
 		g.subscriptions.EndSession(key)
 		for _, s := range g.servers {

@@ -6,11 +6,21 @@ import (
 	"time"
 )
 
-// MaxLevel bounds the length of [Session].Level in bytes.
-const MaxLevel = 32
+// Bounds of what is remembered of one session.
+const (
+	MaxLevel           = 32        // bytes of [Session].Level
+	MaxClient          = 72 << 10  // bytes of [Session].Client
+	MaxSubscriptions   = 1024      // resources that a session has subscribed to
+	MaxSubscribed      = 256 << 10 // bytes of all of them
+	MaxSubscriptionURI = 16 << 10  // bytes of one URI of them
+)
 
-// ErrClosed is returned by an engine that has been closed.
-var ErrClosed = errors.New("state: the engine is closed")
+var (
+	// ErrClosed is returned by an engine that has been closed.
+	ErrClosed = errors.New("state: the engine is closed")
+	// ErrFull is in the chain of the error for what exceeds a bound.
+	ErrFull = errors.New("state: too much is remembered already")
+)
 
 // Session is what is remembered of a legacy client's session beside what its id
 // carries.
@@ -18,7 +28,23 @@ type Session struct {
 	Used  time.Time // its last use that was noted, to the millisecond; zero if none was
 	Ended bool      // it was ended and stays so
 	Level string    // of the log messages its client wants; empty if it never said
+
+	// Client is what its client said of itself, where an id is too short for it. Whoever
+	// gets it must not change it.
+	Client []byte
+	// Subscriptions are in no particular order.
+	Subscriptions []Subscription
 }
+
+// Subscription is a resource of whose changes a session wants to be told.
+type Subscription struct {
+	URI      string // as the client knows it: what a session has one subscription for
+	Upstream string // which has the resource
+	Own      string // its URI there
+}
+
+// Size is what a subscription adds to [MaxSubscribed], in bytes.
+func (s *Subscription) Size() int { return len(s.URI) + len(s.Upstream) + len(s.Own) }
 
 // Sessions remembers sessions, by a key that tells nothing about them. All methods
 // may be called concurrently. Until is when the session's id stops being good, after
@@ -34,7 +60,20 @@ type Sessions interface {
 	// SetLevel notes which log messages the client wants. Once it returns nil, that
 	// outlives a crash.
 	SetLevel(ctx context.Context, key, level string, until time.Time) error
-	// End notes that a session has ended for good. Once it returns nil, no crash
-	// brings the session back.
+	// SetClient notes what the client of a new session said of itself. Once it returns
+	// nil, that outlives a crash. An engine that is full gives up what it knows of sessions
+	// that were not used for longest.
+	SetClient(ctx context.Context, key string, text []byte, until time.Time) error
+	// Subscribe notes a subscription, in place of the one for the same URI. Once it
+	// returns nil, that outlives a crash. Of a session that has ended nothing is noted.
+	Subscribe(ctx context.Context, key string, s Subscription, until time.Time) error
+	// Unsubscribe forgets the subscription for a URI, if there is one. Once it returns
+	// nil, no crash brings it back.
+	Unsubscribe(ctx context.Context, key, uri string) error
+	// Lapse forgets the client and the subscriptions of a session whose time is over. It
+	// does not wait.
+	Lapse(key string)
+	// End notes that a session has ended for good, and forgets its client and its
+	// subscriptions. Once it returns nil, no crash brings the session back.
 	End(ctx context.Context, key string, until time.Time) error
 }

@@ -188,7 +188,7 @@ func (d *dialogue) open(c *rpc.Call) (*session.Session, error) {
 	if !d.same(c.Principal) {
 		return nil, rpc.Errorf(rpc.SessionUnknown, "the connection is somebody else's")
 	}
-	id, err := d.Sessions.Open(c.Client, c.Principal, c.Endpoint)
+	id, err := d.Sessions.Open(d.ctx, c.Client, c.Principal, c.Endpoint)
 	if err != nil {
 		return nil, err
 	}

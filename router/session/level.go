@@ -16,7 +16,7 @@ func (s *Session) setLevel(ctx context.Context, m *rpc.Message) (*rpc.Reply, err
 		return nil, rpc.Errorf(rpc.InvalidParams, "params.level is no log level: %s", rpc.Excerpt(string(text)))
 	}
 	if err := s.registry.cfg.Store.SetLevel(ctx, s.client.Session, level, s.registry.until(s.created)); err != nil {
-		return nil, &rpc.Error{Code: rpc.Internal, Message: "the level could not be written", Cause: err}
+		return nil, notWritten("the level", err)
 	}
 	s.level.Store(&level)
 	return rpc.Respond(rpc.NewResult(m.ID, []byte("{}"))), nil

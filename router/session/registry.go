@@ -1,7 +1,6 @@
 package session
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -41,7 +40,7 @@ func (c Config) withDefaults() Config {
 		c.Queue = 64
 	}
 	if c.Store == nil {
-		c.Store = forgetful{}
+		c.Store = &forgetful{}
 	}
 	return c
 }
@@ -61,11 +60,11 @@ type Registry struct {
 	started time.Time
 	seed    maphash.Seed
 	shards  [shardCount]shard
-	shelf   shelf
 	recent  recent
 
 	replayable atomic.Int64 // bytes kept of event streams
 	onEnd      atomic.Pointer[func(key string)]
+	onRecall   atomic.Pointer[func(ctx context.Context, c *rpc.Call, subs []state.Subscription)]
 
 	closing  atomic.Bool
 	stop     chan struct{}
@@ -89,13 +88,13 @@ func New(cfg Config, keys Sealer, log *slog.Logger) *Registry {
 }
 
 // OnEnd sets what is called with the key of each session that ends, by whatever
-// cause but the registry's own end. It is called without locks held and must not
-// block for long.
+// cause but the registry's own end, or whose live state is given up. It is called
+// without locks held, maybe more than once, and must not block for long.
 func (r *Registry) OnEnd(f func(key string)) { r.onEnd.Store(&f) }
 
 // Open returns the id of a new session. Nothing is stored until the id is used,
 // except for clients that say so much of themselves that it does not fit into an id.
-func (r *Registry) Open(c rpc.Client, p rpc.Principal, endpoint string) (string, error) {
+func (r *Registry) Open(ctx context.Context, c rpc.Client, p rpc.Principal, endpoint string) (string, error) {
 	if len(c.Info)+len(c.Capabilities) > maxIdentity {
 		return "", rpc.Errorf(rpc.InvalidParams, "clientInfo and capabilities exceed %d bytes", maxIdentity)
 	}
@@ -106,8 +105,9 @@ func (r *Registry) Open(c rpc.Client, p rpc.Principal, endpoint string) (string,
 		return id, nil
 	}
 	t.form = shelved
-	c.Info, c.Capabilities = bytes.Clone(c.Info), bytes.Clone(c.Capabilities)
-	r.shelf.put(hex.EncodeToString(t.key[:]), c)
+	if err := r.cfg.Store.SetClient(ctx, hex.EncodeToString(t.key[:]), appendClient(nil, &c), r.until(t.created)); err != nil {
+		return "", notWritten("what the client says of itself", err)
+	}
 	return r.keys.Seal(purpose, []byte(endpoint), t.encode()), nil
 }
 
@@ -157,13 +157,14 @@ func (r *Registry) open(id, endpoint string) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t.form == shelved {
-		var ok bool
-		if t.client, ok = r.shelf.get(key); !ok {
-			return nil, errUnknown()
-		}
+	if t.form == shelved && (past.Client == nil || !readClient(past.Client, &t.client)) {
+		return nil, errUnknown()
 	}
-	return sh.add(newSession(r, key, endpoint, &t, past.Level, now))
+	s, evicted, err := sh.add(newSession(r, key, endpoint, &t, &past, now))
+	if evicted != nil {
+		r.released(evicted)
+	}
+	return s, err
 }
 
 // expiry is when the id of a session without live state stops being good, which was
@@ -199,9 +200,11 @@ func (r *Registry) find(c *rpc.Call) (*Session, error) {
 func (r *Registry) Guard(next rpc.Handler) rpc.Handler {
 	return rpc.HandlerFunc(func(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 		if c.Client.Session != "" {
-			if _, err := r.find(c); err != nil {
+			s, err := r.find(c)
+			if err != nil {
 				return nil, err
 			}
+			s.restore(ctx, c)
 		}
 		return next.Handle(ctx, c)
 	})
@@ -213,7 +216,13 @@ func (r *Registry) end(s *Session, cause error) {
 		return // another goroutine was first
 	}
 	s.shut(cause)
-	r.shelf.drop(s.client.Session)
+	r.cfg.Store.Lapse(s.client.Session)
+	r.released(s)
+}
+
+// released tells whoever holds something for a session that it needs nothing any more,
+// unless it is used again.
+func (r *Registry) released(s *Session) {
 	if f := r.onEnd.Load(); f != nil {
 		(*f)(s.client.Session)
 	}

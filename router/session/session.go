@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/state"
 )
 
 // Session is the live state of one legacy client's session. All methods may be
@@ -20,6 +21,7 @@ type Session struct {
 	level    atomic.Pointer[string] // of log messages; nil before the client set one
 	used     atomic.Int64           // time of last use, in nanoseconds since 1970
 	noted    atomic.Int64           // the last use that the store was told of
+	past     past
 
 	mu        sync.Mutex
 	ended     bool
@@ -32,7 +34,7 @@ type Session struct {
 	tracked   uint64               // number of the last track
 }
 
-func newSession(r *Registry, key, endpoint string, t *ticket, level string, now time.Time) *Session {
+func newSession(r *Registry, key, endpoint string, t *ticket, known *state.Session, now time.Time) *Session {
 	s := &Session{
 		registry: r, client: t.client, endpoint: endpoint, owner: t.owner, created: t.created,
 		// A client may still show a question that an earlier process asked in this
@@ -40,9 +42,10 @@ func newSession(r *Registry, key, endpoint string, t *ticket, level string, now 
 		asked: uint64(now.UnixMilli()),
 	}
 	s.client.Era, s.client.Session = rpc.Legacy, key
-	if level != "" {
-		s.level.Store(&level)
+	if known.Level != "" {
+		s.level.Store(&known.Level)
 	}
+	s.past.take(known.Subscriptions)
 	s.use(now)
 	return s
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/headgate/headgate/rpc"
 	"github.com/headgate/headgate/rpc/mcp"
+	"github.com/headgate/headgate/state"
 	"github.com/headgate/headgate/state/seal"
 )
 
@@ -52,7 +53,7 @@ var (
 
 func opened(tb testing.TB, r *Registry, c rpc.Client) string {
 	tb.Helper()
-	id, err := r.Open(c, alice, "/mcp")
+	id, err := r.Open(tb.Context(), c, alice, "/mcp")
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -121,7 +122,7 @@ func TestClientsThatSayTooMuchAreRefused(t *testing.T) {
 	r := registry(t, Config{}, keyring(t))
 	c := client
 	c.Info = []byte(`"` + strings.Repeat("x", maxIdentity) + `"`)
-	if _, err := r.Open(c, alice, "/mcp"); err == nil || rpc.AsError(err).Code != rpc.InvalidParams {
+	if _, err := r.Open(t.Context(), c, alice, "/mcp"); err == nil || rpc.AsError(err).Code != rpc.InvalidParams {
 		t.Errorf("error = %v", err)
 	}
 }
@@ -130,18 +131,18 @@ func TestClientsThatSayTooMuchAreRefused(t *testing.T) {
 func TestShelfIsBounded(t *testing.T) {
 	t.Parallel()
 	var s shelf
-	c := rpc.Client{Info: make([]byte, 60_000)}
+	c := make([]byte, 60_000)
 	const n = shelfSize/60_000 + 100
 	for i := range n {
 		s.put(fmt.Sprint(i), c)
-		if _, ok := s.get("0"); !ok {
+		if s.get("0") == nil {
 			t.Fatal("what is used goes first")
 		}
 	}
 	if s.size > shelfSize || len(s.entries) != s.recent.Len() || len(s.entries) < n-110 {
 		t.Errorf("%d entries of %d bytes", len(s.entries), s.size)
 	}
-	if _, ok := s.get("1"); ok {
+	if s.get("1") != nil {
 		t.Error("nothing went")
 	}
 	for i := range n {
@@ -344,8 +345,9 @@ func TestLiveStateIsBounded(t *testing.T) {
 	sh := r.shard("x")
 	now := time.Now()
 	add := func(key string, used time.Time) (*Session, error) {
-		s := newSession(r, key, "/mcp", &ticket{created: now}, "", used)
-		return sh.add(s)
+		s := newSession(r, key, "/mcp", &ticket{created: now}, &state.Session{}, used)
+		s, _, err := sh.add(s)
+		return s, err
 	}
 	busy := 0
 	for i := range maxLive {

@@ -29,27 +29,30 @@ func (sh *shard) find(key string) (*Session, bool) {
 	return s, ok
 }
 
-// add stores a session, or returns the one that another request stored first.
-func (sh *shard) add(s *Session) (*Session, error) {
+// add stores a session, or returns the one that another request stored first, and the
+// one whose live state was given up for it, if any was.
+func (sh *shard) add(s *Session) (stored, evicted *Session, err error) {
 	key := s.client.Session
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if first, ok := sh.live[key]; ok {
-		return first, nil
+		return first, nil, nil
 	}
 	if _, ok := sh.ended[key]; ok {
-		return nil, errUnknown()
+		return nil, nil, errUnknown()
 	}
-	if len(sh.live) >= maxLive && !sh.evict() {
-		return nil, rpc.Errorf(rpc.Busy, "too many sessions are in use")
+	if len(sh.live) >= maxLive {
+		if evicted = sh.evict(); evicted == nil {
+			return nil, nil, rpc.Errorf(rpc.Busy, "too many sessions are in use")
+		}
 	}
 	sh.live[key] = s
-	return s, nil
+	return s, evicted, nil
 }
 
 // evict gives up the live state of a session that has not been used for long and
-// holds nothing. Its id may still be good: it is not remembered as ended.
-func (sh *shard) evict() bool {
+// holds nothing, and returns it. Its id may still be good: it is not remembered as ended.
+func (sh *shard) evict() *Session {
 	var oldest *Session
 	seen := 0
 	for _, s := range sh.live {
@@ -60,11 +63,10 @@ func (sh *shard) evict() bool {
 			break
 		}
 	}
-	if oldest == nil {
-		return false
+	if oldest != nil {
+		delete(sh.live, oldest.client.Session)
 	}
-	delete(sh.live, oldest.client.Session)
-	return true
+	return oldest
 }
 
 // remove ends a session, which is remembered while its id would be good. It returns

@@ -3,18 +3,17 @@ package session
 import (
 	"container/list"
 	"sync"
-
-	"github.com/headgate/headgate/rpc"
 )
 
 // Bounds of what clients may say of themselves.
 const (
-	maxIdentity = 64 << 10 // bytes of info and capabilities of one client
-	shelfSize   = 32 << 20 // bytes of all that is shelved
+	maxIdentity = 64 << 10 // bytes of info and capabilities of one client, within [state.MaxClient]
+	shelfSize   = 32 << 20 // bytes of all that a process without a store keeps
 )
 
-// shelf keeps what is too long to travel inside a session id. It is bounded: the
-// entry that was not used for longest goes first, and its session with it.
+// shelf keeps what is too long to travel inside a session id where there is no store.
+// It is bounded: the entry that was not used for longest goes first, and its session
+// with it.
 type shelf struct {
 	mu      sync.Mutex
 	entries map[string]*list.Element
@@ -23,22 +22,22 @@ type shelf struct {
 }
 
 type shelvedClient struct {
-	key    string
-	client rpc.Client
+	key  string
+	text []byte
 }
 
 func (c *shelvedClient) size() int {
 	const overhead = 256 // map slot, list element and the structs, roughly
-	return len(c.client.Info) + len(c.client.Capabilities) + overhead
+	return len(c.text) + overhead
 }
 
-func (s *shelf) put(key string, client rpc.Client) {
+func (s *shelf) put(key string, text []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.entries == nil {
 		s.entries = make(map[string]*list.Element)
 	}
-	entry := &shelvedClient{key, client}
+	entry := &shelvedClient{key, text}
 	s.entries[key] = s.recent.PushFront(entry)
 	s.size += entry.size()
 	for s.size > shelfSize {
@@ -46,15 +45,16 @@ func (s *shelf) put(key string, client rpc.Client) {
 	}
 }
 
-func (s *shelf) get(key string) (rpc.Client, bool) {
+// get returns what is kept of a session, or nil.
+func (s *shelf) get(key string) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e, ok := s.entries[key]
 	if !ok {
-		return rpc.Client{}, false
+		return nil
 	}
 	s.recent.MoveToFront(e)
-	return e.Value.(*shelvedClient).client, true
+	return e.Value.(*shelvedClient).text
 }
 
 func (s *shelf) drop(key string) {

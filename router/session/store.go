@@ -10,7 +10,8 @@ import (
 )
 
 // What of a session outlives the process, beside what its id carries, is in a store:
-// that it was ended, when it was used, and the level of its log. The store is asked
+// that it was ended, when it was used, the level of its log, what it has subscribed to,
+// and what its client said of itself if that is too long for the id. The store is asked
 // once in the life of a process about each session. It is told of uses in passing,
 // by the sweep, so that no call waits for it, and a process that was killed may have
 // used a session up to two sweeps longer than the store knows.
@@ -25,7 +26,11 @@ func (r *Registry) recall(key string, created, now time.Time) (state.Session, er
 	if err != nil {
 		return past, &rpc.Error{Code: rpc.Internal, Message: "what is remembered of the session cannot be read; try again", Cause: err}
 	}
-	if past.Ended || now.After(r.expiry(created, past.Used)) {
+	if past.Ended {
+		return past, errUnknown()
+	}
+	if now.After(r.expiry(created, past.Used)) {
+		r.cfg.Store.Lapse(key)
 		return past, errUnknown()
 	}
 	return past, nil
@@ -63,12 +68,28 @@ func (r *Registry) leave(ctx context.Context, s *Session) error {
 	return nil
 }
 
-// forgetful is the store of a process whose sessions end with it.
-type forgetful struct{}
+// forgetful is the store of a process whose sessions end with it. It keeps what does not
+// fit into ids.
+type forgetful struct{ shelf }
 
-var _ state.Sessions = forgetful{}
+var _ state.Sessions = (*forgetful)(nil)
 
-func (forgetful) Recall(string) (state.Session, error)                      { return state.Session{}, nil }
-func (forgetful) Note(string, time.Time, time.Time)                         {}
-func (forgetful) SetLevel(context.Context, string, string, time.Time) error { return nil }
-func (forgetful) End(context.Context, string, time.Time) error              { return nil }
+func (f *forgetful) Recall(key string) (state.Session, error) {
+	return state.Session{Client: f.get(key)}, nil
+}
+
+func (f *forgetful) SetClient(_ context.Context, key string, text []byte, _ time.Time) error {
+	f.put(key, text)
+	return nil
+}
+
+func (f *forgetful) Lapse(key string) { f.drop(key) }
+
+func (*forgetful) Note(string, time.Time, time.Time)                         {}
+func (*forgetful) SetLevel(context.Context, string, string, time.Time) error { return nil }
+
+func (*forgetful) Subscribe(context.Context, string, state.Subscription, time.Time) error { return nil }
+
+func (*forgetful) Unsubscribe(context.Context, string, string) error { return nil }
+
+func (*forgetful) End(context.Context, string, time.Time) error { return nil }

@@ -105,19 +105,23 @@ func TestEndedSessionsStayDeadAfterARestart(t *testing.T) {
 // broken is a store whose disk is gone.
 type broken struct{ forgetful }
 
-func (broken) Recall(string) (state.Session, error) { return state.Session{}, io.ErrUnexpectedEOF }
+func (*broken) Recall(string) (state.Session, error) { return state.Session{}, io.ErrUnexpectedEOF }
 
-func (broken) End(context.Context, string, time.Time) error { return io.ErrUnexpectedEOF }
+func (*broken) SetClient(context.Context, string, []byte, time.Time) error {
+	return io.ErrUnexpectedEOF
+}
+
+func (*broken) End(context.Context, string, time.Time) error { return io.ErrUnexpectedEOF }
 
 // readable answers while its disk takes nothing.
 type readable struct{ broken }
 
-func (readable) Recall(string) (state.Session, error) { return state.Session{}, nil }
+func (*readable) Recall(string) (state.Session, error) { return state.Session{}, nil }
 
 // An end that no restart would know of is not acknowledged, though it holds here.
 func TestAnEndThatIsNotWrittenIsNotAcknowledged(t *testing.T) {
 	t.Parallel()
-	r := registry(t, Config{Store: readable{}}, keyring(t))
+	r := registry(t, Config{Store: &readable{}}, keyring(t))
 	id := opened(t, r, client)
 	s := resumed(t, r, id)
 	_, err := r.Handle(t.Context(), call(s, mcp.EdgeMethod(mcp.SessionEnd), nil))
@@ -133,7 +137,7 @@ func TestAnEndThatIsNotWrittenIsNotAcknowledged(t *testing.T) {
 // take it for dead, nor may a dead one be used.
 func TestAStoreThatDoesNotAnswer(t *testing.T) {
 	t.Parallel()
-	r := registry(t, Config{Store: broken{}}, keyring(t))
+	r := registry(t, Config{Store: &broken{}}, keyring(t))
 	_, err := r.Resume(opened(t, r, client), "/mcp")
 	if e, ok := errors.AsType[*rpc.Error](err); !ok || e.Code != rpc.Internal {
 		t.Errorf("resume: %v", err)

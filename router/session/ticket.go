@@ -25,7 +25,7 @@ type Sealer interface {
 // Forms of a ticket, its first byte.
 const (
 	whole   = 1 // everything is inside
-	shelved = 2 // info and capabilities are kept here, because an id with them inside would be too long
+	shelved = 2 // what the client said of itself is in the store, because an id with it inside would be too long
 )
 
 const (
@@ -67,7 +67,12 @@ func (t *ticket) encode() []byte {
 	if t.form == shelved {
 		return out
 	}
-	for _, part := range [][]byte{[]byte(t.client.Revision), t.client.Info, t.client.Capabilities} {
+	return appendClient(out, &t.client)
+}
+
+// appendClient adds what a client said of itself.
+func appendClient(out []byte, c *rpc.Client) []byte {
+	for _, part := range [][]byte{[]byte(c.Revision), c.Info, c.Capabilities} {
 		out = binary.AppendUvarint(out, uint64(len(part)))
 		out = append(out, part...)
 	}
@@ -89,6 +94,11 @@ func (t *ticket) decode(text []byte) bool {
 	if t.form == shelved {
 		return len(text) == 0
 	}
+	return readClient(text, &t.client)
+}
+
+// readClient reads what appendClient wrote; c keeps parts of text.
+func readClient(text []byte, c *rpc.Client) bool {
 	var parts [3][]byte
 	for i := range parts {
 		n, size := binary.Uvarint(text)
@@ -98,9 +108,9 @@ func (t *ticket) decode(text []byte) bool {
 		text = text[size:]
 		parts[i], text = text[:n:n], text[n:]
 	}
-	t.client.Revision = rpc.Revision(parts[0])
-	t.client.Info = object(parts[1])
-	t.client.Capabilities = object(parts[2])
+	c.Revision = rpc.Revision(parts[0])
+	c.Info = object(parts[1])
+	c.Capabilities = object(parts[2])
 	return len(text) == 0
 }
 

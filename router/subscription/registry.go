@@ -2,12 +2,14 @@ package subscription
 
 import (
 	"context"
+	"hash/maphash"
 	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/headgate/headgate/rpc"
 	"github.com/headgate/headgate/rpc/mcp"
+	"github.com/headgate/headgate/state"
 )
 
 // Bounds of what clients may want to hear of.
@@ -27,6 +29,10 @@ type Upstream interface {
 	// Subscribe returns those that the upstream agrees to, each of which is given up
 	// by Unsubscribe; the error says why there is none.
 	Subscribe(ctx context.Context, uris []string) ([]string, error)
+	// Resubscribe asks for what was agreed to once, for as long as it takes. Told is called
+	// when the upstream has answered, with what it refuses now; it must not block. All of
+	// the URIs are to be given up by Unsubscribe.
+	Resubscribe(uris []string, told func(refused []string))
 	Unsubscribe(uris []string)
 }
 
@@ -39,6 +45,19 @@ type Deps struct {
 	Locate func(ctx context.Context, c *rpc.Call, uri string) *rpc.Target
 	// Post queues a notification for the stream of a legacy client's session.
 	Post func(session string, m *rpc.Message)
+	// Shows reports whether clients of an endpoint may see what an upstream has.
+	Shows func(endpoint, upstream string) bool
+	// Store remembers what sessions have subscribed to.
+	Store Store
+}
+
+// Store remembers what the sessions of legacy clients have subscribed to, so that a later
+// process takes it up again.
+type Store interface {
+	// Subscribed is told when an upstream has agreed. Once it returns nil, that outlives
+	// a crash.
+	Subscribed(ctx context.Context, session string, s state.Subscription) error
+	Unsubscribed(ctx context.Context, session, uri string) error
 }
 
 // Registry is who wants to hear of what. All methods may be called concurrently.
@@ -50,6 +69,9 @@ type Registry struct {
 	listens  map[*listen]struct{}
 	sessions map[string]*subscriber
 	topics   map[topic]map[recipient]string // to the URI that the recipient knows it by
+
+	seed    maphash.Seed
+	writing [64]sync.Mutex // by session: the store is told of one change at a time
 }
 
 // topic is a resource by its URI at an upstream.
@@ -64,7 +86,7 @@ var _ rpc.Handler = (*Registry)(nil)
 func New(deps Deps) *Registry {
 	return &Registry{
 		Deps: deps, listens: map[*listen]struct{}{}, sessions: map[string]*subscriber{},
-		topics: map[topic]map[recipient]string{},
+		topics: map[topic]map[recipient]string{}, seed: maphash.MakeSeed(),
 	}
 }
 
@@ -76,7 +98,7 @@ func (r *Registry) Handle(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) 
 	case mcp.Subscribe:
 		return r.subscribe(ctx, c)
 	default:
-		return r.unsubscribe(c)
+		return r.unsubscribe(ctx, c)
 	}
 }
 

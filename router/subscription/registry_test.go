@@ -16,6 +16,7 @@ import (
 
 	"github.com/headgate/headgate/rpc"
 	"github.com/headgate/headgate/rpc/mcp"
+	"github.com/headgate/headgate/state"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -26,6 +27,7 @@ type teller struct {
 	held  map[string]int
 	hangs bool
 	early func() // called before it agrees
+	told  []func()
 }
 
 func (u *teller) Subscribe(ctx context.Context, uris []string) ([]string, error) {
@@ -50,6 +52,28 @@ func (u *teller) Subscribe(ctx context.Context, uris []string) ([]string, error)
 		return nil, &rpc.WireError{Code: -32002, Message: "no such resource"}
 	}
 	return agreed, nil
+}
+
+func (u *teller) Resubscribe(uris []string, told func(refused []string)) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, uri := range uris {
+		u.held[uri]++
+	}
+	u.told = append(u.told, func() {
+		told(slices.DeleteFunc(slices.Clone(uris), func(uri string) bool { return !strings.HasPrefix(uri, "forbidden:") }))
+	})
+}
+
+// answers lets the upstream answer to all that it was asked for again.
+func (u *teller) answers() {
+	u.mu.Lock()
+	all := u.told
+	u.told = nil
+	u.mu.Unlock()
+	for _, told := range all {
+		told()
+	}
 }
 
 func (u *teller) Unsubscribe(uris []string) {
@@ -81,10 +105,42 @@ type stage struct {
 	one, two *teller
 	mu       sync.Mutex
 	posted   []string
+	stored   map[string]state.Subscription // by session and URI
+	broken   error                         // of what stores
+	early    func()                        // called before something is stored
+}
+
+func (s *stage) Subscribed(_ context.Context, session string, sub state.Subscription) error {
+	if s.early != nil {
+		s.early()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.broken == nil {
+		s.stored[session+" "+sub.URI] = sub
+	}
+	return s.broken
+}
+
+func (s *stage) Unsubscribed(_ context.Context, session, uri string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.stored, session+" "+uri)
+	return s.broken
+}
+
+// told returns what was posted, and forgets it.
+func (s *stage) told() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := s.posted
+	s.posted = nil
+	slices.Sort(out)
+	return out
 }
 
 func newStage() *stage {
-	s := &stage{one: &teller{held: map[string]int{}}, two: &teller{held: map[string]int{}}}
+	s := &stage{one: &teller{held: map[string]int{}}, two: &teller{held: map[string]int{}}, stored: map[string]state.Subscription{}}
 	s.Registry = New(Deps{
 		Log: slog.New(slog.DiscardHandler), Upstreams: map[string]Upstream{"one": s.one, "two": s.two},
 		Locate: func(_ context.Context, _ *rpc.Call, uri string) *rpc.Target {
@@ -99,6 +155,7 @@ func newStage() *stage {
 			}
 			return &rpc.Target{Upstream: "one", Own: uri}
 		},
+		Shows: func(endpoint, upstream string) bool { return endpoint == "/mcp" || upstream == "one" }, Store: s,
 		Post: func(session string, m *rpc.Message) {
 			s.mu.Lock()
 			defer s.mu.Unlock()

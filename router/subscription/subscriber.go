@@ -46,6 +46,9 @@ func (r *Registry) subscribe(ctx context.Context, c *rpc.Call) (*rpc.Reply, erro
 		if !r.settle(c.Client.Session, uri, h, err == nil) && err == nil {
 			up.Unsubscribe([]string{t.Own})
 		}
+		if err == nil {
+			err = r.keep(ctx, c.Client.Session, uri)
+		}
 	}
 	if refusal, ok := errors.AsType[*rpc.WireError](err); ok {
 		return rpc.Respond(rpc.NewError(c.Message.ID, refusal)), nil // the upstream's own words
@@ -117,7 +120,7 @@ func (r *Registry) release(s *subscriber, uri string) *hold {
 
 // unsubscribe serves resources/unsubscribe. What is not subscribed to is not an error:
 // the outcome is what the client wants.
-func (r *Registry) unsubscribe(c *rpc.Call) (*rpc.Reply, error) {
+func (r *Registry) unsubscribe(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 	uri, ok := c.Message.Text("uri")
 	if !ok {
 		return nil, rpc.Errorf(rpc.InvalidParams, "params.uri must be a string")
@@ -128,8 +131,14 @@ func (r *Registry) unsubscribe(c *rpc.Call) (*rpc.Reply, error) {
 		h = r.release(s, uri)
 	}
 	r.mu.Unlock()
-	if h != nil && h.agreed {
+	if h == nil {
+		return done(c), nil
+	}
+	if h.agreed {
 		r.Upstreams[h.topic.upstream].Unsubscribe([]string{h.topic.own})
+	}
+	if err := r.remember(ctx, c.Client.Session, uri); err != nil {
+		return nil, err
 	}
 	return done(c), nil
 }

@@ -12,14 +12,18 @@ import (
 
 // Options bounds an engine. Zero values mean the stated defaults.
 type Options struct {
-	Log      *slog.Logger
-	Sessions int           // sessions that are remembered; 131,072
-	LockWait time.Duration // for another process to let go of the file; 5 seconds
+	Log          *slog.Logger
+	Sessions     int           // sessions that are remembered; 131,072
+	SessionBytes int64         // of what sessions have subscribed to and their clients said of themselves; 64 MiB
+	LockWait     time.Duration // for another process to let go of the file; 5 seconds
 }
 
 func (o Options) withDefaults() Options {
 	if o.Sessions <= 0 {
 		o.Sessions = 128 << 10
+	}
+	if o.SessionBytes <= 0 {
+		o.SessionBytes = 64 << 20
 	}
 	if o.LockWait <= 0 {
 		o.LockWait = 5 * time.Second
@@ -53,8 +57,8 @@ func Open(path string, o Options) (*Engine, error) {
 		return nil, fmt.Errorf("state %s: %w", path, err)
 	}
 	e := &Engine{db: db, log: o.Log, writes: newCommitter(db), stop: make(chan struct{}), stopped: make(chan struct{})}
-	e.sessions = newSessions(e.writes, o.Sessions)
-	if err := readBucket(db, sessionBucket, e.sessions.load); err != nil {
+	e.sessions = newSessions(e.writes, o)
+	if err := e.sessions.read(db); err != nil {
 		return nil, fmt.Errorf("state %s: %w", path, errors.Join(err, db.Close()))
 	}
 	go e.run()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/headgate/headgate/state"
@@ -20,21 +21,25 @@ const (
 type Sessions struct {
 	writes *committer
 	seed   maphash.Seed
-	limit  int // of one shard
+	limit  int          // of one shard
+	room   int64        // bytes of all belongings together
+	held   atomic.Int64 // bytes of all belongings
 	shards [shardCount]sessionShard
 }
 
 var _ state.Sessions = (*Sessions)(nil)
 
 type sessionShard struct {
-	mu      sync.Mutex
-	records map[string]sessionRecord
+	mu         sync.Mutex
+	records    map[string]sessionRecord
+	belongings map[string]*belongings // of those sessions that have some
 }
 
-func newSessions(writes *committer, limit int) *Sessions {
-	s := &Sessions{writes: writes, seed: maphash.MakeSeed(), limit: max(limit/shardCount, 1)}
+func newSessions(writes *committer, o Options) *Sessions {
+	s := &Sessions{writes: writes, seed: maphash.MakeSeed(), limit: max(o.Sessions/shardCount, 1), room: o.SessionBytes}
 	for i := range s.shards {
 		s.shards[i].records = make(map[string]sessionRecord)
+		s.shards[i].belongings = make(map[string]*belongings)
 	}
 	return s
 }
@@ -47,17 +52,22 @@ func (s *Sessions) shard(key string) *sessionShard {
 func (s *Sessions) Recall(key string) (state.Session, error) {
 	sh := s.shard(key)
 	sh.mu.Lock()
+	defer sh.mu.Unlock()
 	r, ok := sh.records[key]
-	sh.mu.Unlock()
 	if !ok || r.expired(time.Now()) {
 		return state.Session{}, nil
 	}
-	return r.session(), nil
+	out := r.session()
+	sh.belongings[key].show(&out)
+	return out, nil
 }
 
 // Note says when a session was used.
 func (s *Sessions) Note(key string, used, until time.Time) {
-	s.change(key, until, func(r *sessionRecord) { r.used = max(r.used, used.UnixMilli()) })
+	sh := s.shard(key)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	s.change(sh, key, until, func(r *sessionRecord) { r.used = max(r.used, used.UnixMilli()) })
 }
 
 // SetLevel notes which log messages a session's client wants, and waits until that is
@@ -66,21 +76,26 @@ func (s *Sessions) SetLevel(ctx context.Context, key, level string, until time.T
 	if len(level) > state.MaxLevel {
 		return fmt.Errorf("state: a level of %d bytes", len(level))
 	}
-	s.change(key, until, func(r *sessionRecord) { r.level = level })
+	sh := s.shard(key)
+	sh.mu.Lock()
+	s.change(sh, key, until, func(r *sessionRecord) { r.level = level })
+	sh.mu.Unlock()
 	return s.writes.sync(ctx)
 }
 
 // End notes that a session has ended, and waits until that is on disk.
 func (s *Sessions) End(ctx context.Context, key string, until time.Time) error {
-	s.change(key, until, func(r *sessionRecord) { r.ended = true })
+	sh := s.shard(key)
+	sh.mu.Lock()
+	s.change(sh, key, until, func(r *sessionRecord) { r.ended = true })
+	s.dropBelongings(sh, key)
+	sh.mu.Unlock()
 	return s.writes.sync(ctx)
 }
 
-// change alters a record, which is made if need be, in memory and soon on disk.
-func (s *Sessions) change(key string, until time.Time, alter func(*sessionRecord)) {
-	sh := s.shard(key)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
+// change alters a record, which is made if need be, in memory and soon on disk. The
+// shard's lock is held, so that the file sees changes in their order.
+func (s *Sessions) change(sh *sessionShard, key string, until time.Time, alter func(*sessionRecord)) {
 	r, known := sh.records[key]
 	before := r
 	r.until = max(r.until, until.UnixMilli())
@@ -92,7 +107,7 @@ func (s *Sessions) change(key string, until time.Time, alter func(*sessionRecord
 		s.giveUp(sh)
 	}
 	sh.records[key] = r
-	s.writes.put(sessionBucket, key, r.encode(key)) // under the lock, so that the file sees changes in their order
+	s.writes.put(sessionBucket, key, r.encode(key))
 }
 
 // giveUp forgets one record. That a session has ended matters more than when another
@@ -113,6 +128,7 @@ func (s *Sessions) giveUp(sh *sessionShard) {
 func (s *Sessions) drop(sh *sessionShard, key string) {
 	delete(sh.records, key)
 	s.writes.put(sessionBucket, key, nil)
+	s.dropBelongings(sh, key)
 }
 
 // forget drops what has expired.

@@ -1,8 +1,11 @@
 package statetest
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -69,6 +72,7 @@ func Sessions(t *testing.T, open Engine) {
 			crowd(t, s, now)
 		},
 	}
+	maps.Copy(tests, belongings())
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -90,6 +94,10 @@ func Reopened(t *testing.T, open Engine) {
 		key := fmt.Sprint(i)
 		s.Note(key, now, now.Add(time.Hour))
 		leveled(t, s, key, levels[i%2], now.Add(time.Hour))
+		introduced(t, s, key, "client "+key, now.Add(time.Hour))
+		subscribed(t, s, key, subscription("kept "+key), now.Add(time.Hour))
+		subscribed(t, s, key, subscription("given up"), now.Add(time.Hour))
+		unsubscribed(t, s, key, "given up")
 		if i%3 == 0 {
 			ended(t, s, key, now.Add(time.Hour))
 		}
@@ -98,7 +106,12 @@ func Reopened(t *testing.T, open Engine) {
 	s, end = open(t)
 	defer end()
 	for i := range 60 {
-		recalls(t, s, fmt.Sprint(i), state.Session{Used: now, Ended: i%3 == 0, Level: levels[i%2]})
+		key := fmt.Sprint(i)
+		want := state.Session{Used: now, Ended: i%3 == 0, Level: levels[i%2]}
+		if !want.Ended {
+			want.Client, want.Subscriptions = []byte("client "+key), []state.Subscription{subscription("kept " + key)}
+		}
+		recalls(t, s, key, want)
 	}
 }
 
@@ -150,7 +163,10 @@ func recalled(tb testing.TB, s state.Sessions, key string) state.Session {
 
 func recalls(tb testing.TB, s state.Sessions, key string, want state.Session) {
 	tb.Helper()
-	if got := recalled(tb, s, key); !got.Used.Equal(want.Used) || got.Ended != want.Ended || got.Level != want.Level {
+	got := recalled(tb, s, key)
+	slices.SortFunc(got.Subscriptions, func(a, b state.Subscription) int { return strings.Compare(a.URI, b.URI) })
+	if !got.Used.Equal(want.Used) || got.Ended != want.Ended || got.Level != want.Level ||
+		!bytes.Equal(got.Client, want.Client) || !slices.Equal(got.Subscriptions, want.Subscriptions) {
 		tb.Errorf("session %q: %+v, want %+v", key, got, want)
 	}
 }

@@ -125,6 +125,51 @@ func TestSessionsOutliveAGatewayThatIsKilled(t *testing.T) {
 	}
 }
 
+// 5.16, 5.31: what a legacy client has subscribed to is subscribed to anew after the gateway
+// was killed, for clients whose ids hold all they said of themselves and for those whose
+// do not. The client does nothing for it but to open its stream again.
+func TestSubscriptionsOutliveAGatewayThatIsKilled(t *testing.T) {
+	t.Parallel()
+	for _, era := range []string{"legacy", "modern"} {
+		t.Run(era+" server", func(t *testing.T) {
+			t.Parallel()
+			server, url := startChanging(t, era)
+			_, other := fakeUpstream(t, fake.Config{})
+			k := newKillable(t, fmt.Sprintf("  up: {url: %q, era: %s}\n", url, era)+httpUpstream("other", other))
+			clients := map[string]*raw{
+				"brief":   legacy(t, k.url(), "{}"),
+				"verbose": legacy(t, k.url(), `{"experimental":{"x":"`+strings.Repeat("x", 20_000)+`"}}`),
+				"left":    legacy(t, k.url(), `{"experimental":{"x":"`+strings.Repeat("x", 20_000)+`"}}`),
+			}
+			for name, r := range clients {
+				if _, body := r.post(`{"jsonrpc":"2.0","id":1,"method":"resources/subscribe","params":{"uri":"`+note+`"}}`, nil); !strings.Contains(body, `"result":{}`) {
+					t.Fatalf("%s subscribes: %s", name, body)
+				}
+			}
+			if status := end(t, clients["left"]); status != http.StatusNoContent {
+				t.Fatalf("DELETE: %d", status)
+			}
+			k.kill()
+			k.start()
+			if res, body := clients["left"].post(`{"jsonrpc":"2.0","id":8,"method":"ping"}`, nil); res.StatusCode != http.StatusNotFound {
+				t.Errorf("a session that was ended came back: %s: %s", res.Status, body)
+			}
+			for name, r := range clients {
+				if name == "left" {
+					continue
+				}
+				stream := r.hearing()
+				await(t, stream, "resources/updated", note) // it may have changed meanwhile
+				if err := server.ResourceUpdated(t.Context(), &gosdk.ResourceUpdatedNotificationParams{URI: note}); err != nil {
+					t.Fatal(err)
+				}
+				await(t, stream, "resources/updated", note)
+				r.post(`{"jsonrpc":"2.0","id":2,"method":"resources/unsubscribe","params":{"uri":"`+note+`"}}`, nil)
+			}
+		})
+	}
+}
+
 // A file that is not what was written is refused, in words that say what to do.
 func TestADamagedStateIsRefused(t *testing.T) {
 	t.Parallel()

@@ -24,6 +24,14 @@ type watch struct {
 	tried   outcome        // what the keeper last achieved
 	news    chan struct{}  // closed when tried changes
 	doubted bool           // a link may have ended without our being told
+	later   []*resumption  // those who are to be told what became of a version
+}
+
+// resumption is what was subscribed to before, and who is to be told what becomes of it.
+type resumption struct {
+	uris    []string
+	version uint64
+	told    func(refused []string)
 }
 
 // outcome is what became of a version of what is wanted.
@@ -64,6 +72,13 @@ func (s *Server) Subscribe(ctx context.Context, uris []string) ([]string, error)
 	return agreed, err
 }
 
+// Resubscribe asks the upstream again, in the background and until it has answered, to tell
+// of URIs that it agreed to before. Then told is called, once, with those that it refuses
+// now; it must not block. All of the URIs are to be given up by Unsubscribe.
+func (s *Server) Resubscribe(uris []string, told func(refused []string)) {
+	s.watch.resume(&resumption{uris: uris, told: told})
+}
+
 // Unsubscribe gives up what Subscribe agreed to. The upstream is told in the
 // background, when nobody else wants it.
 func (s *Server) Unsubscribe(uris []string) { s.watch.drop(uris) }
@@ -72,6 +87,19 @@ func (s *Server) Unsubscribe(uris []string) { s.watch.drop(uris) }
 func (w *watch) add(uris []string) uint64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	return w.want(uris)
+}
+
+// resume is add for those who do not wait.
+func (w *watch) resume(r *resumption) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	r.version = w.want(r.uris)
+	w.later = append(w.later, r)
+}
+
+// want notes that URIs are wanted. The lock is held.
+func (w *watch) want(uris []string) uint64 {
 	for _, uri := range uris {
 		if w.wanted[uri]++; w.wanted[uri] == 1 {
 			w.version++
@@ -140,8 +168,8 @@ func (w *watch) takeDoubt() bool {
 	return doubted
 }
 
-// want returns the URIs that are wanted, sorted, and the version that is.
-func (w *watch) want() ([]string, uint64) {
+// all returns the URIs that are wanted, sorted, and the version that is.
+func (w *watch) all() ([]string, uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	uris := make([]string, 0, len(w.wanted))
@@ -154,11 +182,29 @@ func (w *watch) want() ([]string, uint64) {
 
 // settle tells those who wait what was achieved.
 func (w *watch) settle(o outcome) {
+	for _, r := range w.note(o) {
+		r.told(slices.DeleteFunc(slices.Clone(r.uris), func(uri string) bool { return o.refused[uri] == nil }))
+	}
+}
+
+// note notes what was achieved, and returns who is to be told.
+func (w *watch) note(o outcome) (answered []*resumption) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.tried = o
 	close(w.news)
 	w.news = make(chan struct{})
+	if o.err != nil {
+		return nil
+	}
+	w.later = slices.DeleteFunc(w.later, func(r *resumption) bool {
+		if r.version > o.version {
+			return false
+		}
+		answered = append(answered, r)
+		return true
+	})
+	return answered
 }
 
 // await waits until a version has been tried.

@@ -31,7 +31,7 @@ func newKeeper(w *watch) *keeper { return &keeper{s: w.s, w: w, pause: streamFir
 func (k *keeper) run() {
 	defer k.hangUp()
 	for {
-		uris, version := k.w.want()
+		uris, version := k.w.all()
 		refused, err := k.apply(uris)
 		k.w.settle(outcome{version, refused, err})
 		if err != nil && k.s.life.Err() == nil {

@@ -116,3 +116,49 @@ func TestCorner5_16_LegacySubscriptionsOutliveTheSession(t *testing.T) {
 		t.Errorf("%d sessions", sv.sessions.Load())
 	}
 }
+
+// 5.16: what was agreed to before is asked for until the upstream answers, however long
+// that takes.
+func TestResubscriptionWaitsForTheUpstream(t *testing.T) {
+	t.Parallel()
+	sv := newSubscribable(`{"resources":{"subscribe":true}}`)
+	var down atomic.Bool
+	down.Store(true)
+	var refused atomic.Int32
+	s, _ := watched(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if down.Load() {
+			refused.Add(1)
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		sv.ServeHTTP(w, r)
+	}), "legacy")
+	told := make(chan []string, 2)
+	s.Resubscribe([]string{"a:1", "forbidden:1"}, func(refused []string) { told <- refused })
+	eventually(t, "the upstream is asked twice", func() bool { return refused.Load() > 1 })
+	select {
+	case got := <-told:
+		t.Fatalf("told %v before the upstream answered", got)
+	default:
+	}
+	down.Store(false)
+	if got := <-told; len(got) != 1 || got[0] != "forbidden:1" {
+		t.Errorf("refused are %v", got)
+	}
+	s.Unsubscribe([]string{"a:1", "forbidden:1"})
+	eventually(t, "it is given up", func() bool { return len(sv.find("POST", "resources/unsubscribe")) == 1 })
+
+	// What is watched already is answered too.
+	subscribe(t, s, "a:1")
+	s.Resubscribe([]string{"a:1"}, func(refused []string) { told <- refused })
+	if got := <-told; len(got) != 0 {
+		t.Errorf("refused are %v", got)
+	}
+	asked := 0
+	for _, r := range sv.find("POST", "resources/subscribe") {
+		asked += strings.Count(r.body, `"a:1"`)
+	}
+	if asked != 2 {
+		t.Errorf("asked %d times", asked)
+	}
+}

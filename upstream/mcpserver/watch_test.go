@@ -229,7 +229,7 @@ func TestAcknowledgementThatNeverComes(t *testing.T) {
 	if _, err := s.Subscribe(ctx, []string{"a:1"}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}
-	eventually(t, "nothing is wanted any more", func() bool { uris, _ := s.watch.want(); return len(uris) == 0 })
+	eventually(t, "nothing is wanted any more", func() bool { uris, _ := s.watch.all(); return len(uris) == 0 })
 }
 
 func TestModernServerWithoutSubscriptions(t *testing.T) {

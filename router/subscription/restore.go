@@ -1,0 +1,119 @@
+package subscription
+
+import (
+	"context"
+	"hash/maphash"
+	"slices"
+
+	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/mcp"
+	"github.com/headgate/headgate/state"
+)
+
+// What a legacy client has subscribed to outlives the process, as its session does. The
+// client is told nothing of a restart, so a later process subscribes for it anew, and
+// says of each resource that it has changed: nobody knows what did meanwhile.
+
+// keep makes a subscription that the upstream has agreed to one that lasts, or gives it
+// up.
+func (r *Registry) keep(ctx context.Context, session, uri string) error {
+	err := r.remember(ctx, session, uri)
+	if err == nil {
+		return nil
+	}
+	r.mu.Lock()
+	var h *hold
+	if s := r.sessions[session]; s != nil && s.holds[uri] != nil {
+		h = r.release(s, uri)
+	}
+	r.mu.Unlock()
+	if h != nil && h.agreed {
+		r.Upstreams[h.topic.upstream].Unsubscribe([]string{h.topic.own})
+	}
+	return err
+}
+
+// remember makes the store agree with what is held. Whichever of several changes comes
+// last sees what came of all of them.
+func (r *Registry) remember(ctx context.Context, session, uri string) error {
+	turn := &r.writing[maphash.String(r.seed, session)%uint64(len(r.writing))]
+	turn.Lock()
+	defer turn.Unlock()
+	r.mu.Lock()
+	var held *hold
+	if s := r.sessions[session]; s != nil {
+		held = s.holds[uri]
+	}
+	r.mu.Unlock()
+	if held == nil {
+		return r.Store.Unsubscribed(ctx, session, uri)
+	}
+	return r.Store.Subscribed(ctx, session, state.Subscription{URI: uri, Upstream: held.topic.upstream, Own: held.topic.own})
+}
+
+// Restore takes up again what the session of a call had subscribed to in an earlier
+// process. It does not wait for upstreams.
+func (r *Registry) Restore(ctx context.Context, c *rpc.Call, subs []state.Subscription) {
+	session := c.Client.Session
+	wanted := map[string]map[string]*hold{}
+	for _, sub := range subs {
+		if r.Upstreams[sub.Upstream] == nil || !r.Shows(c.Endpoint, sub.Upstream) {
+			r.Log.DebugContext(ctx, "subscription is not possible any more", "upstream", sub.Upstream)
+			continue
+		}
+		h, err := r.hold(ctx, session, sub.URI, topic{sub.Upstream, sub.Own})
+		if err != nil {
+			r.Log.DebugContext(ctx, "subscription is not taken up again", "upstream", sub.Upstream, "error", err.Error())
+			continue
+		}
+		if h == nil {
+			continue // the client was faster
+		}
+		if wanted[sub.Upstream] == nil {
+			wanted[sub.Upstream] = map[string]*hold{}
+		}
+		wanted[sub.Upstream][sub.URI] = h
+	}
+	for upstream, holds := range wanted {
+		r.resubscribe(session, upstream, holds)
+	}
+}
+
+// resubscribe asks an upstream. From now on the holds are given up as if it had agreed.
+func (r *Registry) resubscribe(session, upstream string, holds map[string]*hold) {
+	uris := make([]string, 0, len(holds))
+	gone := []string{}
+	r.mu.Lock()
+	for _, h := range holds {
+		uris = append(uris, h.topic.own)
+		if h.gone {
+			gone = append(gone, h.topic.own)
+		}
+		h.agreed = true
+	}
+	r.mu.Unlock()
+	r.Upstreams[upstream].Resubscribe(uris, func(refused []string) { r.resubscribed(session, upstream, holds, refused) })
+	r.Upstreams[upstream].Unsubscribe(gone)
+}
+
+// resubscribed notes what the upstream said. A resource that it does not tell of now is
+// asked for again by the next process.
+func (r *Registry) resubscribed(session, upstream string, holds map[string]*hold, refused []string) {
+	var dropped []string
+	r.mu.Lock()
+	for uri, h := range holds {
+		switch {
+		case h.gone:
+		case slices.Contains(refused, h.topic.own):
+			dropped = append(dropped, h.topic.own)
+			r.release(r.sessions[session], uri)
+		default:
+			r.Post(session, rpc.NewNotification(mcp.ResourceUpdated, append(rpc.AppendString([]byte(`{"uri":`), uri), '}')))
+		}
+	}
+	r.mu.Unlock()
+	if len(dropped) > 0 {
+		r.Upstreams[upstream].Unsubscribe(dropped)
+		r.Log.Info("upstream does not tell any more of resources that were subscribed to", "upstream", upstream, "resources", len(dropped))
+	}
+}
