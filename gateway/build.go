@@ -175,3 +175,10 @@ func (g *Gateway) wireNotices(views []catalog.View) {
 		g.subscriptions.Broadcast(at, change.Method)
 	})
 }
+
+// shows reports whether an endpoint has what an upstream has.
+func shows(views []catalog.View, endpoint, upstream string) bool {
+	return slices.ContainsFunc(views, func(v catalog.View) bool {
+		return v.Endpoint == endpoint && (len(v.Upstreams) == 0 || slices.Contains(v.Upstreams, upstream))
+	})
+}

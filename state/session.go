@@ -33,18 +33,18 @@ type Session struct {
 	// gets it must not change it.
 	Client []byte
 	// Subscriptions are in no particular order.
-	Subscriptions []Subscription
+	Subscriptions []ResourceSubscription
 }
 
-// Subscription is a resource of whose changes a session wants to be told.
-type Subscription struct {
+// ResourceSubscription is a resource of whose changes a session wants to be told.
+type ResourceSubscription struct {
 	URI      string // as the client knows it: what a session has one subscription for
 	Upstream string // which has the resource
 	Own      string // its URI there
 }
 
 // Size is what a subscription adds to [MaxSubscribed], in bytes.
-func (s *Subscription) Size() int { return len(s.URI) + len(s.Upstream) + len(s.Own) }
+func (s *ResourceSubscription) Size() int { return len(s.URI) + len(s.Upstream) + len(s.Own) }
 
 // Sessions remembers sessions, by a key that tells nothing about them. All methods
 // may be called concurrently. Until is when the session's id stops being good, after
@@ -66,7 +66,7 @@ type Sessions interface {
 	SetClient(ctx context.Context, key string, text []byte, until time.Time) error
 	// Subscribe notes a subscription, in place of the one for the same URI. Once it
 	// returns nil, that outlives a crash. Of a session that has ended nothing is noted.
-	Subscribe(ctx context.Context, key string, s Subscription, until time.Time) error
+	Subscribe(ctx context.Context, key string, s ResourceSubscription, until time.Time) error
 	// Unsubscribe forgets the subscription for a URI, if there is one. Once it returns
 	// nil, no crash brings it back.
 	Unsubscribe(ctx context.Context, key, uri string) error

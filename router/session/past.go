@@ -16,17 +16,17 @@ import (
 type past struct {
 	waiting       atomic.Bool
 	mu            sync.Mutex
-	subscriptions []state.Subscription
+	subscriptions []state.ResourceSubscription
 }
 
-func (p *past) take(subs []state.Subscription) {
+func (p *past) take(subs []state.ResourceSubscription) {
 	p.subscriptions = subs
 	p.waiting.Store(len(subs) > 0)
 }
 
 // OnRecall sets what takes up again what a session had subscribed to, which the session's
 // first call in this process waits for. It must not block for long.
-func (r *Registry) OnRecall(f func(ctx context.Context, c *rpc.Call, subs []state.Subscription)) {
+func (r *Registry) OnRecall(f func(ctx context.Context, c *rpc.Call, subs []state.ResourceSubscription)) {
 	r.onRecall.Store(&f)
 }
 
@@ -55,7 +55,7 @@ func (s *Session) restore(ctx context.Context, c *rpc.Call) {
 
 // Subscribed remembers a subscription of a live session. Once it returns nil, that
 // outlives a crash.
-func (r *Registry) Subscribed(ctx context.Context, key string, sub state.Subscription) error {
+func (r *Registry) Subscribed(ctx context.Context, key string, sub state.ResourceSubscription) error {
 	s, ok := r.shard(key).find(key)
 	if !ok {
 		return errUnknown()

@@ -67,7 +67,7 @@ func TestWhatLapsesIsForgotten(t *testing.T) {
 		r := registry(t, cfg, keys)
 		id := opened(t, r, verbose())
 		key := resumed(t, r, id).Client().Session
-		if err := r.Subscribed(t.Context(), key, state.Subscription{URI: "x:1"}); err != nil {
+		if err := r.Subscribed(t.Context(), key, state.ResourceSubscription{URI: "x:1"}); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(29 * time.Minute)
@@ -95,7 +95,7 @@ func TestWhatLapsesIsForgotten(t *testing.T) {
 // recollection is what a registry asked to be taken up again.
 type recollection struct{ uris []string }
 
-func (rc *recollection) take(_ context.Context, c *rpc.Call, subs []state.Subscription) {
+func (rc *recollection) take(_ context.Context, c *rpc.Call, subs []state.ResourceSubscription) {
 	for _, s := range subs {
 		rc.uris = append(rc.uris, c.Client.Session[:4]+" "+s.URI)
 	}
@@ -110,7 +110,7 @@ func TestSubscriptionsAreRecalledOnce(t *testing.T) {
 	id := opened(t, r, client)
 	key := resumed(t, r, id).Client().Session
 	for _, uri := range []string{"x:1", "x:2", "x:3"} {
-		if err := r.Subscribed(t.Context(), key, state.Subscription{URI: uri, Upstream: "up", Own: uri}); err != nil {
+		if err := r.Subscribed(t.Context(), key, state.ResourceSubscription{URI: uri, Upstream: "up", Own: uri}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -146,10 +146,10 @@ func TestSessionEndsWhileItIsTakenUpAgain(t *testing.T) {
 	id := opened(t, registry(t, cfg, keys), client)
 	r := registry(t, cfg, keys)
 	s := resumed(t, r, id)
-	s.past.take([]state.Subscription{{URI: "x:1"}})
+	s.past.take([]state.ResourceSubscription{{URI: "x:1"}})
 	ended := 0
 	r.OnEnd(func(string) { ended++ })
-	r.OnRecall(func(context.Context, *rpc.Call, []state.Subscription) {
+	r.OnRecall(func(context.Context, *rpc.Call, []state.ResourceSubscription) {
 		r.end(s, errors.New("the end"))
 		if ended != 1 {
 			t.Errorf("%d ends", ended)
@@ -165,11 +165,11 @@ func TestSubscriptionsThatAreTooMuch(t *testing.T) {
 	t.Parallel()
 	r := registry(t, Config{Store: store(t)}, keyring(t))
 	key := resumed(t, r, opened(t, r, client)).Client().Session
-	long := state.Subscription{URI: strings.Repeat("x", state.MaxSubscriptionURI+1)}
+	long := state.ResourceSubscription{URI: strings.Repeat("x", state.MaxSubscriptionURI+1)}
 	if err := r.Subscribed(t.Context(), key, long); rpc.AsError(err).Code != rpc.Busy {
 		t.Errorf("got %v", err)
 	}
-	if err := r.Subscribed(t.Context(), "another", state.Subscription{URI: "x"}); !isUnknown(err) {
+	if err := r.Subscribed(t.Context(), "another", state.ResourceSubscription{URI: "x"}); !isUnknown(err) {
 		t.Errorf("a session that is not live: %v", err)
 	}
 }

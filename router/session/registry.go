@@ -64,7 +64,7 @@ type Registry struct {
 
 	replayable atomic.Int64 // bytes kept of event streams
 	onEnd      atomic.Pointer[func(key string)]
-	onRecall   atomic.Pointer[func(ctx context.Context, c *rpc.Call, subs []state.Subscription)]
+	onRecall   atomic.Pointer[func(ctx context.Context, c *rpc.Call, subs []state.ResourceSubscription)]
 
 	closing  atomic.Bool
 	stop     chan struct{}

@@ -56,7 +56,7 @@ type Deps struct {
 type Store interface {
 	// Subscribed is told when an upstream has agreed. Once it returns nil, that outlives
 	// a crash.
-	Subscribed(ctx context.Context, session string, s state.Subscription) error
+	Subscribed(ctx context.Context, session string, s state.ResourceSubscription) error
 	Unsubscribed(ctx context.Context, session, uri string) error
 }
 

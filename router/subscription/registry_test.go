@@ -105,12 +105,12 @@ type stage struct {
 	one, two *teller
 	mu       sync.Mutex
 	posted   []string
-	stored   map[string]state.Subscription // by session and URI
+	stored   map[string]state.ResourceSubscription // by session and URI
 	broken   error                         // of what stores
 	early    func()                        // called before something is stored
 }
 
-func (s *stage) Subscribed(_ context.Context, session string, sub state.Subscription) error {
+func (s *stage) Subscribed(_ context.Context, session string, sub state.ResourceSubscription) error {
 	if s.early != nil {
 		s.early()
 	}
@@ -140,7 +140,7 @@ func (s *stage) told() []string {
 }
 
 func newStage() *stage {
-	s := &stage{one: &teller{held: map[string]int{}}, two: &teller{held: map[string]int{}}, stored: map[string]state.Subscription{}}
+	s := &stage{one: &teller{held: map[string]int{}}, two: &teller{held: map[string]int{}}, stored: map[string]state.ResourceSubscription{}}
 	s.Registry = New(Deps{
 		Log: slog.New(slog.DiscardHandler), Upstreams: map[string]Upstream{"one": s.one, "two": s.two},
 		Locate: func(_ context.Context, _ *rpc.Call, uri string) *rpc.Target {

@@ -48,12 +48,12 @@ func (r *Registry) remember(ctx context.Context, session, uri string) error {
 	if held == nil {
 		return r.Store.Unsubscribed(ctx, session, uri)
 	}
-	return r.Store.Subscribed(ctx, session, state.Subscription{URI: uri, Upstream: held.topic.upstream, Own: held.topic.own})
+	return r.Store.Subscribed(ctx, session, state.ResourceSubscription{URI: uri, Upstream: held.topic.upstream, Own: held.topic.own})
 }
 
 // Restore takes up again what the session of a call had subscribed to in an earlier
 // process. It does not wait for upstreams.
-func (r *Registry) Restore(ctx context.Context, c *rpc.Call, subs []state.Subscription) {
+func (r *Registry) Restore(ctx context.Context, c *rpc.Call, subs []state.ResourceSubscription) {
 	session := c.Client.Session
 	wanted := map[string]map[string]*hold{}
 	for _, sub := range subs {

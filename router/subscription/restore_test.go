@@ -21,7 +21,7 @@ func updates(uris ...string) []string {
 	return out
 }
 
-var twoSubscriptions = []state.Subscription{
+var twoSubscriptions = []state.ResourceSubscription{
 	{URI: "a:1", Upstream: "one", Own: "a:1"}, {URI: "ui://two+u", Upstream: "two", Own: "two:u"},
 }
 
@@ -33,7 +33,7 @@ func TestSubscriptionsAreStored(t *testing.T) {
 	for _, uri := range []string{"a:1", "ui://two+u", "forbidden:x", "a:1"} {
 		s.respond(t, call(t, mcp.Subscribe, "1", `{"uri":"`+uri+`"}`))
 	}
-	want := map[string]state.Subscription{"s1 a:1": twoSubscriptions[0], "s1 ui://two+u": twoSubscriptions[1]}
+	want := map[string]state.ResourceSubscription{"s1 a:1": twoSubscriptions[0], "s1 ui://two+u": twoSubscriptions[1]}
 	if diff := cmp.Diff(want, s.stored); diff != "" {
 		t.Error(diff)
 	}
@@ -86,7 +86,7 @@ func TestSubscriptionsAreTakenUpAgain(t *testing.T) {
 	s := newStage()
 	c := call(t, mcp.Ping, "1", `{}`)
 	c.Client.Session = "s1"
-	s.Restore(t.Context(), c, append([]state.Subscription{
+	s.Restore(t.Context(), c, append([]state.ResourceSubscription{
 		{URI: "forbidden:x", Upstream: "one", Own: "forbidden:x"}, {URI: "b:1", Upstream: "gone", Own: "b:1"},
 	}, twoSubscriptions...))
 	if s.one.holds() != "a:1 forbidden:x" || s.two.holds() != "two:u" || len(s.told()) != 0 {
@@ -132,7 +132,7 @@ func TestResubscriptionThatIsGivenUp(t *testing.T) {
 	s.respond(t, call(t, mcp.Subscribe, "1", `{"uri":"two:t"}`)) // another's, which must stay
 	c := call(t, mcp.Ping, "1", `{}`)
 	c.Client.Session = "s1"
-	s.Restore(t.Context(), c, append(twoSubscriptions, state.Subscription{URI: "forbidden:x", Upstream: "one", Own: "forbidden:x"}))
+	s.Restore(t.Context(), c, append(twoSubscriptions, state.ResourceSubscription{URI: "forbidden:x", Upstream: "one", Own: "forbidden:x"}))
 	for _, uri := range []string{"a:1", "forbidden:x"} {
 		if got := s.respond(t, call(t, mcp.Unsubscribe, "2", `{"uri":"`+uri+`"}`)); !strings.Contains(got, `"result":{}`) {
 			t.Errorf("got %s", got)

@@ -14,7 +14,7 @@ import (
 // what it changes.
 type belongings struct {
 	client     []byte
-	subscribed map[string]state.Subscription // by URI
+	subscribed map[string]state.ResourceSubscription // by URI
 	size       int                           // bytes of both
 	subscribes int                           // bytes of what is subscribed to
 }
@@ -52,7 +52,7 @@ func (s *Sessions) SetClient(ctx context.Context, key string, text []byte, until
 }
 
 // Subscribe notes a subscription, and waits until that is on disk.
-func (s *Sessions) Subscribe(ctx context.Context, key string, sub state.Subscription, until time.Time) error {
+func (s *Sessions) Subscribe(ctx context.Context, key string, sub state.ResourceSubscription, until time.Time) error {
 	if err := s.alter(key, until, func(sh *sessionShard, b *belongings) error {
 		if err := s.takeSubscription(sh, key, b, sub); err != nil {
 			return err
@@ -96,7 +96,7 @@ func (s *Sessions) takeClient(sh *sessionShard, key string, b *belongings, text 
 	return nil
 }
 
-func (s *Sessions) takeSubscription(sh *sessionShard, key string, b *belongings, sub state.Subscription) error {
+func (s *Sessions) takeSubscription(sh *sessionShard, key string, b *belongings, sub state.ResourceSubscription) error {
 	old, known := b.subscribed[sub.URI]
 	if old == sub && known {
 		return nil
@@ -116,7 +116,7 @@ func (s *Sessions) takeSubscription(sh *sessionShard, key string, b *belongings,
 		return err
 	}
 	if b.subscribed == nil {
-		b.subscribed = make(map[string]state.Subscription)
+		b.subscribed = make(map[string]state.ResourceSubscription)
 	}
 	b.subscribed[sub.URI] = sub
 	b.subscribes += more

@@ -48,7 +48,7 @@ func (s *Sessions) loadSubscription(at string, value []byte) error {
 		return err
 	}
 	key, uri, ok := splitSubscriptionKey(at)
-	sub := state.Subscription{URI: uri}
+	sub := state.ResourceSubscription{URI: uri}
 	if !ok || !decodeSubscription(text, &sub) {
 		return errRecord
 	}
@@ -101,11 +101,11 @@ func splitSubscriptionKey(at string) (key, uri string, ok bool) {
 	return first, string(rest), ok
 }
 
-func encodeSubscription(s *state.Subscription) []byte {
+func encodeSubscription(s *state.ResourceSubscription) []byte {
 	return append(appendText(make([]byte, 0, s.Size()+2), s.Upstream), s.Own...)
 }
 
-func decodeSubscription(text []byte, s *state.Subscription) bool {
+func decodeSubscription(text []byte, s *state.ResourceSubscription) bool {
 	upstream, own, ok := cutText(text)
 	s.Upstream, s.Own = upstream, string(own)
 	return ok

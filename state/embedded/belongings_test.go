@@ -84,7 +84,7 @@ func belonging(e *Engine) (held int64, sessions int) {
 
 // An entry that is not what was written is refused, as a record is.
 func FuzzEntry(f *testing.F) {
-	sub := state.Subscription{URI: "x:1", Upstream: "up", Own: "y"}
+	sub := state.ResourceSubscription{URI: "x:1", Upstream: "up", Own: "y"}
 	at := subscriptionKey("session", sub.URI)
 	f.Add(at, encodeEntry(at, encodeSubscription(&sub)))
 	f.Add("", []byte{entryForm, 0, 0, 0, 0})
@@ -101,7 +101,7 @@ func FuzzEntry(f *testing.F) {
 		if again := encodeEntry(at, text); string(again) != string(value) {
 			t.Errorf("%q was read of %q", again, value)
 		}
-		var s state.Subscription
+		var s state.ResourceSubscription
 		if decodeSubscription(text, &s) && s.Size() > len(text) {
 			t.Errorf("%+v is longer than %q", s, text)
 		}

@@ -196,7 +196,7 @@ func TestDamageIsFoundWhenTheFileIsOpened(t *testing.T) {
 		if i%20 != 0 {
 			continue
 		}
-		if err := e.Sessions().Subscribe(t.Context(), key, state.Subscription{URI: key, Upstream: "up"}, now.Add(time.Hour)); err != nil {
+		if err := e.Sessions().Subscribe(t.Context(), key, state.ResourceSubscription{URI: key, Upstream: "up"}, now.Add(time.Hour)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -45,12 +45,12 @@ func oneSubscription(t *testing.T, s state.Sessions, now time.Time) {
 	t.Helper()
 	subscribed(t, s, "a", subscription("x:1"), now.Add(time.Hour))
 	subscribed(t, s, "a", subscription("x:2"), now.Add(time.Hour))
-	moved := state.Subscription{URI: "x:1", Upstream: "other", Own: "y:1"}
+	moved := state.ResourceSubscription{URI: "x:1", Upstream: "other", Own: "y:1"}
 	subscribed(t, s, "a", moved, now.Add(time.Hour))
 	subscribed(t, s, "a", moved, now.Add(time.Hour))
-	recalls(t, s, "a", state.Session{Subscriptions: []state.Subscription{moved, subscription("x:2")}})
+	recalls(t, s, "a", state.Session{Subscriptions: []state.ResourceSubscription{moved, subscription("x:2")}})
 	unsubscribed(t, s, "a", "x:1")
-	recalls(t, s, "a", state.Session{Subscriptions: []state.Subscription{subscription("x:2")}})
+	recalls(t, s, "a", state.Session{Subscriptions: []state.ResourceSubscription{subscription("x:2")}})
 	unsubscribed(t, s, "a", "x:2")
 	recalls(t, s, "a", state.Session{})
 }
@@ -95,7 +95,7 @@ func nothingToGiveUp(t *testing.T, s state.Sessions, now time.Time) {
 	unsubscribed(t, s, "a", "x:1")
 	subscribed(t, s, "a", subscription("x:1"), now.Add(time.Hour))
 	unsubscribed(t, s, "a", "x:2")
-	recalls(t, s, "a", state.Session{Subscriptions: []state.Subscription{subscription("x:1")}})
+	recalls(t, s, "a", state.Session{Subscriptions: []state.ResourceSubscription{subscription("x:1")}})
 }
 
 func bounded(t *testing.T, s state.Sessions, now time.Time) {
@@ -106,13 +106,13 @@ func bounded(t *testing.T, s state.Sessions, now time.Time) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	subscribe := func(sub state.Subscription) error { return s.Subscribe(t.Context(), "a", sub, now.Add(time.Hour)) }
+	subscribe := func(sub state.ResourceSubscription) error { return s.Subscribe(t.Context(), "a", sub, now.Add(time.Hour)) }
 	full("a long client", s.SetClient(t.Context(), "a", make([]byte, state.MaxClient+1), now.Add(time.Hour)))
-	full("a long URI", subscribe(state.Subscription{URI: strings.Repeat("x", state.MaxSubscriptionURI+1)}))
+	full("a long URI", subscribe(state.ResourceSubscription{URI: strings.Repeat("x", state.MaxSubscriptionURI+1)}))
 	long := strings.Repeat("y", state.MaxSubscriptionURI)
 	var err error
 	for i := 0; i <= state.MaxSubscribed/len(long) && err == nil; i++ {
-		err = subscribe(state.Subscription{URI: fmt.Sprint(i), Own: long})
+		err = subscribe(state.ResourceSubscription{URI: fmt.Sprint(i), Own: long})
 	}
 	full("many bytes", err)
 	if n := len(recalled(t, s, "a").Subscriptions); n != state.MaxSubscribed/len(long)-1 {
@@ -139,7 +139,7 @@ func changesInOrder(t *testing.T, s state.Sessions, now time.Time) {
 		})
 	}
 	wg.Wait()
-	recalls(t, s, "a", state.Session{Subscriptions: []state.Subscription{
+	recalls(t, s, "a", state.Session{Subscriptions: []state.ResourceSubscription{
 		subscription("x:1"), subscription("x:3"), subscription("x:5"), subscription("x:7"),
 	}})
 }
@@ -149,11 +149,11 @@ func notMixedUp(t *testing.T, s state.Sessions, now time.Time) {
 	subscribed(t, s, "a", subscription("bc"), now.Add(time.Hour))
 	subscribed(t, s, "ab", subscription("c"), now.Add(time.Hour))
 	unsubscribed(t, s, "ab", "c")
-	recalls(t, s, "a", state.Session{Subscriptions: []state.Subscription{subscription("bc")}})
+	recalls(t, s, "a", state.Session{Subscriptions: []state.ResourceSubscription{subscription("bc")}})
 }
 
-func subscription(uri string) state.Subscription {
-	return state.Subscription{URI: uri, Upstream: "up", Own: "own of " + uri}
+func subscription(uri string) state.ResourceSubscription {
+	return state.ResourceSubscription{URI: uri, Upstream: "up", Own: "own of " + uri}
 }
 
 func introduced(tb testing.TB, s state.Sessions, key, text string, until time.Time) {
@@ -163,7 +163,7 @@ func introduced(tb testing.TB, s state.Sessions, key, text string, until time.Ti
 	}
 }
 
-func subscribed(tb testing.TB, s state.Sessions, key string, sub state.Subscription, until time.Time) {
+func subscribed(tb testing.TB, s state.Sessions, key string, sub state.ResourceSubscription, until time.Time) {
 	tb.Helper()
 	if err := s.Subscribe(context.WithoutCancel(tb.Context()), key, sub, until); err != nil {
 		tb.Errorf("subscribe %q to %s: %v", key, sub.URI, err)

@@ -109,7 +109,7 @@ func Reopened(t *testing.T, open Engine) {
 		key := fmt.Sprint(i)
 		want := state.Session{Used: now, Ended: i%3 == 0, Level: levels[i%2]}
 		if !want.Ended {
-			want.Client, want.Subscriptions = []byte("client "+key), []state.Subscription{subscription("kept " + key)}
+			want.Client, want.Subscriptions = []byte("client "+key), []state.ResourceSubscription{subscription("kept " + key)}
 		}
 		recalls(t, s, key, want)
 	}
@@ -164,7 +164,7 @@ func recalled(tb testing.TB, s state.Sessions, key string) state.Session {
 func recalls(tb testing.TB, s state.Sessions, key string, want state.Session) {
 	tb.Helper()
 	got := recalled(tb, s, key)
-	slices.SortFunc(got.Subscriptions, func(a, b state.Subscription) int { return strings.Compare(a.URI, b.URI) })
+	slices.SortFunc(got.Subscriptions, func(a, b state.ResourceSubscription) int { return strings.Compare(a.URI, b.URI) })
 	if !got.Used.Equal(want.Used) || got.Ended != want.Ended || got.Level != want.Level ||
 		!bytes.Equal(got.Client, want.Client) || !slices.Equal(got.Subscriptions, want.Subscriptions) {
 		tb.Errorf("session %q: %+v, want %+v", key, got, want)
