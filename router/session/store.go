@@ -88,7 +88,9 @@ func (f *forgetful) Lapse(key string) { f.drop(key) }
 func (*forgetful) Note(string, time.Time, time.Time)                         {}
 func (*forgetful) SetLevel(context.Context, string, string, time.Time) error { return nil }
 
-func (*forgetful) Subscribe(context.Context, string, state.ResourceSubscription, time.Time) error { return nil }
+func (*forgetful) Subscribe(context.Context, string, state.ResourceSubscription, time.Time) error {
+	return nil
+}
 
 func (*forgetful) Unsubscribe(context.Context, string, string) error { return nil }
 

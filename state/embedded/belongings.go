@@ -15,8 +15,8 @@ import (
 type belongings struct {
 	client     []byte
 	subscribed map[string]state.ResourceSubscription // by URI
-	size       int                           // bytes of both
-	subscribes int                           // bytes of what is subscribed to
+	size       int                                   // bytes of both
+	subscribes int                                   // bytes of what is subscribed to
 }
 
 // entryCost is what an entry takes up beside its text, roughly.

@@ -106,7 +106,9 @@ func bounded(t *testing.T, s state.Sessions, now time.Time) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	subscribe := func(sub state.ResourceSubscription) error { return s.Subscribe(t.Context(), "a", sub, now.Add(time.Hour)) }
+	subscribe := func(sub state.ResourceSubscription) error {
+		return s.Subscribe(t.Context(), "a", sub, now.Add(time.Hour))
+	}
 	full("a long client", s.SetClient(t.Context(), "a", make([]byte, state.MaxClient+1), now.Add(time.Hour)))
 	full("a long URI", subscribe(state.ResourceSubscription{URI: strings.Repeat("x", state.MaxSubscriptionURI+1)}))
 	long := strings.Repeat("y", state.MaxSubscriptionURI)
