@@ -17,11 +17,11 @@ type Bus interface {
 	// Publish sends a message, which is kept for nobody. It does not wait for readers.
 	Publish(ctx context.Context, topic string, data []byte) error
 	// Subscribe listens to topics, from when it returns until Close.
-	Subscribe(ctx context.Context, topics ...string) (Subscription, error)
+	Subscribe(ctx context.Context, topics ...string) (Listener, error)
 }
 
-// Subscription is one listener. Its methods may be called concurrently.
-type Subscription interface {
+// Listener is one who listens. Its methods may be called concurrently.
+type Listener interface {
 	// Next returns the next event, in the order of each topic. Its error is that of ctx,
 	// or [ErrClosed]. A reader that falls behind by more than the engine keeps loses
 	// the oldest messages and reads a gap instead.
