@@ -12,7 +12,6 @@ import (
 	"github.com/headgate/headgate/router/session"
 	"github.com/headgate/headgate/router/subscription"
 	"github.com/headgate/headgate/rpc"
-	"github.com/headgate/headgate/rpc/mcp"
 	"github.com/headgate/headgate/state/seal"
 	"github.com/headgate/headgate/upstream"
 	"github.com/headgate/headgate/upstream/mcpserver"
@@ -146,39 +145,7 @@ func (g *Gateway) views() []catalog.View {
 	return out
 }
 
-// wireNotices carries what upstreams say unasked to the catalogue, and what changed
-// there to the clients that can see it.
-func (g *Gateway) wireNotices(views []catalog.View) {
-	for _, s := range g.servers {
-		s.OnNotice(func(m *rpc.Message) {
-			if m.Method == mcp.ResourceUpdated {
-				g.subscriptions.Updated(s.Name(), m)
-				return
-			}
-			g.catalog.Notice(s.Name(), m.Method)
-		})
-	}
-	g.sessions.OnRecall(g.subscriptions.Restore)
-	g.sessions.OnEnd(func(key string) {
-		g.subscriptions.EndSession(key)
-		for _, s := range g.servers {
-			s.EndSession(key)
-		}
-	})
-	g.catalog.OnChange(func(change catalog.Change) {
-		concerned := map[string]bool{}
-		for i := range views {
-			concerned[views[i].Endpoint] = change.Concerns(&views[i])
-		}
-		at := func(endpoint string) bool { return concerned[endpoint] }
-		g.sessions.Broadcast(at, rpc.NewNotification(change.Method, nil))
-		g.subscriptions.Broadcast(at, change.Method)
-	})
-}
-
 // shows reports whether an endpoint has what an upstream has.
 func shows(views []catalog.View, endpoint, upstream string) bool {
-	return slices.ContainsFunc(views, func(v catalog.View) bool {
-		return v.Endpoint == endpoint && (len(v.Upstreams) == 0 || slices.Contains(v.Upstreams, upstream))
-	})
+	return slices.ContainsFunc(views, func(v catalog.View) bool { return v.Endpoint == endpoint && v.Has(upstream) })
 }

@@ -22,7 +22,7 @@ type diff map[string]bool
 func (ch Change) Concerns(v *View) bool {
 	for upstream, names := range ch.touched {
 		switch {
-		case !v.has(upstream):
+		case !v.Has(upstream):
 		case names == nil:
 			return true
 		default:

@@ -28,8 +28,8 @@ type View struct {
 	Allows    func(name string) bool // filters by own or canonical name
 }
 
-// has reports whether the view shows an upstream.
-func (v *View) has(upstream string) bool {
+// Has reports whether the view shows an upstream.
+func (v *View) Has(upstream string) bool {
 	return len(v.Upstreams) == 0 || slices.Contains(v.Upstreams, upstream)
 }
 

@@ -62,6 +62,17 @@ func (s *changing) addTool(name string) {
 	})
 }
 
+// tick logs at two levels outside of calls, again and again: what is said before a stream is open is lost.
+func (s *changing) tick(ctx context.Context) {
+	for ; ctx.Err() == nil; time.Sleep(20 * time.Millisecond) {
+		for session := range s.Sessions() {
+			for _, level := range []gosdk.LoggingLevel{"info", "error"} {
+				_ = session.Log(ctx, &gosdk.LoggingMessageParams{Level: level, Logger: "db", Data: "tick"}) // fails with the test
+			}
+		}
+	}
+}
+
 // events reads a stream's messages in the background.
 func events(res *http.Response) <-chan string {
 	out := make(chan string, 64)
@@ -232,5 +243,50 @@ func TestCorner5_22_LogLevelsInAllPairings(t *testing.T) {
 				t.Errorf("whose logger is it: %s", body)
 			}
 		})
+	}
+}
+
+// What a server logs outside of calls reaches the legacy clients of all endpoints that hold it, as far as they want it.
+func TestCorner5_22_LogsOutsideOfCallsReachLegacyClients(t *testing.T) {
+	t.Parallel()
+	server, url := startChanging(t, "legacy")
+	_, other := fakeUpstream(t, fake.Config{})
+	g := startGateway(t, fmt.Sprintf("upstreams:\n  up: {url: %q, era: legacy}\n", url)+httpUpstream("other", other))
+	client := func(path, tool, level string) <-chan string {
+		c := legacy(t, endpoint(g, path), "{}")
+		if level != "" {
+			c.post(`{"jsonrpc":"2.0","id":1,"method":"logging/setLevel","params":{"level":"`+level+`"}}`, nil)
+		}
+		c.post(`{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"`+tool+`","arguments":{}}}`, nil)
+		return c.hearing()
+	}
+	merged, single := client("/mcp", "up__first", "error"), client("/mcp/up", "first", "info")
+	beside := client("/mcp/other", "echo", "debug")
+	modern := listening(t, endpoint(g, "/mcp"), `{"toolsListChanged":true}`)
+	await(t, modern, "acknowledged")
+	ticking, stop := context.WithCancel(t.Context())
+	defer stop()
+	go server.tick(ticking)
+	if first := await(t, merged, "notifications/message"); !strings.Contains(first, `"logger":"up/db"`) || !strings.Contains(first, `"error"`) {
+		t.Errorf("the merged endpoint begins with %s", first)
+	}
+	if first := await(t, single, "notifications/message"); !strings.Contains(first, `"logger":"db"`) || !strings.Contains(first, `"info"`) {
+		t.Errorf("the server's own endpoint begins with %s", first)
+	}
+	server.addTool("second") // comes after the logs
+	await(t, merged, "tools/list_changed")
+	for {
+		m := <-modern
+		if strings.Contains(m, "notifications/message") {
+			t.Errorf("a modern client hears %s", m)
+		}
+		if strings.Contains(m, "tools/list_changed") {
+			break
+		}
+	}
+	select {
+	case m := <-beside:
+		t.Errorf("another server's endpoint hears %s", m)
+	default:
 	}
 }

@@ -51,6 +51,9 @@ func (c *duplex) route(ctx context.Context, p parcel) bool {
 	case judgeNotification(m) == announce:
 		c.s.announce(m)
 		return false
+	case m.Method == mcp.LogMessage && c.idle():
+		c.s.logAside(c, m)
+		return false
 	}
 	k := c.candidate()
 	return k != nil && k.box.put(p)
@@ -129,6 +132,18 @@ func (c *duplex) candidate() *duplexCall {
 		return nil
 	}
 	return newest
+}
+
+// idle reports whether no client's call is in flight.
+func (c *duplex) idle() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, k := range c.calls {
+		if !k.x.own {
+			return false
+		}
+	}
+	return true
 }
 
 func (c *duplex) find(id uint64) *duplexCall {

@@ -64,11 +64,16 @@ func (x *exchange) takeLog(m *rpc.Message) verdict {
 		return discard
 	}
 	if target := &x.call.Target; target.Merged {
-		name := target.Upstream
-		if logger, ok := m.Text("logger"); ok {
-			name += "/" + logger
-		}
-		m.Set("logger", rpc.AppendString(nil, name))
+		nameLogger(m, target.Upstream)
 	}
 	return relay
+}
+
+// nameLogger puts the upstream's name before the logger's, since two upstreams may have loggers of one name.
+func nameLogger(m *rpc.Message, upstream string) {
+	name := upstream
+	if logger, ok := m.Text("logger"); ok {
+		name += "/" + logger
+	}
+	m.Set("logger", rpc.AppendString(nil, name))
 }

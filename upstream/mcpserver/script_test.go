@@ -195,6 +195,9 @@ func (p *peer) callTool(r *request) {
 	case "log":
 		p.write(`{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":{"n":1.0}}}`)
 		p.result(r, `{"ok":true}`)
+	case "log-after": // logs when the call is over
+		p.result(r, `{"ok":true}`)
+		p.write(`{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","logger":"db","data":%d}}`, os.Getpid())
 	case "ping":
 		p.ask(r, `{"jsonrpc":"2.0","id":"ping-1","method":"ping"}`)
 	case "elicit":

@@ -40,7 +40,7 @@ type Deps struct {
 }
 
 // Server is one upstream MCP server. All its methods may be called concurrently,
-// but OnNotice and Close only once.
+// but OnNotice, OnLog and Close only once.
 type Server struct {
 	cfg    config.Upstream
 	log    *slog.Logger
@@ -58,6 +58,8 @@ type Server struct {
 	board   *board
 	watch   *watch
 	notice  atomic.Pointer[func(*rpc.Message)]
+	logged  atomic.Pointer[func(Log)]
+	asides  quota
 }
 
 var _ rpc.Handler = (*Server)(nil)

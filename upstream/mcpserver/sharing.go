@@ -169,6 +169,18 @@ func (t *links) forget(l link) bool {
 	return false
 }
 
+// keyOf returns the key of a link, if it is in the table.
+func (t *links) keyOf(l link) (linkKey, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for k, s := range t.open {
+		if s.link == l {
+			return k, true
+		}
+	}
+	return linkKey{}, false
+}
+
 // expire removes the private links that were not used for a while. While others are
 // left it looks again later.
 func (t *links) expire(now time.Time) (gone []link) {

@@ -1,0 +1,61 @@
+package gateway
+
+import (
+	"github.com/headgate/headgate/router/catalog"
+	"github.com/headgate/headgate/router/session"
+	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/mcp"
+	"github.com/headgate/headgate/upstream/mcpserver"
+)
+
+// wireNotices carries what upstreams say unasked to the catalogue, and what changed
+// there to the clients that can see it.
+func (g *Gateway) wireNotices(views []catalog.View) {
+	for _, s := range g.servers {
+		s.OnNotice(func(m *rpc.Message) {
+			if m.Method == mcp.ResourceUpdated {
+				g.subscriptions.Updated(s.Name(), m)
+				return
+			}
+			g.catalog.Notice(s.Name(), m.Method)
+		})
+		s.OnLog(func(l mcpserver.Log) { g.passLog(views, s.Name(), l) })
+	}
+	g.sessions.OnRecall(g.subscriptions.Restore)
+	g.sessions.OnEnd(func(key string) {
+		g.subscriptions.EndSession(key)
+		for _, s := range g.servers {
+			s.EndSession(key)
+		}
+	})
+	g.catalog.OnChange(func(change catalog.Change) {
+		concerned := map[string]bool{}
+		for i := range views {
+			concerned[views[i].Endpoint] = change.Concerns(&views[i])
+		}
+		at := func(endpoint string) bool { return concerned[endpoint] }
+		g.sessions.Broadcast(at, rpc.NewNotification(change.Method, nil))
+		g.subscriptions.Broadcast(at, change.Method)
+	})
+}
+
+// passLog carries a log message that belongs to no call to the legacy sessions that may be shown it: the one whose
+// connection it came on, or all on endpoints that hold the upstream.
+func (g *Gateway) passLog(views []catalog.View, upstream string, l mcpserver.Log) {
+	level, _ := l.Message.Text("level")
+	named := l.Named(upstream)
+	at := make(map[string]*rpc.Message, len(views))
+	for i := range views {
+		switch v := &views[i]; {
+		case !v.Has(upstream):
+		case v.Single:
+			at[v.Endpoint] = l.Message
+		default:
+			at[v.Endpoint] = named
+		}
+	}
+	g.sessions.Log(session.Log{
+		Session: l.Session, Level: level, Usual: l.Usual,
+		At: func(endpoint string) *rpc.Message { return at[endpoint] },
+	})
+}
