@@ -115,8 +115,7 @@ func (a *asking) Next() (*rpc.Message, error) {
 		default:
 			m = toLegacy(a.call, m)
 			if lags(a.call, reply) {
-				m = m.Clone() // what was changed can change again
-				toOlder(a.call, m)
+				m = toOlder(a.call, m.Clone()) // what was changed can change again
 			}
 			return a.end(m)
 		}

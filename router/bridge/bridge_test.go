@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"testing"
 
 	"github.com/headgate/headgate/rpc"
@@ -95,21 +96,6 @@ func TestPayloadBetweenEras(t *testing.T) {
 			`{"jsonrpc":"2.0","id":1,"result":{"content":[],"_meta":{"a/b":1}}}`,
 		},
 		{
-			"structured content that is no object becomes text", mcp.ToolsCall, rpc.Legacy,
-			`{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"image"}],"structuredContent":[1,"\u00e9"]}}`,
-			`{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"image"},{"type":"text","text":"[1,\"\\u00e9\"]"}]}}`,
-		},
-		{
-			"structured content that is no object, with nothing else", mcp.ToolsCall, rpc.Legacy,
-			`{"jsonrpc":"2.0","id":1,"result":{"structuredContent":7,"content":[]}}`,
-			`{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"7"}]}}`,
-		},
-		{
-			"structured content that is an object stays", mcp.ToolsCall, rpc.Legacy,
-			`{"jsonrpc":"2.0","id":1,"result":{"content":[],"structuredContent":{"a":1}}}`,
-			`{"jsonrpc":"2.0","id":1,"result":{"content":[],"structuredContent":{"a":1}}}`,
-		},
-		{
 			"a modern not-found of a resource", mcp.ResourcesRead, rpc.Legacy,
 			`{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"no"}}`,
 			`{"jsonrpc":"2.0","id":1,"error":{"code":-32002,"message":"no"}}`,
@@ -133,6 +119,66 @@ func TestPayloadBetweenEras(t *testing.T) {
 				spoken = mcp.LatestModern
 			}
 			if got := through(t, tt.era, spoken, tt.method, tt.in); got != tt.want {
+				t.Errorf("\n got %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+}
+
+// Clients check structured content against the schema that the tool was listed with.
+func TestCorner5_12_StructuredContent(t *testing.T) {
+	t.Parallel()
+	const uri = `"structuredContent":{"uri":"ui://v","io.modelcontextprotocol/x":{"ttlMs":1,"resultType":"x"}}`
+	for name, tt := range map[string]struct{ in, legacy string }{
+		"an object":                      {`"content":[],"structuredContent":{"a":1.0}`, ""},
+		"with what looks like ours":      {`"content":[],` + uri, ""},
+		"none, of a tool that failed":    {`"content":[{"type":"text","text":"no"}],"isError":true`, ""},
+		"an array":                       {`"content":[{"type":"image"}],"structuredContent":[1,"\u00e9"]`, `"content":[{"type":"image"},{"type":"text","text":"[1,\"\\u00e9\"]"}]`},
+		"a number and no content":        {`"content":[],"structuredContent":7`, `"content":[{"type":"text","text":"7"}]`},
+		"an array that is also in words": {`"content":[{"type":"text","text":"[ 1 ]"}],"structuredContent":[1]`, `"content":[{"type":"text","text":"[ 1 ]"}]`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			in := `{"jsonrpc":"2.0","id":1,"result":{` + tt.in + `}}`
+			if got := through(t, rpc.Modern, mcp.LatestModern, mcp.ToolsCall, in); got != in {
+				t.Errorf("modern to modern: %s", got)
+			}
+			legacy := in
+			if tt.legacy != "" {
+				legacy = `{"jsonrpc":"2.0","id":1,"result":{` + tt.legacy + `}}`
+			}
+			if got := through(t, rpc.Legacy, mcp.LatestModern, mcp.ToolsCall, in); got != legacy {
+				t.Errorf("for a legacy client\n got %s\nwant %s", got, legacy)
+			}
+			want := strings.TrimSuffix(legacy, "}}") + `,"resultType":"complete"}}`
+			if got := through(t, rpc.Modern, mcp.LatestLegacy, mcp.ToolsCall, legacy); got != want {
+				t.Errorf("of a legacy server\n got %s\nwant %s", got, want)
+			}
+		})
+	}
+}
+
+func TestCorner5_14_WhatTheClientLacks(t *testing.T) {
+	t.Parallel()
+	const (
+		refusal = `{"jsonrpc":"2.0","id":1,"error":{"code":-32021,"message":"no","data":{"requiredCapabilities":{"elicitation":{"url":{}}}}}}`
+		lacks   = `upstream \"up\" needs capabilities that its client has not declared: \"{\\\"elicitation\\\":{\\\"url\\\":{}}}\"`
+		cannot  = `upstream \"up\" needs capabilities of its client that cannot be carried between revisions: \"{\\\"elicitation\\\":{\\\"url\\\":{}}}\"`
+		failed  = `{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"%s"}],"isError":true}}`
+	)
+	for name, tt := range map[string]struct {
+		revision           rpc.Revision
+		method, caps, want string
+	}{
+		"modern clients read it themselves": {mcp.LatestModern, mcp.ToolsCall, `{}`, refusal},
+		"a tool":                            {mcp.LatestLegacy, mcp.ToolsCall, `{"elicitation":{"form":{}}}`, strings.Replace(failed, "%s", lacks, 1)},
+		"a prompt":                          {mcp.LatestLegacy, mcp.PromptsGet, `{}`, `{"jsonrpc":"2.0","id":1,"error":{"code":-32603,"message":"` + lacks + `"}}`},
+		"what was kept from the server":     {"2025-06-18", mcp.ToolsCall, `{"elicitation":{"url":{}}}`, strings.Replace(failed, "%s", cannot, 1)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := callOf(t, tt.revision, tt.caps, `{"jsonrpc":"2.0","id":1,"method":"`+tt.method+`","params":{"name":"t"}}`)
+			if _, got := play(t, &rounds{answers: []string{refusal}}, c, nil); got != tt.want {
 				t.Errorf("\n got %s\nwant %s", got, tt.want)
 			}
 		})

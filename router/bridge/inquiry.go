@@ -1,9 +1,6 @@
 package bridge
 
 import (
-	"encoding/json"
-	"errors"
-
 	"github.com/headgate/headgate/rpc"
 	"github.com/headgate/headgate/rpc/mcp"
 )
@@ -63,67 +60,6 @@ func needs(id rpc.ID, requests []answer, state []byte) *rpc.Message {
 // known, so it is not made again.
 func expired(c *rpc.Call) *rpc.Message {
 	const text = "The interaction has expired; call again without requestState."
-	if c.Method.Name == mcp.ToolsCall {
-		return toolFailure(c.Message.ID, text, `,"resultType":"complete"`)
-	}
-	return rpc.NewError(c.Message.ID, &rpc.WireError{Code: mcp.CodeInternal, Message: text})
-}
-
-// visits reads the pages that a legacy server wants to be visited, as input requests
-// with the ids that it gave them as keys.
-func visits(data []byte) ([]answer, error) {
-	wrong := errors.New("it wants pages to be visited and does not say which")
-	o, err := rpc.ReadObject(data)
-	if err != nil {
-		return nil, wrong
-	}
-	list, _ := o.Get("elicitations")
-	items, err := rpc.Elements(list)
-	if err != nil || len(items) == 0 || len(items) > maxQuestions {
-		return nil, wrong
-	}
-	seen := map[string]bool{}
-	var out []answer
-	for _, item := range items {
-		page, err := rpc.ReadObject(item)
-		if err != nil {
-			return nil, wrong
-		}
-		id, ok := page.Text("elicitationId")
-		if !ok || seen[id] {
-			return nil, wrong
-		}
-		seen[id] = true
-		params := put(drop(item, "elicitationId"), "mode", []byte(`"url"`))
-		out = append(out, answer{id, append(append([]byte(`{"method":"elicitation/create","params":`), params...), '}')})
-	}
-	return out, nil
-}
-
-// consented reports whether the user agreed to visit the pages.
-func consented(m *rpc.Message) bool {
-	text, _ := m.Get(inputResponses)
-	o, err := rpc.ReadObject(text)
-	if err != nil {
-		return false
-	}
-	all := o.Len() > 0
-	o.Each(func(_ string, value json.RawMessage) bool {
-		result, err := rpc.ReadObject(value)
-		if err != nil {
-			all = false
-			return false
-		}
-		action, _ := result.Text("action")
-		all = all && action == "accept"
-		return all
-	})
-	return all
-}
-
-// declined answers for a call whose user did not agree to visit the pages.
-func declined(c *rpc.Call) *rpc.Message {
-	const text = "The user did not agree to visit the pages that the server asked for."
 	if c.Method.Name == mcp.ToolsCall {
 		return toolFailure(c.Message.ID, text, `,"resultType":"complete"`)
 	}

@@ -3,6 +3,7 @@ package bridge
 import (
 	"encoding/json"
 	"slices"
+	"strconv"
 
 	"github.com/headgate/headgate/rpc"
 	"github.com/headgate/headgate/rpc/mcp"
@@ -93,9 +94,47 @@ func legacyError(c *rpc.Call, m *rpc.Message) *rpc.Message {
 	case mcp.CodeHeaderMismatch, mcp.CodeUnsupportedVersion:
 		return failed(c, m, "it refused the gateway's request: "+rpc.Excerpt(m.Err.Message))
 	case mcp.CodeMissingCapability:
-		return failed(c, m, "the client lacks a capability it needs: "+rpc.Excerpt(m.Err.Message))
+		return lacking(c, m)
 	}
 	return m
+}
+
+// lacking tells a client which capabilities a modern server wants it to have (MCP
+// 2026-07-28, Errors). One that has them is of a revision in which they mean something else.
+func lacking(c *rpc.Call, m *rpc.Message) *rpc.Message {
+	data, _ := rpc.ReadObject(m.Err.Data)
+	wanted, _ := data.Get("requiredCapabilities")
+	why := "needs capabilities that its client has not declared: "
+	if len(wanted) > 0 && declares(c.Client.Capabilities, wanted) {
+		why = "needs capabilities of its client that cannot be carried between revisions: "
+	}
+	return failure(c, m.ID, why+rpc.Excerpt(string(wanted)))
+}
+
+// declares reports whether capabilities have all members of those wanted.
+func declares(capabilities, wanted json.RawMessage) bool {
+	w, err := rpc.ReadObject(wanted)
+	if err != nil {
+		return true
+	}
+	o, err := rpc.ReadObject(capabilities)
+	all := err == nil
+	w.Each(func(name string, value json.RawMessage) bool {
+		own, ok := o.Get(name)
+		all = all && ok && declares(own, value)
+		return all
+	})
+	return all
+}
+
+// failure ends a legacy client's call for a reason that is neither the upstream's fault nor the
+// gateway's: a tool's model gets to read it.
+func failure(c *rpc.Call, id rpc.ID, why string) *rpc.Message {
+	text := "upstream " + strconv.Quote(c.Target.Upstream) + " " + why
+	if c.Method.Name != mcp.ToolsCall {
+		return rpc.NewError(id, &rpc.WireError{Code: mcp.CodeInternal, Message: text})
+	}
+	return toolFailure(id, text, "")
 }
 
 func failed(c *rpc.Call, m *rpc.Message, why string) *rpc.Message {

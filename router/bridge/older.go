@@ -8,11 +8,11 @@ import (
 	"github.com/headgate/headgate/rpc/mcp"
 )
 
-// lags reports whether a client's revision lacks kinds of content that the upstream's
-// may have.
+// lags reports whether a client's revision lacks kinds of content, or ways to ask, that
+// the upstream's may have.
 func lags(c *rpc.Call, reply *rpc.Reply) bool {
 	traits, known := mcp.Of(c.Client.Revision)
-	return known && !traits.Links && reply.Revision != "" && reply.Revision != c.Client.Revision
+	return known && !traits.RichAsking && reply.Revision != "" && reply.Revision != c.Client.Revision
 }
 
 // older is a reply whose response is put in words of a client of the first revisions.
@@ -25,18 +25,27 @@ type older struct {
 func (o *older) Next() (*rpc.Message, error) {
 	m, err := o.Reply.Next()
 	if err == nil && m.IsResponse() {
-		toOlder(o.call, m)
+		m = toOlder(o.call, m)
 	}
 	return m, err
 }
 
-// toOlder replaces the blocks of a result that the client's revision does not have by
-// text: links to resources, which came with 2025-06-18, and audio, which came with 2025-03-26.
-func toOlder(c *rpc.Call, m *rpc.Message) {
+// toOlder puts a response in words that the client's revision has. It may edit m, and returns the message to send.
+func toOlder(c *rpc.Call, m *rpc.Message) *rpc.Message {
 	traits, known := mcp.Of(c.Client.Revision)
-	if !known || traits.Links {
-		return
+	switch {
+	case !known || traits.RichAsking:
+	case m.Err != nil && m.Err.Code == mcp.CodeURLElicitation:
+		return visitLater(c, m)
+	case !traits.Links && m.Err == nil:
+		olderContent(traits, c, m)
 	}
+	return m
+}
+
+// olderContent replaces the blocks of a result that a revision does not have by
+// text: links to resources, which came with 2025-06-18, and audio, which came with 2025-03-26.
+func olderContent(traits *mcp.Traits, c *rpc.Call, m *rpc.Message) {
 	switch c.Method.Name {
 	case mcp.ToolsCall:
 		if text, ok := m.Get("content"); ok {

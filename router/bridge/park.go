@@ -3,7 +3,6 @@ package bridge
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"net/http"
 	"sync"
 
@@ -21,10 +20,11 @@ func (b *Bridge) park(ctx context.Context, c *rpc.Call, next rpc.Handler) (*rpc.
 	case stateful && h.Kind == parkedCall:
 		return b.resume(ctx, c, h)
 	case stateful && h.Kind == callAgain:
-		if !consented(c.Message) {
+		pages, ok := consented(c.Message)
+		if !ok {
 			return rpc.Respond(declined(c)), nil
 		}
-		c = withoutInput(c)
+		return b.begin(ctx, withoutInput(c), visited(pages, next))
 	case stateful:
 		again := *c
 		again.Message = c.Message.Fork()
@@ -177,21 +177,4 @@ func (b *Bridge) finish(c *rpc.Call, m *rpc.Message) *rpc.Message {
 		return b.visitFirst(c, m)
 	}
 	return toModern(c, m)
-}
-
-// visitFirst puts the error of a server that wants pages to be visited first (MCP
-// 2025-11-25, Elicitation, URL Elicitation Required) in modern terms: input is required, and the call is
-// made again when the user has consented.
-func (b *Bridge) visitFirst(c *rpc.Call, m *rpc.Message) *rpc.Message {
-	if !mcp.AskingOf(c.Client.Capabilities).URL {
-		return rpc.NewError(m.ID, &rpc.WireError{
-			Code: mcp.CodeMissingCapability, Message: m.Err.Message,
-			Data: json.RawMessage(`{"requiredCapabilities":{"elicitation":{"url":{}}}}`),
-		})
-	}
-	requests, err := visits(m.Err.Data)
-	if err != nil {
-		return failed(c, m, err.Error())
-	}
-	return needs(m.ID, requests, b.seal(c, handle{Kind: callAgain, Expires: stateEnd()}))
 }

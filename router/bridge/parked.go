@@ -61,6 +61,7 @@ type pending struct {
 	key     string // in inputRequests; never used twice in a call
 	id      rpc.ID
 	method  string
+	page    string // to visit; empty for none
 	request []byte
 }
 
@@ -94,6 +95,10 @@ func (p *parked) take(m *rpc.Message, err error) {
 		}
 		return
 	}
+	if err == nil && m.Method == mcp.ElicitationComplete {
+		p.visited(m)
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
@@ -101,7 +106,7 @@ func (p *parked) take(m *rpc.Message, err error) {
 		p.failure = err
 	case m.IsResponse():
 		p.response = m.Clone()
-	case m.Method == mcp.ElicitationComplete || len(p.notes) >= maxNotes || p.size+m.Size() > maxNoteBytes:
+	case len(p.notes) >= maxNotes || p.size+m.Size() > maxNoteBytes:
 		return
 	default:
 		note := m.Clone()
@@ -109,6 +114,23 @@ func (p *parked) take(m *rpc.Message, err error) {
 		p.size += note.Size()
 	}
 	p.wake()
+}
+
+// visited answers a question whose page was visited to its end, which nobody does who has
+// not consented: the call goes on before its client is back.
+func (p *parked) visited(m *rpc.Message) {
+	page, _ := m.Text("elicitationId")
+	p.mu.Lock()
+	i := slices.IndexFunc(p.open, func(q pending) bool { return q.page != "" && q.page == page })
+	if i < 0 {
+		p.mu.Unlock()
+		return
+	}
+	id := p.open[i].id
+	p.open = slices.Delete(p.open, i, i+1)
+	p.wake()
+	p.mu.Unlock()
+	_ = p.reply.Answer(rpc.NewResult(id, []byte(`{"action":"accept"}`))) // who ended meanwhile needs none
 }
 
 // wake tells all who wait that something changed. The lock is held.
@@ -127,7 +149,11 @@ func (p *parked) ask(q *rpc.Message, request []byte) bool {
 		return false
 	}
 	p.asked++
-	p.open = append(p.open, pending{"q" + strconv.Itoa(p.asked), id, q.Method, slices.Clone(request)})
+	page := ""
+	if mode, _ := q.Text("mode"); q.Method == mcp.ElicitationCreate && mode == "url" {
+		page, _ = q.Text("elicitationId")
+	}
+	p.open = append(p.open, pending{"q" + strconv.Itoa(p.asked), id, q.Method, page, slices.Clone(request)})
 	p.askedAt = time.Now()
 	p.wake()
 	return true
