@@ -6,8 +6,10 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,8 +26,12 @@ type upstream struct {
 	errors  map[string]rpc.WireError
 	fail    error
 
+	gate    func(c *rpc.Call) error // lets calls in, but for lists; nil lets all
+
 	capabilities string
 	silent       bool // about who it is
+
+	lists atomic.Int64 // how many it was asked for
 
 	mu   sync.Mutex
 	sent []string // what it got, but for lists
@@ -36,12 +42,19 @@ func (u *upstream) Handle(_ context.Context, c *rpc.Call) (*rpc.Reply, error) {
 	if c.Target.Own != "" && subject != "" {
 		subject = c.Target.Own
 	}
-	if c.Method.Dest != rpc.Every {
+	if c.Method.Dest == rpc.Every {
+		u.lists.Add(1)
+	} else {
 		u.mu.Lock()
 		u.sent = append(u.sent, strings.TrimSpace(c.Method.Name+" "+subject))
 		u.mu.Unlock()
 		if u.fail != nil {
 			return nil, u.fail
+		}
+		if u.gate != nil {
+			if err := u.gate(c); err != nil {
+				return nil, err
+			}
 		}
 	}
 	for _, key := range []string{c.Method.Name + " " + subject, c.Method.Name} {
@@ -77,6 +90,7 @@ type gateway struct {
 	t *testing.T
 	*Router
 	client rpc.Client
+	header http.Header
 }
 
 func newGateway(t *testing.T, order []string, upstreams map[string]*upstream) gateway {
@@ -101,7 +115,7 @@ func newGateway(t *testing.T, order []string, upstreams map[string]*upstream) ga
 	c := catalog.New(t.Context(), sources, keys, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	t.Cleanup(c.Close)
 	c.Warm(t.Context())
-	return gateway{t, New(views, Deps{Catalog: c, Upstreams: handlers, Info: json.RawMessage(`{}`)}), rpc.Client{Revision: mcp.LatestLegacy}}
+	return gateway{t, New(views, Deps{Catalog: c, Upstreams: handlers, Info: json.RawMessage(`{}`)}), rpc.Client{Revision: mcp.LatestLegacy}, nil}
 }
 
 // call returns the response that a client reads.
@@ -113,7 +127,7 @@ func (g gateway) call(endpoint, method, params string) string {
 	}
 	m := rpc.NewRequest(rpc.NumberID(1), method, []byte(params))
 	reply, err := g.Resolve(g.Router).Handle(g.t.Context(), &rpc.Call{
-		Message: m, Method: row, Dialect: rpc.MCP, Received: time.Now(), Endpoint: endpoint, Client: g.client,
+		Message: m, Method: row, Dialect: rpc.MCP, Received: time.Now(), Endpoint: endpoint, Client: g.client, Header: g.header,
 	})
 	if err != nil {
 		return err.Error()

@@ -96,12 +96,12 @@ func (r *Router) forward(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 	}
 	view := r.views[c.Endpoint]
 	if view.Single || r.owners[c.Method.Name] == nil {
-		return up.Handle(ctx, c)
+		return r.send(ctx, view, up, c)
 	}
 	if c.Method.Name == mcp.Complete {
 		c = withReference(c)
 	}
-	reply, err := up.Handle(ctx, c)
+	reply, err := r.send(ctx, view, up, c)
 	if err != nil {
 		return nil, err
 	}

@@ -57,6 +57,18 @@ func (f *feed) look(a Audience, client rpc.Client, now time.Time) (*snapshot, <-
 	return s.current, s.busy, s.failure
 }
 
+// renew drains again now, whatever is known, unless that was just done. The channel is
+// closed when the drain ends; it is nil if none runs.
+func (f *feed) renew(a Audience, client rpc.Client, now time.Time) <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := f.slot(a, client, now)
+	if s.busy == nil && (s.current == nil || now.Sub(s.current.at) >= minTTL) {
+		f.start(a, s)
+	}
+	return s.busy
+}
+
 // common returns the snapshot that is shown to clients which declare nothing, nil if
 // there is none.
 func (f *feed) common() *snapshot {

@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/headgate/headgate/rpc"
 )
@@ -17,6 +18,27 @@ func (c *Catalog) ResolveTool(ctx context.Context, v *View, client rpc.Client, n
 // [Catalog.ResolveTool] finds a tool.
 func (c *Catalog) ResolvePrompt(ctx context.Context, v *View, client rpc.Client, name string) (*rpc.Target, error) {
 	return c.resolve(ctx, v, promptList, client, name)
+}
+
+// RenewTools lists an upstream's tools again, because what is known of them has turned out to be wrong, and
+// waits for it for a bounded time. It reports whether anything was listed.
+func (c *Catalog) RenewTools(ctx context.Context, upstream string, client rpc.Client) bool {
+	audience := AudienceOf(client)
+	if audience == Anybody {
+		client = ownClient()
+	}
+	busy := c.feeds[upstream][toolList].renew(audience, client, time.Now())
+	if busy == nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
+	defer cancel()
+	select {
+	case <-busy:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 func (c *Catalog) resolve(ctx context.Context, v *View, l list, client rpc.Client, name string) (*rpc.Target, error) {

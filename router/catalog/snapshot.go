@@ -33,6 +33,7 @@ type snapshot struct {
 	items   []item
 	offered bool // the upstream has such a list
 	hash    [sha256.Size]byte
+	at      time.Time // when it was taken
 	expires time.Time
 	ttl     time.Duration
 	public  bool // the upstream lets anybody share it
@@ -181,7 +182,8 @@ func (d *drainer) snapshot() *snapshot {
 	if s.ttl < 0 {
 		s.ttl = legacyTTL
 	}
-	s.expires = time.Now().Add(max(s.ttl, minTTL))
+	s.at = time.Now()
+	s.expires = s.at.Add(max(s.ttl, minTTL))
 	h := sha256.New()
 	for i := range s.items {
 		fmt.Fprintf(h, "%d:", len(s.items[i].text))

@@ -2,12 +2,17 @@ package mcp
 
 import (
 	"encoding/json"
+	"errors"
 	"math"
 	"net/http"
 	"strconv"
 
 	"github.com/headgate/headgate/rpc"
 )
+
+// ErrMirrors is the cause of an error by which a server refused a request that it did
+// not run: the headers beside it are not those that it wants (SEP-2243).
+var ErrMirrors = errors.New("headers do not mirror the request as the server wants")
 
 // CheckParams compares the Mcp-Param headers of a tools/call with its arguments.
 // Headers no annotation asks for are not looked at.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/headgate/headgate/rpc"
 	"github.com/headgate/headgate/rpc/frame"
+	"github.com/headgate/headgate/rpc/mcp"
 	"github.com/headgate/headgate/upstream"
 )
 
@@ -50,6 +51,9 @@ func (k *httpCall) openJSON() error {
 	if m.Err != nil && k.carrier.lost(k, body, m) {
 		return k.stale(k.d.s.fault.failed(nil, "refused the request: %s", rpc.Excerpt(m.Err.Message)))
 	}
+	if k.misread(m) {
+		return k.misreading(m)
+	}
 	if k.x.take(m) != relay || !k.x.finished {
 		return k.d.s.fault.failed(nil, "answered another request than it was asked")
 	}
@@ -72,11 +76,24 @@ func (k *httpCall) openFailure() error {
 	if k.carrier.lost(k, body, m) {
 		return k.stale(refused)
 	}
+	if m != nil && k.misread(m) {
+		return k.misreading(m)
+	}
 	if m == nil || authorization(k.resp.Status) || k.x.message.IsNotification() || k.x.take(m) != relay {
 		return refused
 	}
 	k.ready = m
 	return nil
+}
+
+// misread reports whether a modern server refused the headers that the gateway put
+// beside a client's call, which are not the client's to mend.
+func (k *httpCall) misread(m *rpc.Message) bool {
+	return m.Err != nil && m.Err.Code == mcp.CodeHeaderMismatch && k.x.hop.era == rpc.Modern && !k.x.own
+}
+
+func (k *httpCall) misreading(m *rpc.Message) error {
+	return k.d.s.fault.failed(mcp.ErrMirrors, "refused the headers of the request: %s", rpc.Excerpt(m.Err.Message))
 }
 
 // stale makes the error for a call that can be made again on another link.

@@ -1,6 +1,7 @@
 package mcpserver
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -208,6 +209,23 @@ func TestErrorsAreRelayedWhateverTheStatus(t *testing.T) {
 			if want := `{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"unknown tool session_list","data":{"n":1.0}}}`; textOf(a.response) != want {
 				t.Errorf("%s %d: %s", name, status, textOf(a.response))
 			}
+		}
+	}
+}
+
+// That the gateway's headers do not mirror its message is between it and the server.
+func TestCorner5_15_RefusedHeadersAreNotTheClients(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{200, 400} {
+		h := &script{discover: discovered, answer: func(w http.ResponseWriter, r received) {
+			answerJSON(w, status, `{"jsonrpc":"2.0","id":`+r.id+`,"error":{"code":-32020,"message":"Mcp-Param-A is missing"}}`)
+		}}
+		e := mustFail(t, newServer(t, remote(t, h)), newCall(t, modernClient(), modernToolCall("1", "x", `{}`)), rpc.UpstreamFailed)
+		if !errors.Is(e, mcp.ErrMirrors) || !strings.Contains(e.Message, "Mcp-Param-A is missing") {
+			t.Errorf("status %d: %v", status, e)
+		}
+		if n := len(h.find("POST", mcp.ToolsCall)); n != 1 {
+			t.Errorf("status %d: called %d times", status, n)
 		}
 	}
 }
