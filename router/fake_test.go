@@ -26,7 +26,7 @@ type upstream struct {
 	errors  map[string]rpc.WireError
 	fail    error
 
-	gate    func(c *rpc.Call) error // lets calls in, but for lists; nil lets all
+	gate func(c *rpc.Call) error // lets calls in, but for lists; nil lets all
 
 	capabilities string
 	silent       bool // about who it is

@@ -3,6 +3,7 @@ package catalog
 import (
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -254,5 +255,28 @@ func TestCorner5_24_ErrorsHideInternals(t *testing.T) {
 	_, err := c.List(t.Context(), merged(Always), listCall(""))
 	if e := rpc.AsError(err); strings.Contains(e.Message, "10.0.0.1") || e.Code != rpc.UpstreamDown {
 		t.Errorf("the client would see %q", e.Message)
+	}
+}
+
+// What goes into headers is known of a tool that nobody has listed yet.
+func TestCorner5_15_AColdCatalogueIsFilledOnce(t *testing.T) {
+	t.Parallel()
+	up := &lister{pages: []string{`{"tools":[{"name":"t","inputSchema":{"type":"object","properties":{"a":{"type":"string","x-mcp-header":"A"}}}}]}`}}
+	c := newCatalog(t, named{"u", up})
+	single := &View{Endpoint: "/mcp/u", Upstreams: []string{"u"}, Single: true, Allows: all}
+	var calls sync.WaitGroup
+	for range 8 {
+		calls.Go(func() {
+			for name, v := range map[string]*View{"u__t": merged(Always), "t": single} {
+				target, err := c.ResolveTool(t.Context(), v, rpc.Client{}, name)
+				if err != nil || len(target.ParamHeaders) != 1 || target.ParamHeaders[0].Name != "Mcp-Param-A" {
+					t.Errorf("%s leads to %+v, %v", name, target, err)
+				}
+			}
+		})
+	}
+	calls.Wait()
+	if n := up.asked(); n != 1 {
+		t.Errorf("listed %d times", n)
 	}
 }

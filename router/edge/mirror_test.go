@@ -106,3 +106,18 @@ func TestNotificationsNeedNoMirrors(t *testing.T) {
 		t.Errorf("status = %d: %s", a.status, a.body)
 	}
 }
+
+// Mcp-Param headers may be long, but not without end (RFC 6585 §5).
+func TestCorner5_15_HeadersAreBounded(t *testing.T) {
+	t.Parallel()
+	g := open(t, setup{})
+	body, _ := modern("7", "tools/call", `"name":"find"`)
+	for size, want := range map[int]string{8 << 10: "HTTP/1.1 200", 64 << 10: "HTTP/1.1 431"} {
+		c, in := g.dial()
+		fmt.Fprintf(c, "POST /mcp HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nMcp-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: find\r\nMcp-Param-X: %s\r\nContent-Length: %d\r\n\r\n%s",
+			strings.Repeat("x", size), len(body), body)
+		if line, err := in.ReadString('\n'); err != nil || !strings.HasPrefix(line, want) {
+			t.Errorf("%d bytes: %q %v, want %s", size, line, err, want)
+		}
+	}
+}

@@ -38,7 +38,8 @@ func (e *statusError) HTTPStatus() int { return e.status }
 // not understand.
 func (e *statusError) misunderstood() bool {
 	switch e.status {
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusRequestTimeout, http.StatusTooManyRequests:
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusRequestTimeout, http.StatusTooManyRequests,
+		http.StatusRequestEntityTooLarge, http.StatusRequestHeaderFieldsTooLarge:
 		return false
 	}
 	return e.status >= 400 && e.status < 500

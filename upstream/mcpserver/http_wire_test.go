@@ -229,3 +229,18 @@ func TestCorner5_15_RefusedHeadersAreNotTheClients(t *testing.T) {
 		}
 	}
 }
+
+// A request that is too large for a server says nothing about what the server speaks.
+func TestCorner5_15_RequestsThatAreTooLargeForTheServer(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{http.StatusRequestEntityTooLarge, http.StatusRequestHeaderFieldsTooLarge} {
+		if eraLost(status, nil) {
+			t.Errorf("after status %d it is taken for another server", status)
+		}
+		h := &script{discover: discovered, answer: func(w http.ResponseWriter, _ received) { http.Error(w, "too large", status) }}
+		e := mustFail(t, newServer(t, remote(t, h)), newCall(t, modernClient(), modernToolCall("1", "x", `{}`)), rpc.UpstreamFailed)
+		if !strings.Contains(e.Message, fmt.Sprint(status)) {
+			t.Error(e.Message)
+		}
+	}
+}
