@@ -28,7 +28,7 @@ func (s *Server) linkFor(ctx context.Context, c *rpc.Call) (linkKey, link, error
 		if err != nil {
 			return linkKey{}, nil, err
 		}
-		k, err := s.lanes.take(ctx, keyOf(c, known.pick(c.Client.Era)))
+		k, err := s.lanes.take(ctx, keyOf(c, known.serve(c.Client)))
 		if err != nil {
 			return k, nil, err
 		}
@@ -57,6 +57,9 @@ func (s *Server) linkFor(ctx context.Context, c *rpc.Call) (linkKey, link, error
 // reconsider draws the conclusion from a link that could not be opened, and reports
 // whether another era is worth trying.
 func (s *Server) reconsider(known *eras, tried rpc.Era, err error) bool {
+	if errors.Is(err, errSessionless) {
+		return true
+	}
 	other := errors.Is(err, errOtherEra)
 	if s.pinned || !other && rpc.AsError(err).Code != rpc.UpstreamFailed {
 		return false // it cannot be reached, which says nothing about what it speaks
@@ -120,6 +123,10 @@ func (s *Server) open(ctx context.Context, k linkKey, client rpc.Client) (link, 
 			s.board.down(err)
 		}
 		return nil, err
+	}
+	if k.private() && s.withoutSession(known, l) {
+		s.retire([]link{l})
+		return nil, errSessionless
 	}
 	gone, ok := s.links.add(k, l, func() { s.retire(s.links.expire(time.Now())) })
 	s.retire(gone)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/headgate/headgate/config"
 	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/mcp"
 )
 
 // eras is what is known of the eras an upstream speaks. It is a property of the
@@ -12,7 +13,13 @@ import (
 type eras struct {
 	modern, legacy bool
 	tentative      bool // inferred from what the server does not speak; not yet tried
+	// sessionless is a server of both eras whose legacy handshake opens no session over HTTP. It serves legacy
+	// clients, but could not ask them anything: an answer would not find the call it is for.
+	sessionless bool
 }
+
+// errSessionless says that a client which can be asked is better served in the other era.
+var errSessionless = errors.New("it opens no session in which it could ask")
 
 // pick returns the era to speak for a client: its own where the upstream can, since
 // nothing has to be converted then.
@@ -24,6 +31,26 @@ func (e *eras) pick(client rpc.Era) rpc.Era {
 		return rpc.Modern
 	}
 	return client
+}
+
+// serve returns the era to speak for a client: its own, but for clients that a server which has no
+// sessions could not ask. It asks them in the modern way, and the bridge translates.
+func (e *eras) serve(c rpc.Client) rpc.Era {
+	if e.sessionless && mcp.Features(declared(c)) != "" {
+		return rpc.Modern
+	}
+	return e.pick(c.Era)
+}
+
+// withoutSession notes what a legacy link tells of a server that also speaks the other era: that there is no session
+// in which it could ask. It reports whether the link is of no use for that.
+func (s *Server) withoutSession(known *eras, l link) bool {
+	session, http := l.(*legacyHTTP)
+	if known == nil || !known.modern || !http || session.session != "" {
+		return false
+	}
+	s.eras.CompareAndSwap(known, &eras{modern: true, legacy: true, sessionless: true})
+	return true
 }
 
 // pinnedEras returns what the configuration says of the eras; nil if it leaves them to
