@@ -74,6 +74,10 @@ fuzz: ## Fuzz every target for FUZZTIME (30s)
 conformance: peers ## Run the official suite directly and through Headgate; writes test/conformance/RESULTS.md
 	$(GO) run ./test/conformance -write test/conformance/RESULTS.md
 
+.PHONY: faults
+faults: ## Make every fault as often as the ledger promises (about half an hour); writes docs/faults.md
+	$(GO) test ./test/fault -count=1 -timeout 2h -full -ledger $(CURDIR)/docs/faults.md
+
 .PHONY: bench
 bench: ## Measure direct, through a tuned reverse proxy and through Headgate in one run
 	$(GO) run ./test/load/bench

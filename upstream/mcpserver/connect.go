@@ -116,6 +116,7 @@ func (s *Server) open(ctx context.Context, k linkKey, client rpc.Client) (link, 
 	h := hello{info: s.info, pinned: s.pinned, known: known != nil && !known.tentative}
 	if k.private() {
 		h.info, h.caps = bytes.Clone(infoOf(client, s.info)), bytes.Clone(declared(client))
+		h.turns = k.owner != ""
 	}
 	l, err := s.dial.open(ctx, k.era, h)
 	if err != nil {

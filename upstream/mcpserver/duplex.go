@@ -37,6 +37,8 @@ type duplex struct {
 	mu      sync.Mutex
 	calls   map[uint64]*duplexCall
 	orphans []parcel // questions that came while no call was in flight
+	turns   bool     // calls of several clients take turns
+	served  bool     // a client's call was sent
 	useful  bool     // a client's call was answered
 	failure *rpc.Error
 	closing bool
@@ -104,6 +106,7 @@ func (c *duplex) register(k *duplexCall) error {
 	}
 	c.calls[k.x.id] = k
 	if !k.x.own {
+		c.served = true
 		for _, p := range c.orphans {
 			k.box.put(p)
 		}

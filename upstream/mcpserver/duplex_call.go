@@ -100,10 +100,13 @@ func (k *duplexCall) Answer(m *rpc.Message) error {
 	return k.conn.post(m)
 }
 
-// Close implements [rpc.Source]. A call that has no response yet is cancelled.
+// Close implements [rpc.Source]. A call that has no response yet is cancelled. Who asked
+// something must not wait for an answer that nobody will give.
 func (k *duplexCall) Close() error {
 	k.conn.abandon(k.x, "the client went away")
-	k.box.close(k.conn.pool)
+	for _, id := range append(k.box.close(k.conn.pool), k.x.unanswered()...) {
+		_ = k.conn.post(refusal(id))
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.closed = true

@@ -45,6 +45,9 @@ func (d *duplexDialer) open(ctx context.Context, era rpc.Era, h hello) (link, er
 		return nil, err
 	}
 	c.spoken.Store(newHop(era, "", h.info, h.caps))
+	c.mu.Lock()
+	c.turns = h.turns
+	c.mu.Unlock()
 	var about *Description
 	if era == rpc.Modern {
 		about, err = d.discover(ctx, c, h)

@@ -84,28 +84,31 @@ func (c *duplex) routeQuestion(ctx context.Context, p parcel) bool {
 	case pong:
 		_ = c.post(rpc.NewResult(m.ID, []byte("{}"))) // who does not read need not be answered
 	case deny:
-		_ = c.post(refusal(m))
+		_ = c.post(refusal(m.ID))
 	case relay:
 		if k := c.candidate(); k != nil {
 			return k.box.put(p)
 		}
-		return c.adopt(p)
+		if c.adopt(p) {
+			return true
+		}
+		_ = c.post(refusal(m.ID))
 	default:
 		c.stray(ctx, "request, which the era does not have", m.Method)
 	}
 	return false
 }
 
-// refusal answers a question that nobody can be asked.
-func refusal(m *rpc.Message) *rpc.Message {
-	return rpc.NewError(m.ID, &rpc.WireError{Code: mcp.CodeMethodNotFound, Message: "the client cannot be asked this"})
+// refusal answers a question that nobody can be asked, or can be asked any more.
+func refusal(id rpc.ID) *rpc.Message {
+	return rpc.NewError(id, &rpc.WireError{Code: mcp.CodeMethodNotFound, Message: "the client cannot be asked this"})
 }
 
-// adopt keeps a question for the next call.
+// adopt keeps a question for the next call, unless that can be another client's.
 func (c *duplex) adopt(p parcel) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.orphans) >= maxOrphans || c.failure != nil {
+	if len(c.orphans) >= maxOrphans || c.failure != nil || c.turns && c.served {
 		return false
 	}
 	c.orphans = append(c.orphans, p)

@@ -24,10 +24,11 @@ type exchange struct {
 	final    bool            // the call was made before on a link that had ended: its answer stands, whatever it is
 
 	// Used by the goroutine that pulls the reply.
-	finished bool // the response has been seen
+	finished bool    // the response has been seen
+	reached  float64 // the last progress
 
 	mu       sync.Mutex
-	asked    []string  // keys of questions that wait for the client's answer
+	asked    []rpc.ID  // of questions that wait for the client's answer
 	answered time.Time // when the last of them was answered
 }
 
@@ -80,7 +81,11 @@ func (x *exchange) take(m *rpc.Message) verdict {
 	case m.Method == mcp.LogMessage:
 		return x.takeLog(m)
 	}
-	return judgeNotification(m)
+	v := judgeNotification(m)
+	if _, subscribed := m.Meta(mcp.MetaSubscription); v == relay && !x.standing && (subscribed || m.Method == mcp.Acknowledged) {
+		return discard // a call is no subscription
+	}
+	return v
 }
 
 // takeResponse accepts the response to this call. One without an id can only be an
@@ -107,15 +112,28 @@ func (x *exchange) takeQuestion(m *rpc.Message) verdict {
 func (x *exchange) expect(q *rpc.Message) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.asked = append(x.asked, q.ID.Key())
+	x.asked = append(x.asked, q.ID)
 }
 
 func (x *exchange) takeProgress(m *rpc.Message) verdict {
-	if x.token == nil || progressOf(m) != x.id {
+	if x.token == nil || progressOf(m) != x.id || !x.advances(m) {
 		return discard
 	}
 	m.Set(mcp.MetaProgress, x.token)
 	return relay
+}
+
+// advances reports whether a progress notification does not go back behind the last one: progress must
+// increase (MCP 2025-11-25, Progress, Behavior Requirements), and clients may rely on it. Some servers repeat a
+// number with another text, which is harmless.
+func (x *exchange) advances(m *rpc.Message) bool {
+	text, _ := m.Get("progress")
+	reached, err := strconv.ParseFloat(string(text), 64)
+	if err != nil || reached < x.reached {
+		return err != nil // what is no number is the client's to judge
+	}
+	x.reached = reached
+	return true
 }
 
 // judgeNotification says whom a notification concerns that is no progress. A
@@ -135,13 +153,22 @@ func judgeNotification(m *rpc.Message) verdict {
 func (x *exchange) close(m *rpc.Message) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	i := slices.Index(x.asked, m.ID.Key())
+	i := slices.IndexFunc(x.asked, func(id rpc.ID) bool { return id.Key() == m.ID.Key() })
 	if i < 0 {
 		return false
 	}
 	x.asked = slices.Delete(x.asked, i, i+1)
 	x.answered = time.Now()
 	return true
+}
+
+// unanswered closes the questions that are open, and returns them.
+func (x *exchange) unanswered() []rpc.ID {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	open := x.asked
+	x.asked = nil
+	return open
 }
 
 // grace returns how much longer to wait for an upstream that was silent for the time-out; 0

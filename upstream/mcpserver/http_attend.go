@@ -49,7 +49,7 @@ func (l *legacyHTTP) attend(k *httpCall, to *upstream.Endpoint) (rpc.Source, err
 	case p := <-a.pulled:
 		a.wanted = false
 		if p.err != nil {
-			l.unasked(k)
+			k.refuse()
 			return nil, p.err
 		}
 	case a.first = <-a.questions:
@@ -123,16 +123,13 @@ func (a *attended) Answer(m *rpc.Message) error { return a.call.Answer(m) }
 // Close implements [rpc.Source].
 func (a *attended) Close() error {
 	close(a.closed)
-	err := a.call.Close()
-	if l, ok := a.call.carrier.(*legacyHTTP); ok {
-		l.unasked(a.call)
-	}
-	return err
+	return a.call.Close()
 }
 
 // assign gives a question of the session's stream to the call it belongs to: the only
 // one in flight or, of several of the one client that the session serves, the newest. One
-// that comes between calls, as right after the handshake, waits for the next.
+// that comes between calls, as right after the handshake, waits for the next, unless that can be
+// another client's.
 func (l *legacyHTTP) assign(q *rpc.Message) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -144,10 +141,10 @@ func (l *legacyHTTP) assign(q *rpc.Message) {
 	}
 	switch {
 	case newest != nil && newest.offer(q):
-	case newest == nil && len(l.orphans) < maxOrphans && !l.over:
+	case newest == nil && len(l.orphans) < maxOrphans && !l.over && !(l.turns && l.served):
 		l.orphans = append(l.orphans, q)
 	default:
-		l.d.s.life.run(func() { l.answer(refusal(q)) })
+		l.d.s.life.run(func() { l.answer(refusal(q.ID)) })
 	}
 }
 
@@ -160,17 +157,5 @@ func (k *httpCall) offer(q *rpc.Message) bool {
 	default:
 		k.x.close(q)
 		return false
-	}
-}
-
-// unasked refuses the questions that a call leaves behind: who asked must not wait.
-func (l *legacyHTTP) unasked(k *httpCall) {
-	for {
-		select {
-		case q := <-k.questions:
-			l.d.s.life.run(func() { l.answer(refusal(q)) })
-		default:
-			return
-		}
 	}
 }

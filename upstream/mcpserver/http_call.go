@@ -178,7 +178,7 @@ func (k *httpCall) pull() (*rpc.Message, error) {
 		case pong:
 			err = k.carrier.respond(k.ctx, rpc.NewResult(m.ID, []byte("{}")))
 		case deny:
-			err = k.carrier.respond(k.ctx, refusal(m))
+			err = k.carrier.respond(k.ctx, refusal(m.ID))
 		case discard:
 		}
 		if err != nil {
@@ -206,7 +206,16 @@ func (k *httpCall) Close() error {
 	}
 	k.finish(errCallClosed)
 	k.recycle()
+	k.refuse()
 	return nil
+}
+
+// refuse answers what the server asked and nobody will answer any more: who asked must not wait.
+func (k *httpCall) refuse() {
+	for _, id := range k.x.unanswered() {
+		s := k.d.s
+		s.life.run(func() { _ = k.carrier.respond(s.life, refusal(id)) }) // who closed the call does not wait
+	}
 }
 
 // finish ends the call without a message that is still in use.

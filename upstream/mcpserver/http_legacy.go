@@ -20,6 +20,7 @@ const respondTimeout = 5 * time.Second
 // without sessions are sessions without an id.
 type legacyHTTP struct {
 	d       *httpDialer
+	turns   bool   // calls of several clients take turns
 	session string // the Mcp-Session-Id; set by the answer to initialize
 	about   *Description
 	spoken  atomic.Pointer[hop]
@@ -34,6 +35,7 @@ type legacyHTTP struct {
 	mu      sync.Mutex
 	calls   map[uint64]*httpCall
 	orphans []*rpc.Message // questions that came while no call was in flight
+	served  bool           // a client's call was sent
 	over    bool           // the session is lost or closed
 }
 
@@ -47,7 +49,7 @@ func newLegacyHTTP(d *httpDialer, h hello) (*legacyHTTP, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &legacyHTTP{d: d, calls: map[uint64]*httpCall{}}
+	l := &legacyHTTP{d: d, turns: h.turns, calls: map[uint64]*httpCall{}}
 	l.ended, l.end = context.WithCancelCause(d.s.life)
 	l.post.Store(post)
 	l.spoken.Store(newHop(rpc.Legacy, "", h.info, h.caps))
@@ -124,6 +126,7 @@ func (l *legacyHTTP) register(k *httpCall) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.calls[k.x.id] = k
+	l.served = l.served || !k.x.own
 	if k.x.own || l.hop().caps == nil || !l.streamed.Load() {
 		return
 	}

@@ -118,7 +118,7 @@ func (l *legacyHTTP) route(p parcel) bool {
 	case m.IsRequest() && l.hop().judgeQuestion(m) == relay:
 		l.assign(m.Clone())
 	case m.IsRequest():
-		l.answer(refusal(m))
+		l.answer(refusal(m.ID))
 	case m.Method == mcp.Progress:
 		k := l.find(progressOf(m))
 		return k != nil && k.box.put(p)

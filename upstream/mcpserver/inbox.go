@@ -78,12 +78,15 @@ func (b *inbox) next() (p parcel, again <-chan struct{}, err error) {
 }
 
 // close refuses what comes from now on, wakes who waits, and gives back what nobody
-// will take.
-func (b *inbox) close(p *pool) {
+// will take. Of that it returns the questions.
+func (b *inbox) close(p *pool) (questions []rpc.ID) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.closed = true
 	for _, w := range b.waiting {
+		if w.message.IsRequest() {
+			questions = append(questions, w.message.ID)
+		}
 		p.put(w.buffer)
 	}
 	b.waiting = nil
@@ -91,6 +94,7 @@ func (b *inbox) close(p *pool) {
 		b.failure = errCallClosed
 	}
 	b.wake()
+	return questions
 }
 
 func (b *inbox) wake() {

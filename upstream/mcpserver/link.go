@@ -42,6 +42,7 @@ type dialer interface {
 type hello struct {
 	info   json.RawMessage // Implementation
 	caps   json.RawMessage // ClientCapabilities; nil for none
+	turns  bool            // calls of several clients take turns on the link
 	pinned bool            // the configuration fixes the era: there is no other to fall back to
 	known  bool            // the upstream spoke the era before, so that silence means that it is slow
 }
