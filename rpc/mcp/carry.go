@@ -13,6 +13,10 @@ var InputMembers = []string{"inputResponses", "requestState"}
 // ElicitationComplete tells a legacy client that a page was visited to the end.
 const ElicitationComplete = "notifications/elicitation/complete"
 
+// AllAsking declares all that the gateway carries between a server and its clients: what it says where it speaks for
+// whichever client may come.
+const AllAsking = `{"roots":{},"sampling":{"context":{},"tools":{}},"elicitation":{"form":{},"url":{}}}`
+
 // capTasks lets servers of 2025-11-25 turn calls into tasks, which have no counterpart
 // in another era.
 const capTasks = "tasks"

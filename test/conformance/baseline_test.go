@@ -24,13 +24,15 @@ func TestReadBaseline(t *testing.T) {
 		"empty file": {in: "# nothing\n"},
 		"empty list": {in: "[]", want: []Expected{}},
 		"full": {
-			in: "- {scenario: s, checks: [a, b], specs: [\"2025-11-25\"], servers: [x], reason: later}",
+			in: "- {scenario: s, checks: [a, b], specs: [\"2025-11-25\"], servers: [x], fixture: f, reason: later}",
 			want: []Expected{{
-				Scenario: "s", Checks: []string{"a", "b"}, Specs: []string{"2025-11-25"}, Servers: []string{"x"}, Reason: "later",
+				Scenario: "s", Checks: []string{"a", "b"}, Specs: []string{"2025-11-25"}, Servers: []string{"x"}, Fixture: "f", Reason: "later",
 			}},
 		},
-		"without a reason": {in: "- {scenario: s}", err: "needs a scenario and a reason"},
-		"unknown member":   {in: "- {scenario: s, reason: r, until: tomorrow}", err: "until"},
+		"without a reason": {in: "- {scenario: s, fixture: f}", err: "needs a scenario and a reason"},
+		"for no cause":     {in: "- {scenario: s, reason: r}", err: "s: the entry needs either"},
+		"for two causes":   {in: "- {scenario: s, fixture: f, feature: g, reason: r}", err: "s: the entry needs either"},
+		"unknown member":   {in: "- {scenario: s, reason: r, fixture: f, until: tomorrow}", err: "until"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -65,6 +67,7 @@ func TestJudge(t *testing.T) {
 	}
 	tests := map[string]struct {
 		entry          Expected
+		within         bool // one era
 		losses         []Loss
 		expected, lost []Loss
 		passed         []Unexpected
@@ -93,6 +96,10 @@ func TestJudge(t *testing.T) {
 			entry: Expected{Scenario: "s", Servers: []string{"y"}}, losses: lose(a),
 			lost: lose(a),
 		},
+		"within one era nothing is excused": {
+			entry: Expected{Scenario: "s"}, within: true, losses: lose(a),
+			lost: lose(a),
+		},
 		"an entry whose scenario this pairing does not have": {
 			entry: Expected{Scenario: "absent"},
 		},
@@ -100,7 +107,10 @@ func TestJudge(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			pairing := Pairing{Spec: "2025-11-25", Server: "x"}
+			pairing := Pairing{Spec: "2025-11-25", Server: "x", Across: "z"}
+			if tt.within {
+				pairing.Across = ""
+			}
 			expected, lost, passed := judge([]Expected{tt.entry}, pairing, direct, tt.losses)
 			if diff := cmp.Diff(tt.expected, expected); diff != "" {
 				t.Errorf("expected losses (-want +got):\n%s", diff)

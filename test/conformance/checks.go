@@ -47,8 +47,23 @@ func (r Run) Scenarios() int {
 	return len(names)
 }
 
-// scenarioFolder is how the suite names the folder of a scenario's results.
-var scenarioFolder = regexp.MustCompile(`^server-(.+)-\d{4}-\d{2}-\d{2}T[\d-]+Z$`)
+// whole returns how many scenarios whose names begin with prefix had a check that succeeded, and lost none.
+func (r Run) whole(prefix string, losses []Loss) int {
+	names := make(map[string]bool)
+	for check := range r.Succeeded {
+		if strings.HasPrefix(check.Scenario, prefix) {
+			names[check.Scenario] = true
+		}
+	}
+	for _, l := range losses {
+		delete(names, l.Scenario)
+	}
+	return len(names)
+}
+
+// scenarioFolder is how the suite names the folder of a scenario's results, of servers and of clients. Those of
+// authorization are one level deeper and thereby left out.
+var scenarioFolder = regexp.MustCompile(`^(?:server-)?(.+)-\d{4}-\d{2}-\d{2}T[\d-]+Z$`)
 
 // readRun reads the results that the suite left in a folder.
 func readRun(dir string) (Run, error) {

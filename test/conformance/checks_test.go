@@ -107,3 +107,11 @@ func TestReplaceTakesOneScenario(t *testing.T) {
 		t.Errorf("run (-want +got):\n%s", diff)
 	}
 }
+
+func TestWholeCountsScenariosThatLoseNothing(t *testing.T) {
+	t.Parallel()
+	run := Run{Succeeded: map[Check]int{{"p-kept", "a"}: 1, {"p-kept", "b"}: 2, {"p-lost", "a"}: 1, {"p-lost", "b"}: 1, {"other", "a"}: 1}}
+	if got := run.whole("p-", []Loss{{Check: Check{"p-lost", "b"}, Times: 1}}); got != 1 {
+		t.Errorf("%d scenarios, want 1", got)
+	}
+}

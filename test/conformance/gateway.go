@@ -18,25 +18,31 @@ import (
 type Upstream struct {
 	URL     string
 	Command []string
+	Era     string // auto, legacy or modern
 }
 
 // Gateway starts a gateway in front of an upstream and returns the URL of an endpoint that renames nothing.
 // It may keep files in dir.
 type Gateway func(ctx context.Context, dir string, u Upstream) (url string, stop func(), err error)
 
-// build builds Headgate and returns the program's path.
-func build(ctx context.Context, dir string) (string, error) {
+// programs are what a run is made with, beside the foreign programs that are installed. The client comes with the
+// module whose packages the end-to-end tests use.
+var programs = []string{
+	"./cmd/headgate", "./test/conformance/drive", "github.com/modelcontextprotocol/go-sdk/conformance/everything-client",
+}
+
+// build builds the programs into a folder.
+func build(ctx context.Context, dir string) error {
 	root, err := peer.Root()
 	if err != nil {
-		return "", err
+		return err
 	}
-	program := filepath.Join(dir, "headgate")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", program, "./cmd/headgate")
+	cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-o", dir + string(filepath.Separator)}, programs...)...)
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build headgate: %w\n%s", err, out)
+		return fmt.Errorf("build the programs: %w\n%s", err, out)
 	}
-	return program, nil
+	return nil
 }
 
 // headgate returns a Gateway that runs the program with one upstream called "suite".
@@ -69,9 +75,11 @@ func headgate(program string) Gateway {
 
 // configure writes a configuration file. JSON is YAML too.
 func configure(dir string, u Upstream) (string, error) {
-	upstream := map[string]any{"url": u.URL}
+	upstream := map[string]any{"era": u.Era}
 	if len(u.Command) > 0 {
-		upstream = map[string]any{"command": u.Command[0], "args": u.Command[1:]}
+		upstream["command"], upstream["args"] = u.Command[0], u.Command[1:]
+	} else {
+		upstream["url"] = u.URL
 	}
 	data, err := json.MarshalIndent(map[string]any{
 		"version":   1,

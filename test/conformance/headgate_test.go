@@ -2,7 +2,6 @@ package main
 
 import (
 	"log/slog"
-	"strings"
 	"testing"
 
 	"github.com/headgate/headgate/test/peer"
@@ -18,7 +17,7 @@ func TestHeadgate(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, p := range pairings {
-		t.Run(strings.Join([]string{p.Spec, string(p.Server), p.Transport()}, "/"), func(t *testing.T) {
+		t.Run(p.String(), func(t *testing.T) {
 			result, err := runner.Run(t.Context(), p)
 			if err != nil {
 				t.Fatal(err)
@@ -26,6 +25,9 @@ func TestHeadgate(t *testing.T) {
 			t.Logf("%d checks in %d scenarios directly, %d through Headgate", p.Direct, result.Scenarios, result.Through)
 			for _, l := range result.Lost {
 				t.Errorf("lost: %s / %s ×%d: %s", l.Scenario, l.ID, l.Times, l.Said)
+			}
+			if result.Rounds < p.rounds() {
+				t.Errorf("%d of %d scenarios of multi round-trip requests are kept whole", result.Rounds, p.rounds())
 			}
 			for _, u := range result.Passed {
 				t.Errorf("kept, but in baseline.yml: %s %s", u.Scenario, u.ID)

@@ -65,13 +65,14 @@ func newRunner(ctx context.Context, dir string, log *slog.Logger) (*Runner, erro
 	if err != nil {
 		return nil, err
 	}
-	program, err := build(ctx, dir)
-	if err != nil {
+	if err := build(ctx, dir); err != nil {
 		return nil, err
 	}
 	return &Runner{
 		peers:    peers,
-		gateway:  headgate(program),
+		gateway:  headgate(filepath.Join(dir, "headgate")),
+		drive:    filepath.Join(dir, "drive"),
+		client:   filepath.Join(dir, "everything-client"),
 		baseline: baseline,
 		dir:      dir,
 		log:      log,

@@ -23,20 +23,25 @@ type Result struct {
 	Expected  []Loss       `json:"expected"`  // lost as the baseline says
 	Lost      []Loss       `json:"lost"`      // lost although they must not
 	Passed    []Unexpected `json:"passed"`    // in the baseline, but not lost
+	Rounds    int          `json:"rounds"`    // scenarios of multi round-trip requests that are kept whole
 }
 
 // OK tells whether the pairing gave what it must.
-func (r Result) OK() bool { return len(r.Lost) == 0 && len(r.Passed) == 0 }
+func (r Result) OK() bool {
+	return len(r.Lost) == 0 && len(r.Passed) == 0 && r.Rounds >= r.rounds()
+}
 
 // Runner runs pairings one after the other.
 type Runner struct {
 	peers    *peer.Set
 	gateway  Gateway
+	drive    string // the program that runs clients
+	client   string // the client that it runs
 	baseline []Expected
 	dir      string // for results, configuration and the settings of programs
 	log      *slog.Logger
 
-	direct map[Pairing]Run // by pairing over HTTP: each direct run is made once
+	direct map[Pairing]Run // by what [Pairing.alone] returns: each direct run is made once
 	runs   int
 }
 
@@ -45,39 +50,35 @@ func (r *Runner) Run(ctx context.Context, p Pairing) (Result, error) {
 	began := time.Now()
 	direct, err := r.runDirect(ctx, p)
 	if err != nil {
-		return Result{}, fmt.Errorf("%s, %s directly: %w", p.Spec, p.Server, err)
+		return Result{}, fmt.Errorf("%s directly: %w", p, err)
 	}
 	through, err := r.runThrough(ctx, p, direct)
 	if err != nil {
-		return Result{}, fmt.Errorf("%s, %s (%s) through the gateway: %w", p.Spec, p.Server, p.Transport(), err)
+		return Result{}, fmt.Errorf("%s through the gateway: %w", p, err)
 	}
 	losses := compare(direct, through)
 	result := Result{Pairing: p, Scenarios: direct.Scenarios(), Through: direct.Total()}
 	for _, l := range losses {
 		result.Through -= l.Times
 	}
+	result.Rounds = direct.whole(multiRound, losses)
 	result.Expected, result.Lost, result.Passed = judge(r.baseline, p, direct, losses)
-	r.log.InfoContext(ctx, "pairing", "spec", p.Spec, "server", p.Server, "transport", p.Transport(), "direct", p.Direct,
+	r.log.InfoContext(ctx, "pairing", "of", p.String(), "direct", p.Direct,
 		"through", result.Through, "lost", len(result.Lost), "took", time.Since(began).Round(time.Second))
 	return result, nil
 }
 
 // runDirect runs the suite against the server itself.
 func (r *Runner) runDirect(ctx context.Context, p Pairing) (Run, error) {
-	p.Stdio = false
+	p = p.alone()
 	if run, ok := r.direct[p]; ok {
 		return run, nil
 	}
 	// Twice at most: a check that depends on time can fail on a busy machine.
 	var run Run
 	for range 2 {
-		server, err := r.peers.Serve(ctx, p.Server)
-		if err != nil {
-			return Run{}, err
-		}
-		run, err = r.suite(ctx, p, server.URL, "--suite", "all")
-		server.Stop()
-		if err != nil {
+		var err error
+		if run, err = r.withoutGateway(ctx, p); err != nil {
 			return Run{}, err
 		}
 		if run.Total() == p.Direct {
@@ -86,6 +87,18 @@ func (r *Runner) runDirect(ctx context.Context, p Pairing) (Run, error) {
 		}
 	}
 	return Run{}, fmt.Errorf("%d checks succeed, %d are pinned: the suite or the server has changed", run.Total(), p.Direct)
+}
+
+func (r *Runner) withoutGateway(ctx context.Context, p Pairing) (Run, error) {
+	if p.suiteServes() {
+		return r.suiteServing(ctx, p, "", "--suite", "all")
+	}
+	server, err := r.peers.Serve(ctx, p.Server)
+	if err != nil {
+		return Run{}, err
+	}
+	defer server.Stop()
+	return r.suite(ctx, p, server.URL, "--suite", "all")
 }
 
 // runThrough runs the suite against the gateway in front of the server, and what is lost unexpectedly once
@@ -108,7 +121,10 @@ func (r *Runner) runThrough(ctx context.Context, p Pairing, direct Run) (Run, er
 
 // withGateway starts a server and a gateway of their own: what a run leaves behind must not meet the next.
 func (r *Runner) withGateway(ctx context.Context, p Pairing, args ...string) (Run, error) {
-	var upstream Upstream
+	if p.suiteServes() {
+		return r.suiteServing(ctx, p, " -gateway", args...)
+	}
+	upstream := Upstream{Era: p.era()}
 	if p.Stdio {
 		argv, err := r.peers.Command(p.Server)
 		if err != nil {
@@ -135,15 +151,25 @@ func (r *Runner) withGateway(ctx context.Context, p Pairing, args ...string) (Ru
 	return r.suite(ctx, p, url, args...)
 }
 
-// suite runs the official suite against a URL.
+// suite runs the official suite as a client, against a URL.
 func (r *Runner) suite(ctx context.Context, p Pairing, url string, args ...string) (Run, error) {
+	return r.run(ctx, append([]string{
+		"server", "--url", url, "--spec-version", p.Spec, "--timeout", strconv.FormatInt(scenarioTimeout.Milliseconds(), 10),
+	}, args...))
+}
+
+// suiteServing runs the official suite as a server, for a client that is driven with the given flags.
+func (r *Runner) suiteServing(ctx context.Context, p Pairing, flags string, args ...string) (Run, error) {
+	return r.run(ctx, append([]string{"client", "--command", r.drive + flags + " " + r.client, "--spec-version", p.Spec}, args...))
+}
+
+func (r *Runner) run(ctx context.Context, args []string) (Run, error) {
 	dir, err := r.folder("suite")
 	if err != nil {
 		return Run{}, err
 	}
 	results := filepath.Join(dir, "results")
-	all := []string{"server", "--url", url, "--spec-version", p.Spec, "-o", results, "--timeout", strconv.FormatInt(scenarioTimeout.Milliseconds(), 10)}
-	out, err := r.peers.Suite(ctx, dir, append(all, args...)...)
+	out, err := r.peers.Suite(ctx, dir, append(args, "-o", results)...)
 	if err != nil {
 		return Run{}, err
 	}

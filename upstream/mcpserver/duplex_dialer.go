@@ -82,7 +82,7 @@ func (d *duplexDialer) discover(ctx context.Context, c *duplex, h hello) (*Descr
 		defer cancel()
 		probe = within
 	}
-	m, err := ask(probe, c, discoverRequest(h))
+	m, err := discover(probe, c, h)
 	switch {
 	case err == nil:
 		return judgeDiscover(m, h, d.name)

@@ -39,12 +39,28 @@ func tell(ctx context.Context, l link, m *rpc.Message) error {
 	return source.Close()
 }
 
+// discover sends the probe. A server that refuses the revision and offers it all the same, like one that is just being
+// replaced by a newer one, is asked a second time (MCP 2026-07-28, Versioning): nothing else tells what it has.
+func discover(ctx context.Context, l link, h hello) (*rpc.Message, error) {
+	m, err := ask(ctx, l, discoverRequest(h))
+	if err == nil && offersModern(m) {
+		return ask(ctx, l, discoverRequest(h))
+	}
+	return m, err
+}
+
+// offersModern reports whether m refuses a revision and names a modern one that is spoken here.
+func offersModern(m *rpc.Message) bool {
+	return m.Err != nil && m.Err.Code == mcp.CodeUnsupportedVersion && mcp.PickModern(supported(m.Err)) != ""
+}
+
 // discoverRequest builds the probe (MCP 2026-07-28, Versioning): it is harmless, and no
-// other request tells the eras apart so well.
+// other request tells the eras apart so well. It declares all that any client can have, because it is
+// made on behalf of all of them and cannot be answered by a question.
 func discoverRequest(h hello) *rpc.Message {
 	p := []byte(`{"_meta":{`)
 	p = append(append(rpc.AppendString(p, mcp.MetaVersion), ':'), rpc.AppendString(nil, string(mcp.LatestModern))...)
-	p = append(append(rpc.AppendString(append(p, ','), mcp.MetaCapabilities), ':'), "{}"...)
+	p = append(append(rpc.AppendString(append(p, ','), mcp.MetaCapabilities), ':'), mcp.AllAsking...)
 	p = append(append(rpc.AppendString(append(p, ','), mcp.MetaClientInfo), ':'), h.info...)
 	return rpc.NewRequest(rpc.NumberID(0), mcp.Discover, append(p, "}}"...))
 }
@@ -60,15 +76,9 @@ func judgeDiscover(m *rpc.Message, h hello, transport string) (*Description, err
 		}
 		return d, unlessPinned(h)
 	}
-	switch m.Err.Code {
-	case mcp.CodeHeaderMismatch, mcp.CodeMissingCapability:
+	// A legacy SDK that knows the error for revisions answers with it too, naming legacy ones only.
+	if code := m.Err.Code; code == mcp.CodeHeaderMismatch || code == mcp.CodeMissingCapability || offersModern(m) {
 		return d, nil
-	case mcp.CodeUnsupportedVersion:
-		// A legacy SDK that knows the modern error answers with it too, naming
-		// legacy revisions only.
-		if mcp.PickModern(supported(m.Err)) != "" {
-			return d, nil
-		}
 	}
 	return d, unlessPinned(h)
 }

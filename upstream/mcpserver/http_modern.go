@@ -63,7 +63,7 @@ func (*modernHTTP) close(context.Context)       {}
 func (l *modernHTTP) discover(ctx context.Context, h hello) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, discoverTimeout, errIdle)
 	defer cancel()
-	m, err := ask(ctx, l, discoverRequest(h))
+	m, err := discover(ctx, l, h)
 	if err != nil {
 		if answer, ok := errors.AsType[*statusError](err); ok && answer.misunderstood() && !h.pinned {
 			return errOtherEra

@@ -68,7 +68,7 @@ func (k *httpCall) openFailure() error {
 	if err != nil && !errors.Is(err, upstream.ErrTooLarge) {
 		return err
 	}
-	refused := k.d.s.fault.refused(k.resp, body)
+	refused := k.refused(body)
 	m, err := rpc.Parse(body, upstreamLimits)
 	if err != nil || m.Err == nil {
 		m = nil
@@ -94,6 +94,19 @@ func (k *httpCall) misread(m *rpc.Message) bool {
 
 func (k *httpCall) misreading(m *rpc.Message) error {
 	return k.d.s.fault.failed(mcp.ErrMirrors, "refused the headers of the request: %s", rpc.Excerpt(m.Err.Message))
+}
+
+// refused makes the error for the answer. By a bare status some legacy servers answer a method that they do not have:
+// one that the protocol has is there, whatever was refused, but another one is not.
+func (k *httpCall) refused(body []byte) *rpc.Error {
+	e := k.d.s.fault.refused(k.resp, body)
+	switch k.resp.Status {
+	case http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
+		if name := k.x.message.Method; !mcp.Known(name) {
+			return k.d.s.fault.make(rpc.MethodNotFound, e, "does not serve method %s", rpc.Excerpt(name))
+		}
+	}
+	return e
 }
 
 // stale makes the error for a call that can be made again on another link.
