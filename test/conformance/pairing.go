@@ -95,8 +95,12 @@ var pairings = []Pairing{
 	{Spec: "2026-07-28", Server: peer.GoSDKSuiteModern, Direct: 153},
 	{Spec: "2026-07-28", Server: peer.GoSDKSuiteModern, Direct: 153, Stdio: true},
 
+	{Spec: "2025-03-26", Server: peer.GoSDKSuiteModern, Across: peer.GoSDKSuiteLegacy, Direct: 3},
+	{Spec: "2025-06-18", Server: peer.GoSDKSuiteModern, Across: peer.GoSDKSuiteLegacy, Direct: 56},
 	{Spec: "2025-11-25", Server: peer.GoSDKSuiteModern, Across: peer.GoSDKSuiteLegacy, Direct: 82},
+	{Spec: "2025-11-25", Server: peer.GoSDKSuiteModern, Across: peer.GoSDKSuiteLegacy, Direct: 82, Stdio: true},
 	{Spec: "2026-07-28", Server: peer.GoSDKSuiteLegacy, Across: peer.GoSDKSuiteModern, Direct: 153},
+	{Spec: "2026-07-28", Server: peer.GoSDKSuiteLegacy, Across: peer.GoSDKSuiteModern, Direct: 153, Stdio: true},
 
 	{Spec: "2025-11-25", Direct: 20},
 	{Spec: "2026-07-28", Direct: 62},
