@@ -136,7 +136,7 @@ func TestQuestionsToNobodyAreDeclined(t *testing.T) {
 
 // A question goes to the client under an id of the gateway's, and the answer, which
 // comes with another POST, back under the server's.
-func TestQuestionsAndAnswers(t *testing.T) {
+func TestCorner5_1_QuestionsOfTwoServersHaveTheirOwnIDs(t *testing.T) {
 	t.Parallel()
 	calls := make(chan *running, 1)
 	g := open(t, setup{handle: held(calls)})
@@ -195,6 +195,67 @@ func TestQuestionsAndAnswers(t *testing.T) {
 		if len(d.call.answers) != 0 {
 			t.Errorf("answer %d came twice", i)
 		}
+	}
+}
+
+// What a client is asked in a call is taken back with the call, whoever ended it (MCP
+// 2025-11-25, Cancellation).
+func TestQuestionsEndWithTheirCall(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(g *gate, call *running, bearer []string){
+		"the server answers": func(_ *gate, call *running, _ []string) { call.messages <- result(`{}`) },
+		"the server fails":   func(_ *gate, call *running, _ []string) { close(call.messages) },
+		"the client cancels": func(g *gate, _ *running, bearer []string) {
+			g.do("POST", `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":7}}`, bearer...)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			calls := make(chan *running, 1)
+			g := open(t, setup{handle: held(calls)})
+			bearer := g.session()
+			answers := make(chan *http.Response, 1)
+			go func() { answers <- g.send(t.Context(), "POST", request("7", "x/y"), bearer...) }()
+			call := <-calls
+			call.messages <- rpc.NewRequest(rpc.NumberID(1), "elicitation/create", []byte(`{}`))
+			call.messages <- rpc.NewRequest(rpc.NumberID(2), "elicitation/create", []byte(`{}`))
+			resp := <-answers
+			defer resp.Body.Close()
+			events := frame.NewSSEReader(resp.Body, 1<<20)
+			next := func() *rpc.Message {
+				t.Helper()
+				for {
+					ev, err := events.Next()
+					if err != nil {
+						t.Fatal(err)
+					}
+					if len(ev.Data) == 0 {
+						continue // the stream begins with an id
+					}
+					m, err := rpc.Parse(bytes.Clone(ev.Data), rpc.Limits{})
+					if err != nil {
+						t.Fatal(err)
+					}
+					return m
+				}
+			}
+			first, second := next(), next()
+			answer := `{"jsonrpc":"2.0","id":%,"result":{"action":"accept"}}`
+			g.do("POST", strings.Replace(answer, "%", first.ID.Raw(), 1), bearer...)
+			<-call.answers
+			end(g, call, bearer)
+			m := next()
+			if id, _ := m.Get("requestId"); m.Method != "notifications/cancelled" || string(id) != second.ID.Raw() {
+				t.Errorf("got %s, want that question %s is taken back", m.AppendTo(nil), second.ID.Raw())
+			}
+			if m := next(); !m.IsResponse() || m.ID.Raw() != "7" {
+				t.Errorf("got %s, want the response", m.AppendTo(nil))
+			}
+			g.do("POST", strings.Replace(answer, "%", second.ID.Raw(), 1), bearer...)
+			if len(call.answers) != 0 {
+				t.Error("a late answer was passed on")
+			}
+		})
 	}
 }
 

@@ -21,6 +21,7 @@ type turn struct {
 	call   *rpc.Call
 	flight *session.Flight // a legacy request's, else nil
 	out    outlet
+	asked  bool // the client was asked something; used by relay only
 }
 
 // outlet is where the messages for a client go. An outlet may be used by many
@@ -73,6 +74,9 @@ func (t *turn) exhaust(reply *rpc.Reply) {
 func (t *turn) relay(reply *rpc.Reply) error {
 	for {
 		m, err := t.next(reply)
+		if t.asked && (err != nil || m.IsResponse()) {
+			t.withdraw()
+		}
 		switch {
 		case errors.Is(err, io.EOF):
 			return errSilent()
@@ -114,10 +118,20 @@ func errSilent() error { return rpc.Errorf(rpc.Internal, "the call ended without
 func (t *turn) ask(reply *rpc.Reply, q *rpc.Message) {
 	if t.flight != nil {
 		if m, ok := t.flight.Ask(reply, q); ok && t.out.send(m) {
+			t.asked = true
 			return
 		}
 	}
 	t.decline(reply, q)
+}
+
+// withdraw tells the client of a call that has ended which of its questions nobody
+// wants to have answered any more (MCP 2025-11-25, Cancellation).
+func (t *turn) withdraw() {
+	for _, id := range t.flight.Withdraw() {
+		params := append([]byte(`{"requestId":`), id.Raw()...)
+		t.out.send(rpc.NewNotification(mcp.Cancelled, append(params, `,"reason":"the call that asked has ended"}`...)))
+	}
 }
 
 // decline answers a question that cannot reach the client, so that its server does

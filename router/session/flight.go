@@ -96,6 +96,26 @@ func (f *Flight) register(q *question) (rpc.ID, bool) {
 	return id, true
 }
 
+// Withdraw forgets the call's questions and returns those that the client has not
+// answered, by the ids that it knows.
+func (f *Flight) Withdraw() []rpc.ID {
+	s := f.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var open []rpc.ID
+	for _, id := range f.questions {
+		if s.questions[id] == nil {
+			continue
+		}
+		delete(s.questions, id)
+		if known, err := rpc.ParseID([]byte(id)); err == nil { // it is a number of the session's
+			open = append(open, known)
+		}
+	}
+	f.questions = nil
+	return open
+}
+
 // answer passes a client's response on to who asked. Late and unknown ones are
 // dropped, as the races of cancellation make them normal.
 func (s *Session) answer(m *rpc.Message) {
