@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"errors"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/state/seal"
 )
 
 func TestCorner5_4_PrefixDecidesWhatIsShownAndBothAreReachable(t *testing.T) {
@@ -52,6 +54,25 @@ func TestCorner5_4_PrefixDecidesWhatIsShownAndBothAreReachable(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestCorner5_4_TheFirstOfTwoCounts(t *testing.T) {
+	t.Parallel()
+	keys, err := seal.Ephemeral()
+	if err != nil {
+		t.Fatal(err)
+	}
+	up := &lister{pages: []string{`{"tools":[{"name":"t","description":"first"},{"name":"t","description":"second"}]}`}}
+	var log strings.Builder
+	c := New(t.Context(), []Source{{Name: "u", Handler: up, Describe: up.describe, Allows: all}}, keys, slog.New(slog.NewTextHandler(&log, nil)))
+	text, err := c.List(t.Context(), merged(Always), listCall(""))
+	c.Close()
+	if err != nil || !strings.Contains(string(text), "first") || strings.Contains(string(text), "second") {
+		t.Errorf("%s, %v", text, err)
+	}
+	if !strings.Contains(log.String(), "level=WARN") || !strings.Contains(log.String(), "listed twice") {
+		t.Errorf("log: %s", log.String())
 	}
 }
 
