@@ -65,6 +65,7 @@ type Error struct {
 	Upstream   string        // the upstream concerned, if one is
 	Header     http.Header   // further HTTP header fields of the answer
 	RetryAfter time.Duration // when trying again makes sense; 0 if unknown
+	NotRun     bool          // the upstream certainly has not seen the call, so that it can be made again
 	Data       any           // members of the error's data beside the gateway's own
 	Cause      error
 }

@@ -108,7 +108,7 @@ func TestPayloadBetweenEras(t *testing.T) {
 		{
 			"what went wrong on the other hop is not the client's", mcp.ToolsCall, rpc.Legacy,
 			`{"jsonrpc":"2.0","id":1,"error":{"code":-32020,"message":"bad header"}}`,
-			`{"jsonrpc":"2.0","id":1,"error":{"code":102,"message":"upstream \"up\" could not serve the call: it refused the gateway's request: \"bad header\"","data":{"reason":"upstream_failed","upstream":"up"}}}`,
+			`{"jsonrpc":"2.0","id":1,"error":{"code":102,"message":"upstream \"up\" could not serve the call: it refused the gateway's request: \"bad header\"","data":{"reason":"upstream_failed","retryable":false,"upstream":"up"}}}`,
 		},
 	}
 	for _, tt := range tests {

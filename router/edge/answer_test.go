@@ -66,7 +66,7 @@ func TestCorner5_18_AnswerFollowsTheFirstMessage(t *testing.T) {
 	internal := `{"jsonrpc":"2.0","id":7,"error":{"code":-32603,"message":"internal error"}}`
 	silent := `{"jsonrpc":"2.0","id":7,"error":{"code":-32603,"message":"the call ended without a response"}}`
 	down := rpc.Errorf(rpc.UpstreamDown, "gone")
-	downText := `{"jsonrpc":"2.0","id":7,"error":{"code":101,"message":"gone","data":{"reason":"upstream_down"}}}`
+	downText := `{"jsonrpc":"2.0","id":7,"error":{"code":101,"message":"gone","data":{"reason":"upstream_down","retryable":false}}}`
 	eof := fmt.Errorf("wrapped: %w", io.EOF)
 	tests := []struct {
 		name   string
@@ -93,10 +93,10 @@ func TestCorner5_18_AnswerFollowsTheFirstMessage(t *testing.T) {
 		{"an end without response in mid-stream", both, []any{progress(1), eof}, 200, true, []string{one, silent}},
 		{"a panic", both, []any{"secret"}, 200, false, []string{internal}},
 		{"a panic in mid-stream", both, []any{progress(1), "secret"}, 200, true, []string{one, internal}},
-		{"a deadline", both, []any{context.DeadlineExceeded}, 200, false, []string{`{"jsonrpc":"2.0","id":7,"error":{"code":103,"message":"the call took too long","data":{"reason":"upstream_timeout"}}}`}},
-		{"a refusal with a status", both, []any{rpc.Errorf(rpc.Busy, "full")}, 429, false, []string{`{"jsonrpc":"2.0","id":7,"error":{"code":104,"message":"full","data":{"reason":"busy"}}}`}},
-		{"a refusal with a status in mid-stream", both, []any{progress(1), rpc.Errorf(rpc.Busy, "full")}, 200, true, []string{one, `{"jsonrpc":"2.0","id":7,"error":{"code":104,"message":"full","data":{"reason":"busy"}}}`}},
-		{"a refusal with a status for a client with streams only", stream, []any{rpc.Errorf(rpc.Busy, "full")}, 429, false, []string{`{"jsonrpc":"2.0","id":7,"error":{"code":104,"message":"full","data":{"reason":"busy"}}}`}},
+		{"a deadline", both, []any{context.DeadlineExceeded}, 200, false, []string{`{"jsonrpc":"2.0","id":7,"error":{"code":103,"message":"the call took too long","data":{"reason":"upstream_timeout","retryable":false}}}`}},
+		{"a refusal with a status", both, []any{rpc.Errorf(rpc.Busy, "full")}, 429, false, []string{`{"jsonrpc":"2.0","id":7,"error":{"code":104,"message":"full","data":{"reason":"busy","retryable":true}}}`}},
+		{"a refusal with a status in mid-stream", both, []any{progress(1), rpc.Errorf(rpc.Busy, "full")}, 200, true, []string{one, `{"jsonrpc":"2.0","id":7,"error":{"code":104,"message":"full","data":{"reason":"busy","retryable":true}}}`}},
+		{"a refusal with a status for a client with streams only", stream, []any{rpc.Errorf(rpc.Busy, "full")}, 429, false, []string{`{"jsonrpc":"2.0","id":7,"error":{"code":104,"message":"full","data":{"reason":"busy","retryable":true}}}`}},
 		{"a large response", both, []any{result(`"` + strings.Repeat("x", 3<<20) + `"`)}, 200, false, []string{`{"jsonrpc":"2.0","id":7,"result":"` + strings.Repeat("x", 3<<20) + `"}`}},
 		{"a large event", both, []any{progress(1), result(`"` + strings.Repeat("x", 3<<20) + `"`)}, 200, true, []string{one, `{"jsonrpc":"2.0","id":7,"result":"` + strings.Repeat("x", 3<<20) + `"}`}},
 		{"line ends between tokens", both, []any{progress(1), lines(t)}, 200, true, []string{one, `{"jsonrpc":"2.0", "id":7,  "result":{} }`}},

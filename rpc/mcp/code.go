@@ -90,6 +90,17 @@ func StatusOf(m *rpc.Message, era rpc.Era) int {
 	return http.StatusOK
 }
 
+// retryable reports whether the same call may succeed later and does no harm if it is made again.
+func retryable(e *rpc.Error) bool {
+	switch e.Code {
+	case rpc.Busy, rpc.Draining:
+		return true
+	case rpc.UpstreamDown, rpc.UpstreamTimeout:
+		return e.NotRun
+	}
+	return false
+}
+
 // Failure returns the error member for a failure. The data names the kind, the
 // upstream concerned and whether trying again makes sense, beside what the error
 // itself carries.
@@ -99,7 +110,7 @@ func Failure(e *rpc.Error) *rpc.WireError {
 		maps.Copy(data, own)
 	}
 	if wires[e.Code].code > -32000 {
-		data["reason"] = e.Code.String()
+		data["reason"], data["retryable"] = e.Code.String(), retryable(e)
 	}
 	if e.Upstream != "" {
 		data["upstream"] = e.Upstream

@@ -11,7 +11,7 @@ import (
 	"github.com/headgate/headgate/rpc/mcp"
 )
 
-func TestStatus(t *testing.T) {
+func TestCorner5_24_Status(t *testing.T) {
 	t.Parallel()
 	type row struct {
 		code           int64
@@ -83,9 +83,14 @@ func TestCorner5_24_Failure(t *testing.T) {
 		data string
 	}{
 		"standard code":  {&rpc.Error{Code: rpc.InvalidParams, Message: "why"}, ``},
-		"own code":       {&rpc.Error{Code: rpc.Busy, Message: "why"}, `{"reason":"busy"}`},
-		"upstream":       {&rpc.Error{Code: rpc.UpstreamDown, Message: "why", Upstream: "github"}, `{"reason":"upstream_down","upstream":"github"}`},
-		"retry":          {&rpc.Error{Code: rpc.Draining, Message: "why", RetryAfter: 1500 * time.Millisecond}, `{"reason":"draining","retryAfterMs":1500}`},
+		"own code":       {&rpc.Error{Code: rpc.Busy, Message: "why"}, `{"reason":"busy","retryable":true}`},
+		"upstream":       {&rpc.Error{Code: rpc.UpstreamDown, Message: "why", Upstream: "github"}, `{"reason":"upstream_down","retryable":false,"upstream":"github"}`},
+		"not run":        {&rpc.Error{Code: rpc.UpstreamDown, Message: "why", NotRun: true}, `{"reason":"upstream_down","retryable":true}`},
+		"late, not run":  {&rpc.Error{Code: rpc.UpstreamTimeout, Message: "why", NotRun: true}, `{"reason":"upstream_timeout","retryable":true}`},
+		"late":           {&rpc.Error{Code: rpc.UpstreamTimeout, Message: "why"}, `{"reason":"upstream_timeout","retryable":false}`},
+		"cancelled":      {&rpc.Error{Code: rpc.Cancelled, Message: "why", NotRun: true}, `{"reason":"cancelled","retryable":false}`},
+		"failed":         {&rpc.Error{Code: rpc.UpstreamFailed, Message: "why", NotRun: true}, `{"reason":"upstream_failed","retryable":false}`},
+		"retry":          {&rpc.Error{Code: rpc.Draining, Message: "why", RetryAfter: 1500 * time.Millisecond}, `{"reason":"draining","retryAfterMs":1500,"retryable":true}`},
 		"data":           {&rpc.Error{Code: rpc.InvalidParams, Message: "why", Data: map[string]any{"uri": "x"}}, `{"uri":"x"}`},
 		"not encodable":  {&rpc.Error{Code: rpc.InvalidParams, Message: "why", Data: map[string]any{"f": func() {}}}, ``},
 		"other data":     {&rpc.Error{Code: rpc.InvalidParams, Message: "why", Data: 7}, ``},

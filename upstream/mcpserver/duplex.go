@@ -129,7 +129,7 @@ func (c *duplex) forget(id uint64) bool {
 func (c *duplex) push(id uint64, b *buffer) error {
 	switch err := c.wire.write(id, b); {
 	case errors.Is(err, errQueueClosed):
-		return c.s.fault.down(err, "is ending")
+		return marked(c.s.fault.down(err, "is ending"))
 	case errors.Is(err, errQueueFull):
 		return c.s.fault.make(rpc.Busy, err, "does not read its input")
 	default:

@@ -64,6 +64,23 @@ func (s *stale) Error() string { return "stale link: " + s.cause.Error() }
 // Unwrap returns what the client gets.
 func (s *stale) Unwrap() error { return s.cause }
 
+// notRun marks the error of a call that has not reached the server. The error itself stays, as others may share it.
+func notRun(err error) error {
+	if old, ok := errors.AsType[*stale](err); ok {
+		return &stale{cause: marked(old.cause), era: old.era}
+	}
+	if e, ok := errors.AsType[*rpc.Error](err); ok {
+		return marked(e)
+	}
+	return err
+}
+
+func marked(e *rpc.Error) *rpc.Error {
+	out := *e
+	out.NotRun = true
+	return &out
+}
+
 // reason says in words that hold no address why a connection failed.
 func reason(err error) string {
 	var (

@@ -123,7 +123,9 @@ func (k *httpCall) broken(err error, doing string) error {
 		}
 		return cause
 	}
-	return k.d.s.fault.exchangeFault(err, doing)
+	fault := k.d.s.fault.exchangeFault(err, doing)
+	fault.NotRun = errors.Is(err, upstream.ErrNotSent)
+	return fault
 }
 
 // giveUp tells the server, if it may have seen the call, that nobody waits for it.

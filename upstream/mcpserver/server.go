@@ -142,6 +142,9 @@ func (s *Server) Handle(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 	}
 	if err != nil {
 		s.blame(err)
+		if old, still := errors.AsType[*stale](err); still {
+			err = marked(old.cause)
+		}
 		return nil, err
 	}
 	return reply, nil
@@ -151,7 +154,7 @@ func (s *Server) Handle(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 func (s *Server) try(ctx context.Context, c *rpc.Call, final bool) (*rpc.Reply, error) {
 	k, l, err := s.linkFor(ctx, c)
 	if err != nil {
-		return nil, err
+		return nil, notRun(err)
 	}
 	h := l.hop()
 	if c.Record != nil {
