@@ -76,6 +76,9 @@ func (r *remote) ask(ctx context.Context, request *rpc.Message, about rpc.Target
 		Message: request, Method: method, Dialect: rpc.MCP, Received: time.Now(), Target: about,
 		Client: rpc.Client{Revision: mcp.LatestModern, Era: rpc.Modern, LogLevel: "info", Capabilities: json.RawMessage("{}")}, // what the server logs is shown
 	})
+	if e, ok := errors.AsType[*rpc.Error](err); ok && errors.Is(err, mcp.ErrMirrors) { // which this caller mends itself
+		return rpc.NewError(request.ID, &rpc.WireError{Code: mcp.CodeHeaderMismatch, Message: e.Message}), nil
+	}
 	if err != nil {
 		return nil, r.failure(err)
 	}
