@@ -19,6 +19,7 @@ func (g *Gateway) wireNotices(views []catalog.View) {
 			}
 			g.catalog.Notice(s.Name(), m.Method)
 		})
+		s.OnVisited(g.sessions.Post)
 		s.OnLog(func(l mcpserver.Log) { g.passLog(views, s.Name(), l) })
 	}
 	g.sessions.OnRecall(g.subscriptions.Restore)

@@ -56,6 +56,9 @@ func (c *duplex) route(ctx context.Context, p parcel) bool {
 		return false
 	}
 	k := c.candidate()
+	if k == nil && m.Method == mcp.ElicitationComplete {
+		c.s.visited(c, m)
+	}
 	return k != nil && k.box.put(p)
 }
 

@@ -148,6 +148,24 @@ func (l *legacyHTTP) assign(q *rpc.Message) {
 	}
 }
 
+// tell gives a notification of the session's stream to a call whose client can be asked,
+// and reports whether there is one that takes it.
+func (l *legacyHTTP) tell(m *rpc.Message) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, k := range l.calls {
+		if k.questions == nil {
+			continue
+		}
+		select {
+		case k.questions <- m.Clone():
+			return true
+		default:
+		}
+	}
+	return false
+}
+
 // offer puts a question to a call and reports whether there was room for it.
 func (k *httpCall) offer(q *rpc.Message) bool {
 	k.x.expect(q) // first: the answer may come as soon as the question is taken

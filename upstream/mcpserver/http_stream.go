@@ -126,6 +126,8 @@ func (l *legacyHTTP) route(p parcel) bool {
 		l.d.s.announce(m)
 	case m.Method == mcp.LogMessage:
 		l.d.s.logAside(l, m)
+	case m.Method == mcp.ElicitationComplete && !l.tell(m):
+		l.d.s.visited(l, m)
 	}
 	return false
 }

@@ -40,7 +40,7 @@ type Deps struct {
 }
 
 // Server is one upstream MCP server. All its methods may be called concurrently,
-// but OnNotice, OnLog and Close only once.
+// but OnNotice, OnLog, OnVisited and Close only once.
 type Server struct {
 	cfg    config.Upstream
 	log    *slog.Logger
@@ -59,6 +59,7 @@ type Server struct {
 	watch   *watch
 	notice  atomic.Pointer[func(*rpc.Message)]
 	logged  atomic.Pointer[func(Log)]
+	visits  atomic.Pointer[func(session string, m *rpc.Message)]
 	asides  quota
 }
 
