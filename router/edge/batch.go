@@ -10,31 +10,18 @@ import (
 	"github.com/headgate/headgate/rpc/mcp"
 )
 
-// maxBatch bounds the messages of one batch.
-const maxBatch = 50
-
-// batch serves an array of messages, which one revision has (MCP 2025-03-26,
-// Streamable HTTP; JSON-RPC 2.0, section 6). To sessions of any other one it is the
-// refusal.
+// batch serves an array of messages. To sessions that have none it is the refusal.
 func (x *exchange) batch(body []byte, refusal error) error {
 	s, err := x.resume()
 	if err != nil {
 		return err
 	}
-	if t, ok := mcp.Of(s.Client().Revision); !ok || !t.Batches {
-		return refusal
-	}
-	items, err := rpc.Elements(body)
-	switch {
-	case err != nil:
-		return rpc.Errorf(rpc.ParseError, "batch refused: %w", err)
-	case len(items) == 0:
-		return rpc.Errorf(rpc.InvalidRequest, "batch refused: it is empty")
-	case len(items) > maxBatch:
-		return rpc.Errorf(rpc.InvalidRequest, "batch refused: %d messages are more than %d", len(items), maxBatch)
+	items, err := elements(s, body, refusal)
+	if err != nil {
+		return err
 	}
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(x.r.Context()))
-	x.cancel = cancel
+	x.cancel, x.session = cancel, s
 	x.await(true)
 	b := &batch{x: x, session: s}
 	for _, item := range items {
@@ -45,22 +32,20 @@ func (x *exchange) batch(body []byte, refusal error) error {
 	return nil
 }
 
-// batch is the outlet of all messages of an array. Their responses wait for each other
+// batch is the outlet of all messages of an array that was POSTed. Their responses wait for each other
 // and go out as one array, unless something made the answer a stream before.
 type batch struct {
 	x       *exchange
 	session *session.Session
 	running sync.WaitGroup
-	held    []*rpc.Message // responses, guarded by the exchange
+	held    array // responses, guarded by the exchange
 }
 
 // take serves one message: requests beside each other, the others at once and in
 // their order.
 func (b *batch) take(ctx context.Context, text []byte) {
-	m, err := rpc.Parse(text, rpc.Limits{Depth: b.x.cfg.Depth})
-	if err != nil {
-		err = &rpc.Error{Code: rpc.InvalidRequest, Message: failure(err).Message, Cause: err} // JSON, or its batch would be none
-	} else {
+	m, err := b.x.element(text)
+	if err == nil {
 		err = b.dispatch(ctx, m)
 	}
 	if err != nil && !m.IsNotification() {
@@ -68,13 +53,9 @@ func (b *batch) take(ctx context.Context, text []byte) {
 	}
 }
 
-func (b *batch) dispatch(ctx context.Context, m *rpc.Message) error {
+func (b *batch) dispatch(ctx context.Context, m *rpc.Message) (err error) {
 	row := answerRow
 	if !m.IsResponse() {
-		if m.Method == mcp.Initialize {
-			return rpc.Errorf(rpc.InvalidRequest, "initialize must not be part of a batch")
-		}
-		var err error
 		if row, err = method(m, b.session.Client().Revision); err != nil {
 			return err
 		}
@@ -94,7 +75,7 @@ func (b *batch) dispatch(ctx context.Context, m *rpc.Message) error {
 	b.mayStream()
 	b.running.Go(func() {
 		defer cancel(nil)
-		defer flight.Finish()
+		defer t.land()
 		t.serve(ctx)
 	})
 	return nil
@@ -145,20 +126,10 @@ func (b *batch) flush() bool {
 	case len(b.held) == 0:
 		return true
 	case !x.isLost():
-		x.document(array(b.held), nil, http.StatusOK)
+		text := b.held.AppendTo(x.buffers.get(b.held.Size()))
+		x.document(text, nil, http.StatusOK)
+		x.buffers.put(text)
 	}
 	x.phase = over
 	return false
-}
-
-// array returns the text of messages as one JSON array.
-func array(messages []*rpc.Message) []byte {
-	out := []byte{'['}
-	for i, m := range messages {
-		if i > 0 {
-			out = append(out, ',')
-		}
-		out = m.AppendTo(out)
-	}
-	return append(out, ']')
 }

@@ -2,6 +2,8 @@ package edge
 
 import (
 	"context"
+	"errors"
+	"sync"
 	"time"
 
 	"github.com/headgate/headgate/router/session"
@@ -22,6 +24,8 @@ func (d *dialogue) hear(from rpc.Call, text []byte) {
 	if err == nil {
 		from.Message, from.Record, from.Received = m, &rpc.Record{}, time.Now()
 		err = d.dispatch(&from)
+	} else if errors.Is(err, rpc.ErrBatch) {
+		err = d.batch(from, text, err)
 	}
 	if err != nil && !m.IsNotification() {
 		d.finish(rpc.NewError(m.ID, mcp.Failure(failure(err))), 0)
@@ -44,7 +48,7 @@ func (d *dialogue) dispatch(c *rpc.Call) error {
 	case s == nil:
 		return rpc.Errorf(rpc.SessionRequired, "send initialize first, or name the protocol version in params._meta")
 	}
-	return d.legacy(c)
+	return d.legacy(c, d, &d.running)
 }
 
 // modern serves a message that says itself who sends it. A notification need not.
@@ -76,32 +80,18 @@ func (d *dialogue) modern(c *rpc.Call) (err error) {
 		cancel(nil)
 		return err
 	}
+	t := d.turn(c)
+	t.out = &unlessCancelled{d, ctx}
+	if c.Method.Name == mcp.Listen {
+		t.out = &farewell{t.out, m.ID}
+	}
+	t.out = &inCalls{t.out, d, m.ID}
 	d.running.Go(func() {
-		defer d.forget(m.ID, cancel)
-		d.serve(ctx, d.turn(c))
+		defer d.finished()
+		defer cancel(nil)
+		t.serve(ctx)
 	})
 	return nil
-}
-
-// serve answers a request. Of one that the client cancelled nothing more is heard
-// (MCP 2026-07-28, Cancellation).
-func (d *dialogue) serve(ctx context.Context, t *turn) {
-	t.out = &unlessCancelled{d, ctx}
-	t.serve(ctx)
-}
-
-// unlessCancelled is the outlet of one request.
-type unlessCancelled struct {
-	*dialogue
-	ctx context.Context
-}
-
-func (o *unlessCancelled) send(m *rpc.Message) bool { return o.ctx.Err() == nil && o.dialogue.send(m) }
-
-func (o *unlessCancelled) finish(m *rpc.Message, _ int) {
-	if o.ctx.Err() == nil || failure(context.Cause(o.ctx)).Code != rpc.Cancelled {
-		o.dialogue.send(m)
-	}
 }
 
 func (d *dialogue) register(id rpc.ID, cancel context.CancelCauseFunc) error {
@@ -120,22 +110,10 @@ func (d *dialogue) register(id rpc.ID, cancel context.CancelCauseFunc) error {
 	return nil
 }
 
-func (d *dialogue) forget(id rpc.ID, cancel context.CancelCauseFunc) {
-	cancel(nil)
-	d.mu.Lock()
-	delete(d.calls, id.Key())
-	d.mu.Unlock()
-	d.finished()
-}
-
 // cancelled stops the modern request that a notifications/cancelled names.
 func (d *dialogue) cancelled(m *rpc.Message) {
-	text, ok := m.Get("requestId")
+	id, ok := mcp.CancelledID(m)
 	if !ok {
-		return
-	}
-	id, err := rpc.ParseID(text)
-	if err != nil {
 		return
 	}
 	d.mu.Lock()
@@ -202,8 +180,9 @@ func (d *dialogue) open(c *rpc.Call) (*session.Session, error) {
 	return s, nil
 }
 
-// legacy serves a message of the connection's session.
-func (d *dialogue) legacy(c *rpc.Call) (err error) {
+// legacy serves a message of the connection's session. What comes of it goes to an
+// outlet; a request is among those running until it has been answered.
+func (d *dialogue) legacy(c *rpc.Call, out outlet, running *sync.WaitGroup) (err error) {
 	m, s := c.Message, d.current()
 	c.Client = s.Client()
 	if c.Method = answerRow; !m.IsResponse() {
@@ -228,11 +207,12 @@ func (d *dialogue) legacy(c *rpc.Call) (err error) {
 		d.finished()
 		return err
 	}
-	d.running.Go(func() {
+	t.out = &unlessCancelled{out, ctx}
+	running.Go(func() {
 		defer d.finished()
 		defer cancel(nil)
-		defer t.flight.Finish()
-		d.serve(ctx, t)
+		defer t.land()
+		t.serve(ctx)
 	})
 	return nil
 }

@@ -7,7 +7,6 @@ import (
 
 	"github.com/headgate/headgate/router/session"
 	"github.com/headgate/headgate/rpc"
-	"github.com/headgate/headgate/rpc/mcp"
 )
 
 // dialogue is a connection over which a client sends and gets messages one by one: a
@@ -19,7 +18,7 @@ type dialogue struct {
 	via      string // the transport
 	endpoint string
 	owner    rpc.Principal
-	say      func(*rpc.Message) bool // writes a message; false if the client is gone
+	say      func(utterance) bool // writes a message; false if the client is gone
 
 	ctx     context.Context // ends with the connection
 	cancel  context.CancelCauseFunc
@@ -35,9 +34,15 @@ type dialogue struct {
 
 var _ outlet = (*dialogue)(nil)
 
+// utterance is what is written at once: a [rpc.Message], or an array of them.
+type utterance interface {
+	AppendTo(dst []byte) []byte
+	Size() int
+}
+
 // connect asks the policies whether a client may connect, and opens a dialogue, which
 // the caller must end.
-func (e *Edge) connect(ctx context.Context, via string, hello *rpc.Call, say func(*rpc.Message) bool) (*dialogue, error) {
+func (e *Edge) connect(ctx context.Context, via string, hello *rpc.Call, say func(utterance) bool) (*dialogue, error) {
 	hello.Method, hello.Message = connectRow, e.connecting
 	d := &dialogue{Edge: e, id: rand.Text(), via: via, endpoint: hello.Endpoint, say: say, calls: map[string]context.CancelCauseFunc{}}
 	d.ctx, d.cancel = context.WithCancelCause(ctx)
@@ -119,9 +124,19 @@ func (d *dialogue) finished() {
 	d.endIfDone()
 }
 
+// hold keeps the dialogue from retiring; finished lets it.
+func (d *dialogue) hold() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.active++
+}
+
 // send implements outlet.
-func (d *dialogue) send(m *rpc.Message) bool {
-	if d.ctx.Err() == nil && d.say(m) {
+func (d *dialogue) send(m *rpc.Message) bool { return d.speak(m) }
+
+// speak writes a message, or several as one.
+func (d *dialogue) speak(u utterance) bool {
+	if d.ctx.Err() == nil && d.say(u) {
 		return true
 	}
 	d.cancel(errLeft())
@@ -150,6 +165,3 @@ func (d *dialogue) same(p rpc.Principal) bool {
 	o := d.owner
 	return o.Org == p.Org && o.Team == p.Team && o.Key == p.Key && o.User == p.User
 }
-
-// connectRow stands for the opening of a connection.
-var connectRow = mcp.EdgeMethod(mcp.SessionConnect)

@@ -112,7 +112,7 @@ func TestQuestionsToNobodyAreDeclined(t *testing.T) {
 			g := open(t, setup{handle: held(calls)})
 			body, header := modern("7", "x/y", "")
 			if !tt.modern {
-				body, header = request("7", "x/y"), g.sessionOf("2025-06-18") // whose streams cannot be resumed
+				body, header = request("7", "x/y"), g.sessionOf("2024-11-05") // whose streams cannot be resumed
 			}
 			abandon, answered := g.start(body, append(header, tt.header...)...)
 			call := <-calls

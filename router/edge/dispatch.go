@@ -16,9 +16,12 @@ const (
 
 // The rows that stand for requests without a message, and for answers.
 var (
-	streamRow = mcp.EdgeMethod(mcp.SessionStream)
-	endRow    = mcp.EdgeMethod(mcp.SessionEnd)
-	answerRow = mcp.EdgeMethod(mcp.SessionAnswer)
+	connectRow = mcp.EdgeMethod(mcp.SessionConnect)
+	postRow    = mcp.EdgeMethod(mcp.SessionPost)
+	streamRow  = mcp.EdgeMethod(mcp.SessionStream)
+	resumeRow  = mcp.EdgeMethod(mcp.SessionResume)
+	endRow     = mcp.EdgeMethod(mcp.SessionEnd)
+	answerRow  = mcp.EdgeMethod(mcp.SessionAnswer)
 )
 
 // post reads one message and serves it in the era it belongs to.

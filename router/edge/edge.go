@@ -68,7 +68,9 @@ type Edge struct {
 	buffers    buffers
 	listening  *rpc.Message // stands for a GET, which has no message
 	leaving    *rpc.Message // stands for a DELETE
+	resuming   *rpc.Message // stands for a GET with an event's id
 	connecting *rpc.Message // stands for the opening of a connection
+	posting    *rpc.Message // stands for a POST whose message makes a call of its own
 	dialogues  connections
 }
 
@@ -80,7 +82,9 @@ func New(cfg Config, deps Deps) *Edge {
 		Deps: deps, cfg: cfg.withDefaults(),
 		listening:  rpc.NewNotification(streamRow.Name, nil),
 		leaving:    rpc.NewNotification(endRow.Name, nil),
+		resuming:   rpc.NewNotification(resumeRow.Name, nil),
 		connecting: rpc.NewNotification(connectRow.Name, nil),
+		posting:    rpc.NewNotification(postRow.Name, nil),
 	}
 }
 

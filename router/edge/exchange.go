@@ -35,8 +35,10 @@ type exchange struct {
 	era      rpc.Era // of the client, once it is known
 	body     []byte  // pooled
 
-	// A legacy call outlives its client, so it has a cancel of its own.
-	cancel context.CancelCauseFunc
+	// A legacy call outlives its client, so it has a cancel of its own, and a session
+	// that keeps what it says.
+	cancel  context.CancelCauseFunc
+	session *session.Session
 
 	received atomic.Int64 // bytes of the body so far
 	whole    atomic.Bool  // the body has been read to its end
@@ -45,6 +47,7 @@ type exchange struct {
 	mu      sync.Mutex // guards what follows, and all use of w from waiting on
 	phase   phase
 	track   *session.Track // what was sent, where the client can resume; nil elsewhere
+	named   bool           // the client has an id from which to resume
 	quiet   bool           // the answer must not become a stream by itself
 	naming  bool           // events that are messages say so
 	header  http.Header    // the reply's, nil before there is one
@@ -84,9 +87,7 @@ func (x *exchange) end() {
 	if x.track != nil {
 		x.track.End()
 	}
-	if x.flight != nil {
-		x.flight.Finish()
-	}
+	x.land()
 	if x.cancel != nil {
 		x.cancel(nil)
 	}

@@ -44,6 +44,7 @@ func (x *exchange) fail(err error) {
 		_ = x.rc.SetReadDeadline(time.Now().Add(lingering))
 	}
 	x.keepHeader(headerOf(e))
+	x.land()
 	x.finish(rpc.NewError(x.id, mcp.Failure(e)), status)
 }
 

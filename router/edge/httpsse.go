@@ -47,8 +47,8 @@ func (x *exchange) stay() error {
 	if !x.accepts.stream {
 		return rpc.Errorf(rpc.NotAcceptable, "accept must list %s", streamType)
 	}
-	hello := x.arrival()
-	d, err := x.connect(x.r.Context(), olderVia, hello, x.send)
+	hello := x.arrival(connectRow, x.connecting)
+	d, err := x.connect(x.r.Context(), olderVia, hello, x.say)
 	if err != nil {
 		return err
 	}
@@ -60,8 +60,8 @@ func (x *exchange) stay() error {
 }
 
 // arrival is what is known of a sender before there is a message.
-func (x *exchange) arrival() *rpc.Call {
-	c := x.callOf(rpc.Client{}, connectRow, x.connecting)
+func (x *exchange) arrival(row *rpc.Method, m *rpc.Message) *rpc.Call {
+	c := x.callOf(rpc.Client{}, row, m)
 	c.Bare = true
 	return c
 }
@@ -77,7 +77,8 @@ func (x *exchange) announce(to string) {
 
 // contribute takes one message; what comes of it goes to the stream. The policies are
 // asked beforehand too, because a refusal belongs to who sent this, which need not be
-// who reads there.
+// who reads there. That they see two calls then, and one message, the row of the first
+// tells them.
 func (x *exchange) contribute() error {
 	if err := checkMedia(x.r.Header); err != nil {
 		return err
@@ -91,7 +92,7 @@ func (x *exchange) contribute() error {
 	if !ok || d.via != olderVia || d.endpoint != x.endpoint {
 		return errNoStream()
 	}
-	from := x.arrival()
+	from := x.arrival(postRow, x.posting)
 	if err := d.turn(from).attempt(x.r.Context()); err != nil {
 		return err
 	}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/headgate/headgate/router/edge"
@@ -165,5 +167,35 @@ func TestOlderTransportEndsAtShutdown(t *testing.T) {
 	}
 	if _, err := o.in.Next(); err == nil {
 		t.Error("the stream goes on")
+	}
+}
+
+// A policy that counts what clients say counts each message once, although each POST
+// asks it twice.
+func TestOlderTransportCountsEachMessageOnce(t *testing.T) {
+	t.Parallel()
+	var counted, asked atomic.Int64
+	g := open(t, setup{refuse: func(c *rpc.Call) error {
+		if c.Method.Name == mcp.SessionStream {
+			return nil // the session's own, which begins whenever it does
+		}
+		asked.Add(1)
+		if !c.Method.Prelude {
+			counted.Add(1)
+		}
+		return nil
+	}})
+	o := g.older("/sse")
+	if n := counted.Load(); n != 1 {
+		t.Errorf("a connection counts as %d", n)
+	}
+	o.initialize()
+	before, all := counted.Load(), asked.Load()
+	for i := range 5 {
+		o.say(request(strconv.Itoa(i), "tools/list"))
+		o.hear()
+	}
+	if n, m := counted.Load()-before, asked.Load()-all; n != 5 || m != 10 {
+		t.Errorf("5 messages count as %d, and are asked for %d times", n, m)
 	}
 }

@@ -30,6 +30,7 @@ func (x *exchange) legacy(m *rpc.Message) error {
 		if x.flight, err = s.Begin(m.ID, cancel); err != nil {
 			return err
 		}
+		x.session = s
 	}
 	return x.run(ctx, x.newCall(s.Client(), row, m))
 }
@@ -109,7 +110,7 @@ func newcomer(m *rpc.Message) (rpc.Client, error) {
 	return c, nil
 }
 
-// get opens a session's stream of messages that belong to no call.
+// get opens a session's stream of messages that belong to no call, or resumes one.
 func (x *exchange) get() error {
 	if err := x.wantSession(); err != nil {
 		return err
@@ -121,8 +122,11 @@ func (x *exchange) get() error {
 	if !x.accepts.stream {
 		return rpc.Errorf(rpc.NotAcceptable, "accept must list %s", streamType)
 	}
+	var after session.Event
 	if last := x.r.Header.Get(headerLastEvent); last != "" {
-		return x.replay(s, last)
+		if after, err = s.Event(last); !after.Standing() {
+			return x.replay(s, after, err)
+		}
 	}
 	reply, err := x.handle(x.r.Context(), x.newCall(s.Client(), streamRow, x.listening))
 	if err != nil {
@@ -130,7 +134,15 @@ func (x *exchange) get() error {
 	}
 	defer x.close(reply)
 	x.open(reply.Header)
-	for m, err := x.next(reply); err == nil && x.send(m); m, err = x.next(reply) {
+	x.stand(s, after)
+	for m, err := x.next(reply); err == nil; m, err = x.next(reply) {
+		kept, more := x.tell(m)
+		if !kept {
+			s.Return(m)
+		}
+		if !more {
+			break
+		}
 	}
 	return nil // the stream says by its end that it ended
 }

@@ -71,10 +71,10 @@ func (d *dialogue) read(from rpc.Call, in io.Reader) error {
 	}
 }
 
-func (p *pipePair) say(m *rpc.Message) bool {
-	text := m.AppendTo(p.buffers.get(m.Size()))
-	line := frame.AppendLine(p.buffers.get(len(text)+1), text)
-	defer p.buffers.put(text)
+func (p *pipePair) say(u utterance) bool {
+	raw := u.AppendTo(p.buffers.get(u.Size()))
+	line := frame.AppendLine(p.buffers.get(len(raw)+1), raw)
+	defer p.buffers.put(raw)
 	defer p.buffers.put(line)
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -45,13 +45,16 @@ func (x *exchange) finish(m *rpc.Message, status int) {
 
 // send writes a message that more will follow. It returns false if the client cannot
 // get it: because it is gone, or because it takes no streams.
-func (x *exchange) send(m *rpc.Message) bool {
+func (x *exchange) send(m *rpc.Message) bool { return x.say(m) }
+
+// say is send for whatever is written at once.
+func (x *exchange) say(u utterance) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	switch {
 	case x.phase == streaming && x.track != nil:
-		x.event(m)
-		return !x.isLost() || x.track.Kept() // it can come back for it
+		x.event(u)
+		return !x.isLost() || x.resumable()
 	case x.phase == over || x.isLost():
 		return false
 	case x.phase == waiting:
@@ -60,8 +63,8 @@ func (x *exchange) send(m *rpc.Message) bool {
 		}
 		x.commit()
 	}
-	x.event(m)
-	return !x.isLost()
+	x.event(u)
+	return !x.isLost() || x.resumable()
 }
 
 // open starts a stream before there is anything to write.
@@ -106,27 +109,35 @@ func (x *exchange) commit() {
 	h["X-Accel-Buffering"] = unbuffered
 	x.w.WriteHeader(http.StatusOK)
 	x.phase = streaming
-	if x.flight != nil {
+	if x.session != nil {
 		x.keepTrack()
 	}
 }
 
-// event writes one message as one event.
-func (x *exchange) event(m *rpc.Message) {
-	size := m.Size()
-	buf := m.AppendTo(x.buffers.get(2*size + 64))
+// event writes one message as one event. Where the client has come back for the stream
+// on another connection, it is that one's.
+func (x *exchange) event(u utterance) {
+	size := u.Size()
+	buf := u.AppendTo(x.buffers.get(2*size + 64))
 	data := buf[:len(buf):len(buf)]
 	ev := frame.Event{Data: data}
 	if x.track != nil {
-		ev.ID = x.track.Add(bytes.Clone(data))
+		id, ours := x.track.Add(bytes.Clone(data))
+		if !ours {
+			x.buffers.put(buf)
+			x.lose()
+			return
+		}
+		ev.ID = id
 	}
 	if x.naming {
 		ev.Name = "message"
 	}
 	buf = frame.AppendEvent(buf, ev)
 	x.write(buf[len(data):])
-	x.flush()
 	x.buffers.put(buf)
+	x.flush()
+	x.settle()
 }
 
 // single writes the only message of an answer.

@@ -19,8 +19,18 @@ func changed(kind string) *rpc.Message {
 	return rpc.NewNotification("notifications/"+kind+"/list_changed", nil)
 }
 
-// listen opens a session's GET stream.
+// listen opens a session's GET stream, and reads the event that primes it.
 func (g *gate) listen(header ...string) (*frame.SSEReader, func()) {
+	g.tb.Helper()
+	stream, end := g.stand(header...)
+	if ev, err := stream.Next(); err != nil || ev.ID == "" || len(ev.Data) > 0 || ev.Retry <= 0 {
+		g.tb.Fatalf("priming event %+v, %v", ev, err)
+	}
+	return stream, end
+}
+
+// stand opens a session's GET stream.
+func (g *gate) stand(header ...string) (*frame.SSEReader, func()) {
 	g.tb.Helper()
 	resp := g.send(g.tb.Context(), "GET", "", header...)
 	if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != "text/event-stream" {

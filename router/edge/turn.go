@@ -44,7 +44,16 @@ func (t *turn) serve(ctx context.Context) {
 	e := failure(err)
 	t.call.Record.Code = e.Code.String()
 	if t.call.Message.IsRequest() {
+		t.land()
 		t.out.finish(rpc.NewError(t.call.Message.ID, mcp.Failure(e)), mcp.Status(e, t.call.Client.Era))
+	}
+}
+
+// land ends the flight, before the response says to the client that its id is free.
+func (t *turn) land() {
+	if t.flight != nil {
+		t.flight.Finish()
+		t.flight = nil
 	}
 }
 
@@ -83,6 +92,7 @@ func (t *turn) relay(reply *rpc.Reply) error {
 		case err != nil:
 			return err
 		case m.IsResponse():
+			t.land()
 			t.out.finish(m, mcp.StatusOf(m, t.call.Client.Era))
 			return nil
 		case m.IsRequest():

@@ -98,8 +98,8 @@ func (s *socket) read() (text []byte, ok bool) {
 }
 
 // say writes a message as one frame.
-func (s *socket) say(m *rpc.Message) bool {
-	buf := m.AppendTo(s.buffers.get(m.Size()))
+func (s *socket) say(u utterance) bool {
+	buf := u.AppendTo(s.buffers.get(u.Size()))
 	defer s.buffers.put(buf)
 	s.mu.Lock()
 	defer s.mu.Unlock()

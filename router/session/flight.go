@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/mcp"
 )
 
 // maxQuestions bounds the questions of one call that wait for an answer.
@@ -61,9 +62,6 @@ func (f *Flight) Finish() {
 		delete(s.questions, id)
 	}
 }
-
-// Track begins to keep the call's event stream.
-func (f *Flight) Track() *Track { return f.session.Track() }
 
 // Ask returns a question of the call's server with an id of the gateway's, under
 // which the client's answer will find its way to reply. It returns false if too many
@@ -138,12 +136,8 @@ func (s *Session) answer(m *rpc.Message) {
 // cancelled stops the call that a notifications/cancelled names. Only calls of the
 // session itself can be named; initialize is none of them.
 func (s *Session) cancelled(m *rpc.Message) {
-	text, ok := m.Get("requestId")
+	id, ok := mcp.CancelledID(m)
 	if !ok {
-		return
-	}
-	id, err := rpc.ParseID(text)
-	if err != nil {
 		return
 	}
 	s.mu.Lock()

@@ -3,8 +3,6 @@ package session
 import (
 	"context"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/headgate/headgate/rpc"
@@ -13,23 +11,26 @@ import (
 // Bounds of what is kept for clients that lost a stream.
 const (
 	maxTracks     = 32        // streams of one session, the oldest of those that have ended going first
-	maxReplay     = 256 << 10 // bytes of one stream
+	maxReplay     = 256 << 10 // bytes of one call's stream
+	maxStanding   = 16 << 10  // bytes of a session's own stream, which may last for a day
 	maxReplayable = 64 << 20  // bytes of all streams of all sessions
 	keepEnded     = time.Minute
 )
 
-// Track is what went out on the event stream of one call, kept so that the client can
-// have it again when the stream broke (MCP 2025-11-25, Streamable HTTP, Resumability
-// and Redelivery). Event ids mean something within their session only. All methods may
-// be called concurrently.
+// Track is what went out on an event stream, kept so that the client can have it again
+// when the stream broke (MCP 2025-11-25, Streamable HTTP, Resumability and Redelivery).
+// All methods may be called concurrently.
 type Track struct {
-	session *Session
-	number  uint64
+	session  *Session
+	number   uint64
+	standing bool // the session's own stream, which no call began
 
 	// Guarded by the session.
-	events  [][]byte // the event with the id NUMBER-n is events[n-1]; NUMBER-0 comes before the first
+	events  [][]byte // the text of event n is events[n-1-dropped]; event 0 comes before the first
+	dropped int      // events that a standing track had no room for any more
 	size    int
 	cut     bool // an event was too much to keep: nothing more can be had
+	moved   bool // the stream goes on in another track, for another connection
 	ended   bool
 	endedAt time.Time
 	readers int
@@ -42,7 +43,11 @@ func (s *Session) Track() *Track {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.tracked++
-	t := &Track{session: s, number: s.tracked, changed: make(chan struct{})}
+	return s.keep(&Track{session: s, number: s.tracked, changed: make(chan struct{})})
+}
+
+// keep adds a track; the lock is held.
+func (s *Session) keep(t *Track) *Track {
 	s.tracks = append(s.tracks, t)
 	if len(s.tracks) > maxTracks {
 		oldest := max(slices.IndexFunc(s.tracks, func(t *Track) bool { return t.ended }), 0)
@@ -52,29 +57,49 @@ func (s *Session) Track() *Track {
 	return t
 }
 
-// ID returns the id from which the whole stream can be had.
-func (t *Track) ID() string { return t.id(0) }
-
-func (t *Track) id(n int) string {
-	return strconv.FormatUint(t.number, 10) + "-" + strconv.Itoa(n)
+// ID returns the id from which everything can be had that is still to come.
+func (t *Track) ID() string {
+	t.session.mu.Lock()
+	n := t.last()
+	t.session.mu.Unlock()
+	return t.id(n)
 }
 
+func (t *Track) id(n int) string { return t.session.sealEvent(Event{t.number, n, t.standing}) }
+
+// last returns the number of the last event; the session's lock is held.
+func (t *Track) last() int { return t.dropped + len(t.events) }
+
 // Add keeps the text of a message, which must stay as it is, and returns the id of its
-// event: empty if it could not be kept.
-func (t *Track) Add(text []byte) string {
+// event: empty if it could not be kept. It reports false, and keeps nothing, where
+// another connection has taken the stream over.
+func (t *Track) Add(text []byte) (id string, ok bool) {
+	n, ok := t.add(text)
+	if n > 0 {
+		id = t.id(n)
+	}
+	return id, ok
+}
+
+func (t *Track) add(text []byte) (n int, ok bool) {
 	s := t.session
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer t.stir()
+	if t.moved {
+		return 0, false
+	}
+	if t.standing {
+		t.makeRoom(len(text))
+	}
 	if t.cut || s.ended || t.size+len(text) > maxReplay || s.registry.replayable.Load() > maxReplayable {
 		t.release()
-		t.stir()
-		return ""
+		return 0, true
 	}
 	t.size += len(text)
 	s.registry.replayable.Add(int64(len(text)))
 	t.events = append(t.events, text)
-	t.stir()
-	return t.id(len(t.events))
+	return t.last(), true
 }
 
 // End says that nothing more comes.
@@ -116,21 +141,27 @@ type Replay struct {
 	next  int
 }
 
-// Replay returns what follows an event, by its id. The error is InvalidRequest for an
-// event that is not kept: it must not look as if the session had ended. Whoever got a
-// replay must close it.
-func (s *Session) Replay(after string) (*Replay, error) {
-	stream, event, _ := strings.Cut(after, "-")
-	number, err1 := strconv.ParseUint(stream, 10, 64)
-	n, err2 := strconv.Atoi(event)
+// Replay returns what follows an event of a call's stream. The error is InvalidRequest
+// for one that is not kept: it must not look as if the session had ended. Whoever got
+// a replay must close it.
+func (s *Session) Replay(after Event) (*Replay, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i := slices.IndexFunc(s.tracks, func(t *Track) bool { return t.number == number })
-	if err1 != nil || err2 != nil || i < 0 || s.tracks[i].cut || n < 0 || n > len(s.tracks[i].events) {
-		return nil, rpc.Errorf(rpc.InvalidRequest, "the stream of event %s cannot be resumed", rpc.Excerpt(after))
+	t := s.find(after)
+	if t == nil || t.standing || after.n > len(t.events) {
+		return nil, rpc.Errorf(rpc.InvalidRequest, "the stream is not kept any more: it cannot be resumed")
 	}
-	s.tracks[i].readers++
-	return &Replay{s.tracks[i], n}, nil
+	t.readers++
+	return &Replay{t, after.n}, nil
+}
+
+// find returns the track of an event's stream, nil if it is not kept. The lock is held.
+func (s *Session) find(e Event) *Track {
+	i := slices.IndexFunc(s.tracks, func(t *Track) bool { return t.number == e.number && !t.cut })
+	if i < 0 {
+		return nil
+	}
+	return s.tracks[i]
 }
 
 // Next waits for the next message and returns its text and the id of its event. It
@@ -138,9 +169,12 @@ func (s *Session) Replay(after string) (*Replay, error) {
 // has ended.
 func (r *Replay) Next(ctx context.Context) (text []byte, id string, ok bool) {
 	for {
-		text, id, changed := r.take()
-		if text != nil || changed == nil {
-			return text, id, text != nil
+		text, changed := r.take()
+		if text != nil {
+			return text, r.track.id(r.next), true
+		}
+		if changed == nil {
+			return nil, "", false
 		}
 		select {
 		case <-changed:
@@ -151,20 +185,20 @@ func (r *Replay) Next(ctx context.Context) (text []byte, id string, ok bool) {
 }
 
 // take returns the next message, or what to wait for, or neither.
-func (r *Replay) take() (text []byte, id string, changed <-chan struct{}) {
+func (r *Replay) take() (text []byte, changed <-chan struct{}) {
 	t := r.track
 	t.session.mu.Lock()
 	defer t.session.mu.Unlock()
 	switch {
 	case t.cut || t.session.ended:
-		return nil, "", nil
+		return nil, nil
 	case r.next < len(t.events):
 		r.next++
-		return t.events[r.next-1], t.id(r.next), nil
+		return t.events[r.next-1], nil
 	case t.ended:
-		return nil, "", nil
+		return nil, nil
 	}
-	return nil, "", t.changed
+	return nil, t.changed
 }
 
 // Close ends the reading.

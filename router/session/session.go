@@ -38,8 +38,9 @@ func newSession(r *Registry, key, endpoint string, t *ticket, known *state.Sessi
 	s := &Session{
 		registry: r, client: t.client, endpoint: endpoint, owner: t.owner, created: t.created,
 		// A client may still show a question that an earlier process asked in this
-		// session. Its answer must not fit a new one, so ids go on from the clock.
-		asked: uint64(now.UnixMilli()),
+		// session, or come back to a stream of that one. Neither must fit a new one, so
+		// numbers go on from the clock.
+		asked: uint64(now.UnixMilli()), tracked: uint64(now.UnixMilli()),
 	}
 	s.client.Era, s.client.Session = rpc.Legacy, key
 	if known.Level != "" {

@@ -44,6 +44,8 @@ const (
 // messages that are no requests, so that they take the same path as every call.
 const (
 	SessionConnect = "session/connect" // a connection that will carry many messages
+	SessionPost    = "session/post"    // a POST for such a connection; its message makes a call of its own
+	SessionResume  = "session/resume"  // a legacy client's GET of the rest of a call's stream
 	SessionAnswer  = "session/answer"  // a legacy client's answer to a question
 	SessionStream  = "session/stream"  // a legacy client's GET stream
 	SessionEnd     = "session/end"     // a legacy client's DELETE
@@ -81,6 +83,8 @@ var methods = table(
 // made up by the edge only.
 var edgeMethods = table(
 	rpc.Method{Name: SessionConnect, Dest: rpc.Holder},
+	rpc.Method{Name: SessionPost, Dest: rpc.Holder, Prelude: true},
+	rpc.Method{Name: SessionResume, Dest: rpc.Holder},
 	rpc.Method{Name: SessionAnswer, Dest: rpc.Holder},
 	rpc.Method{Name: SessionStream, Dest: rpc.Holder},
 	rpc.Method{Name: SessionEnd, Dest: rpc.Holder},
@@ -108,7 +112,7 @@ func Lookup(name string, r rpc.Revision) (*rpc.Method, bool) {
 func Known(name string) bool { return methods[name] != nil }
 
 // EdgeMethod returns one of the rows that only the edge can produce. The name must
-// be SessionConnect, SessionAnswer, SessionStream or SessionEnd.
+// be one of the session/ methods.
 func EdgeMethod(name string) *rpc.Method { return edgeMethods[name] }
 
 // Foreign returns a row for a method that is in no table. It goes to the one

@@ -12,6 +12,7 @@ type Traits struct {
 	Era           rpc.Era
 	Streamable    bool // Streamable HTTP rather than HTTP+SSE
 	Batches       bool // arrays of messages
+	Resumable     bool // event streams that broke can be resumed
 	Primed        bool // event streams begin with an id and no data (SEP-1699)
 	VersionHeader bool // MCP-Protocol-Version is required after initialize
 	Mirrored      bool // Mcp-Method and Mcp-Name mirror the body (SEP-2243)
@@ -27,9 +28,9 @@ type Traits struct {
 // revisions in the order in which they appeared. A new revision is a new row.
 var revisions = []Traits{
 	{Revision: "2024-11-05"},
-	{Revision: "2025-03-26", Streamable: true, Batches: true, Audio: true},
-	{Revision: "2025-06-18", Streamable: true, VersionHeader: true, Audio: true, Links: true, Elicitation: true, Context: true},
-	{Revision: "2025-11-25", Streamable: true, Primed: true, VersionHeader: true, Audio: true, Links: true, Elicitation: true, Context: true, RichAsking: true},
+	{Revision: "2025-03-26", Streamable: true, Resumable: true, Batches: true, Audio: true},
+	{Revision: "2025-06-18", Streamable: true, Resumable: true, VersionHeader: true, Audio: true, Links: true, Elicitation: true, Context: true},
+	{Revision: "2025-11-25", Streamable: true, Resumable: true, Primed: true, VersionHeader: true, Audio: true, Links: true, Elicitation: true, Context: true, RichAsking: true},
 	{
 		Revision: "2026-07-28", Era: rpc.Modern, Streamable: true, VersionHeader: true,
 		Mirrored: true, ResultType: true, AnyStructured: true, Audio: true, Links: true, Elicitation: true, Context: true, RichAsking: true,

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"strconv"
 	"sync"
 	"sync/atomic"
 
@@ -150,14 +149,7 @@ func (c *duplex) abandon(x *exchange, reason string) {
 	if !c.forget(x.id) || c.wire.withdraw(x.id) || x.own && !x.standing {
 		return
 	}
-	_ = c.post(cancellation(x.id, reason)) // a server that cannot be told does not matter any more
-}
-
-// cancellation builds the notification that ends a call.
-func cancellation(id uint64, reason string) *rpc.Message {
-	p := strconv.AppendUint([]byte(`{"requestId":`), id, 10)
-	p = rpc.AppendString(append(p, `,"reason":`...), reason)
-	return rpc.NewNotification(mcp.Cancelled, append(p, '}'))
+	_ = c.post(mcp.NewCancelled(rpc.NumberID(x.id), reason)) // a server that cannot be told does not matter any more
 }
 
 // close implements [link].

@@ -48,6 +48,9 @@ func (c *duplex) route(ctx context.Context, p parcel) bool {
 	case m.Method == mcp.Acknowledged:
 		k := c.find(subscriptionOf(m))
 		return k != nil && k.box.put(p)
+	case m.Method == mcp.Cancelled:
+		c.tornDown(m)
+		return false
 	case judgeNotification(m) == announce:
 		c.s.announce(m)
 		return false
@@ -60,6 +63,18 @@ func (c *duplex) route(ctx context.Context, p parcel) bool {
 		c.s.visited(c, m)
 	}
 	return k != nil && k.box.put(p)
+}
+
+// tornDown ends a subscription that the server gives up by cancelling it, where others
+// end it by its result (MCP 2026-07-28, Subscriptions; Cancellation). What else servers
+// cancel are questions, by ids of their own.
+func (c *duplex) tornDown(m *rpc.Message) {
+	named, _ := mcp.CancelledID(m)
+	id, _ := ours(named)
+	if k := c.find(id); k != nil && k.x.standing {
+		c.forget(id)
+		k.box.fail(c.s.fault.failed(nil, "ended the subscription"))
+	}
 }
 
 // routeResponse gives a response to its call. Late ones, to calls that were given up,

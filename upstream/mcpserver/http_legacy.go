@@ -151,7 +151,7 @@ func (l *legacyHTTP) release(k *httpCall, reason string) {
 	delete(l.calls, k.x.id)
 	l.mu.Unlock()
 	if inFlight && reason != "" {
-		l.d.s.life.run(func() { l.answer(cancellation(k.x.id, reason)) }) // who gave up does not wait
+		l.d.s.life.run(func() { l.answer(mcp.NewCancelled(rpc.NumberID(k.x.id), reason)) }) // who gave up does not wait
 	}
 }
 
