@@ -121,6 +121,7 @@ type Target struct {
 	Merged       bool   // the client sees other upstreams beside this one
 	Idempotent   bool
 	Cacheable    bool
+	Task         bool // a tool that a legacy server runs as a task, and not otherwise (MCP 2025-11-25, Tasks)
 	ParamHeaders []ParamHeader
 }
 

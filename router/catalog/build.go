@@ -102,7 +102,7 @@ func (b *builder) claim(name, exposed string, f found) bool {
 	}
 	b.table.targets[name] = &rpc.Target{
 		Kind: b.list.traits().kind, Exposed: exposed, Canonical: f.canonical, Upstream: f.upstream, Own: f.own,
-		Idempotent: f.idempotent, ParamHeaders: f.headers,
+		Idempotent: f.idempotent, Task: f.task, ParamHeaders: f.headers,
 	}
 	return true
 }

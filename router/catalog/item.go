@@ -14,6 +14,7 @@ type item struct {
 	text      json.RawMessage // as listed, but for what no client could read
 
 	idempotent bool              // of a tool
+	task       bool              // of a tool: it runs as a task only
 	headers    []rpc.ParamHeader // of a tool
 	pattern    *pattern          // of a template; nil if nothing can be matched with it
 }

@@ -25,20 +25,50 @@ func (c *Catalog) Expose(ctx context.Context, v *View, call *rpc.Call, m *rpc.Me
 	case !x.linked() || !bytes.Contains(m.Result, []byte(`"uri"`)):
 		return m
 	}
-	member, change := "content", x.block
+	m = m.Clone() // with the edits that were made so far
 	switch call.Method.Name {
 	case mcp.PromptsGet:
-		member, change = "messages", x.promptMessage
+		edits(m, "messages", eachOf(x.promptMessage))
 	case mcp.ResourcesRead:
-		member, change = "contents", x.uri
+		edits(m, "contents", eachOf(x.uri))
+	case mcp.TasksGet:
+		x.task(m)
+	default:
+		edits(m, "content", eachOf(x.block))
 	}
-	m = m.Clone() // with the edits that were made so far
+	return m
+}
+
+// ExposeTask is Expose for a notification that says how a task is doing, which the call
+// asked to hear of.
+func (c *Catalog) ExposeTask(ctx context.Context, v *View, call *rpc.Call, m *rpc.Message) *rpc.Message {
+	x := exposure{catalog: c, ctx: ctx, view: v, call: call}
+	if v.Single || !bytes.Contains(m.Params, []byte(`"uri"`)) || !x.linked() {
+		return m
+	}
+	m = m.Clone()
+	x.task(m)
+	return m
+}
+
+// task changes what a task has come to, which lies within what is said of it (SEP-2663).
+func (x exposure) task(m *rpc.Message) {
+	edits(m, "result", inner("content", eachOf(x.block)))
+	edits(m, "error", inner("data", x.uri))
+}
+
+// edits changes a member of a message.
+func edits(m *rpc.Message, member string, change func(json.RawMessage) json.RawMessage) {
 	if text, ok := m.Get(member); ok {
-		if changed := eachElement(text, change); changed != nil {
+		if changed := change(text); changed != nil {
 			m.Set(member, changed)
 		}
 	}
-	return m
+}
+
+// eachOf changes the elements of an array.
+func eachOf(change func(json.RawMessage) json.RawMessage) func(json.RawMessage) json.RawMessage {
+	return func(text json.RawMessage) json.RawMessage { return eachElement(text, change) }
 }
 
 // exposure rewrites one response.

@@ -21,6 +21,9 @@ func TestCorner5_6_ExposedResponses(t *testing.T) {
 		{"text and structures", mcp.ToolsCall, `{"content":[{"type":"text","text":"{\"uri\":\"x://both\"}"}],"structuredContent":{"type":"resource_link","uri":"x://both"}}`, ""},
 		{"a prompt", mcp.PromptsGet, `{"messages":[{"role":"user","content":{"type":"resource","resource":{"uri":"x://both"}}},{"content":{"type":"text"}}]}`, `{"messages":[{"role":"user","content":{"type":"resource","resource":{"uri":"x://two+both"}}},{"content":{"type":"text"}}]}`},
 		{"contents", mcp.ResourcesRead, `{"contents":[{"uri":"x://asked"},{"uri":"x://both"}]}`, `{"contents":[{"uri":"x://used"},{"uri":"x://two+both"}]}`},
+		{"a task", mcp.TasksGet, `{"status":"completed","result":{"content":[{"type":"resource_link","uri":"x://both"}]},"uri":"x://both"}`, `{"status":"completed","result":{"content":[{"type":"resource_link","uri":"x://two+both"}]},"uri":"x://both"}`},
+		{"a task that failed", mcp.TasksGet, `{"status":"failed","error":{"code":1,"data":{"uri":"x://both"}}}`, `{"status":"failed","error":{"code":1,"data":{"uri":"x://two+both"}}}`},
+		{"a task that is none", mcp.TasksGet, `{"result":[{"uri":"x://both"}],"error":"uri"}`, ""},
 		{"shapes that are none", mcp.ToolsCall, `{"content":[1,{"type":"resource_link","uri":7},{"type":"resource","resource":"uri"},{"uri":1}],"uri":"uri"}`, ""},
 		{"content that is none", mcp.ToolsCall, `{"content":{"uri":"uri"}}`, ""},
 	} {

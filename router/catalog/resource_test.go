@@ -34,6 +34,9 @@ func serving(uris, templates []string) *lister {
 func callOf(method, params string) *rpc.Call {
 	call := listCall(params)
 	call.Method, _ = mcp.Lookup(method, mcp.LatestLegacy)
+	if call.Method == nil {
+		call.Method, _ = mcp.Lookup(method, mcp.LatestModern)
+	}
 	call.Message = rpc.NewRequest(rpc.NumberID(1), method, []byte(params))
 	return call
 }

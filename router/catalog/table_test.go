@@ -207,6 +207,27 @@ func TestEntriesFitTheClientsEra(t *testing.T) {
 	}
 }
 
+// A tool that its server runs as a task only is called as any other, so clients are not
+// told to do anything else.
+func TestToolsThatRunAsTasks(t *testing.T) {
+	t.Parallel()
+	page := `{"tools":[{"name":"r","inputSchema":{"type":"object"},"execution":{"taskSupport":"required"}},` +
+		`{"name":"o","inputSchema":{"type":"object"},"execution":{"taskSupport":"optional"}},{"name":"s","inputSchema":{"type":"object"},"execution":7}]}`
+	c := newCatalog(t, named{"u", &lister{pages: []string{page}}})
+	call := listCall("")
+	call.Client.Era = rpc.Legacy
+	text, err := c.List(t.Context(), merged(Always), call)
+	if err != nil || strings.Contains(string(text), "required") || !strings.Contains(string(text), "optional") {
+		t.Errorf("%s, %v", text, err)
+	}
+	for name, want := range map[string]bool{"u__r": true, "u__o": false, "u__s": false} {
+		target, err := c.ResolveTool(t.Context(), merged(Always), call.Client, name)
+		if err != nil || target.Task != want {
+			t.Errorf("%s: %+v, %v", name, target, err)
+		}
+	}
+}
+
 func TestCorner5_33_InvalidHeaderAnnotations(t *testing.T) {
 	t.Parallel()
 	page := `{"tools":[{"name":"bad","inputSchema":{"type":"object","properties":{"a":{"type":"number","x-mcp-header":"A"}}}},{"name":"good","inputSchema":{"type":"object"}}]}`

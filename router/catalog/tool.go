@@ -19,6 +19,7 @@ func readTool(upstream string, text json.RawMessage, strict bool) (item, error) 
 		return item{}, err
 	}
 	t := item{own: own, canonical: Canonical(upstream, own), text: text}
+	t.task = runsAsTask(o)
 	schema, sound := inputSchema(o)
 	if !sound {
 		t.text = o.With("inputSchema", schema)
@@ -76,6 +77,21 @@ func hinted(o rpc.Object) bool {
 	readOnly, _ := hints.Get("readOnlyHint")
 	idempotent, _ := hints.Get("idempotentHint")
 	return string(readOnly) == "true" || string(idempotent) == "true"
+}
+
+// runsAsTask reports whether the server says that a tool cannot be called but as a task (MCP 2025-11-25, Tasks,
+// Tool-Level Negotiation).
+func runsAsTask(o rpc.Object) bool {
+	text, ok := o.Get("execution")
+	if !ok {
+		return false
+	}
+	execution, err := rpc.ReadObject(text)
+	if err != nil {
+		return false
+	}
+	support, _ := execution.Text("taskSupport")
+	return support == "required"
 }
 
 // stripMember removes every member of a name from the objects in text.
@@ -137,12 +153,21 @@ func toolFor(era rpc.Era, text json.RawMessage) json.RawMessage {
 	if era == rpc.Modern {
 		return edit(text, func(o rpc.Object) json.RawMessage { return without(o, "execution") })
 	}
-	return edit(text, func(o rpc.Object) json.RawMessage {
+	return edit(edit(text, withoutTask), func(o rpc.Object) json.RawMessage {
 		if schema, ok := o.Get("outputSchema"); ok && !isObjectSchema(schema) {
 			return o.Without("outputSchema") // legacy clients know structured objects only
 		}
 		return nil
 	})
+}
+
+// withoutTask takes out that a tool runs as a task only: clients call it as any other, and some refuse to if they are
+// told.
+func withoutTask(o rpc.Object) json.RawMessage {
+	if !runsAsTask(o) {
+		return nil
+	}
+	return o.Without("execution")
 }
 
 func without(o rpc.Object, name string) json.RawMessage {

@@ -106,8 +106,8 @@ type stage struct {
 	mu       sync.Mutex
 	posted   []string
 	stored   map[string]state.ResourceSubscription // by session and URI
-	broken   error                         // of what stores
-	early    func()                        // called before something is stored
+	broken   error                                 // of what stores
+	early    func()                                // called before something is stored
 }
 
 func (s *stage) Subscribed(_ context.Context, session string, sub state.ResourceSubscription) error {

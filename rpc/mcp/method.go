@@ -40,6 +40,15 @@ const (
 	TasksExtension = "io.modelcontextprotocol/tasks"
 )
 
+// What else tells of tasks. Legacy ones (MCP 2025-11-25, Tasks) are other methods than those of the extension, and
+// clients see nothing of them.
+const (
+	TaskChanged = "notifications/tasks" // of the extension
+	TasksResult = "tasks/result"        // legacy
+	TaskStatus  = "notifications/tasks/status"
+	MetaTask    = "io.modelcontextprotocol/related-task"
+)
+
 // Rows that no client can name: the edge makes them of HTTP requests and of
 // messages that are no requests, so that they take the same path as every call.
 const (

@@ -29,6 +29,9 @@ func (s *Server) postLegacy(out *output, r *http.Request, m *message) {
 		s.notified(session, m)
 		out.accept()
 	default: // an answer to a question of ours
+		if s.config.LegacyTasks != nil {
+			s.config.LegacyTasks.answered(m)
+		}
 		out.accept()
 	}
 }

@@ -33,6 +33,7 @@ const (
 // message is one JSON-RPC message as ranges of what was received.
 type message struct {
 	id, params, meta []byte
+	result           []byte // of an answer to a question of ours
 	method           string
 	revision         string // of params._meta, empty for legacy messages
 }
@@ -55,6 +56,8 @@ func (s *Server) parse(body []byte) (message, *Error) {
 			m.id = value
 		case "method":
 			m.method = unquote(value)
+		case "result":
+			m.result = value
 		case "params":
 			m.params = value
 		}

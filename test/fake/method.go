@@ -28,9 +28,10 @@ var methodTable = map[string]method{
 	"tools/list":           {Legacy | Modern, (*Server).listTools},
 	"tools/call":           {Legacy | Modern, (*Server).callTool},
 	"subscriptions/listen": {Modern, (*Server).listen},
-	"tasks/get":            {Modern, (*Server).serveTask},
+	"tasks/get":            {Legacy | Modern, (*Server).serveTask},
 	"tasks/update":         {Modern, (*Server).serveTask},
-	"tasks/cancel":         {Modern, (*Server).serveTask},
+	"tasks/cancel":         {Legacy | Modern, (*Server).serveTask},
+	"tasks/result":         {Legacy, (*Server).serveTask},
 }
 
 // legacyRevisions are the revisions that initialize may agree on.

@@ -31,6 +31,8 @@ type Config struct {
 	Tools []Tool
 	// Tasks are what the server has for the tasks extension, which Capabilities must declare; nil means that it has none.
 	Tasks *Tasks
+	// LegacyTasks are what the server has for tasks of 2025-11-25, which Capabilities must declare.
+	LegacyTasks *LegacyTasks
 	// PageSize is the number of tools on one page of tools/list; zero means all.
 	PageSize int
 	// TTL is the freshness of lists as modern clients are told it (ttlMs).

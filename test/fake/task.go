@@ -110,9 +110,12 @@ func declared(c *Call) error {
 }
 
 // serveTask passes a method of the extension on, where the server has it.
-func (s *Server) serveTask(_ context.Context, c *Call) ([]byte, error) {
-	if s.config.Tasks == nil {
-		return nil, &Error{Code: codeUnknownMethod, Message: "unknown method " + c.Method}
+func (s *Server) serveTask(ctx context.Context, c *Call) ([]byte, error) {
+	switch {
+	case c.Era == Modern && s.config.Tasks != nil:
+		return s.config.Tasks.serve(c)
+	case c.Era == Legacy && s.config.LegacyTasks != nil:
+		return s.config.LegacyTasks.serve(ctx, c)
 	}
-	return s.config.Tasks.serve(c)
+	return nil, &Error{Code: codeUnknownMethod, Message: "unknown method " + c.Method}
 }

@@ -122,3 +122,18 @@ func (d *Description) has(capability string) bool {
 	_, ok := o.Get(capability)
 	return ok
 }
+
+// offers reports whether the server declared a capability with a member, whatever it is.
+func (d *Description) offers(capability, member string) bool {
+	all, err := rpc.ReadObject(d.Capabilities)
+	if err != nil {
+		return false
+	}
+	text, _ := all.Get(capability)
+	o, err := rpc.ReadObject(text)
+	if err != nil {
+		return false
+	}
+	_, ok := o.Get(member)
+	return ok
+}

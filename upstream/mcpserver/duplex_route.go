@@ -44,6 +44,9 @@ func (c *duplex) route(ctx context.Context, p parcel) bool {
 		return c.routeQuestion(ctx, p)
 	case m.Method == mcp.Progress:
 		k := c.find(progressOf(m))
+		if k == nil {
+			c.s.tasks.progress(c, m)
+		}
 		return k != nil && k.box.put(p)
 	case m.Method == mcp.Acknowledged:
 		k := c.find(subscriptionOf(m))

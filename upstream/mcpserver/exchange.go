@@ -21,6 +21,8 @@ type exchange struct {
 	token    json.RawMessage // the client's progress token; nil if it sent none
 	own      bool            // the gateway's own message, which has limits of its own and is not cancelled
 	standing bool            // lasts until it is closed: it has no limits, but is cancelled
+	patient  bool            // the upstream may be silent for as long as it likes
+	progress uint64          // another exchange whose progress is this one's too; 0 for none
 	final    bool            // the call was made before on a link that had ended: its answer stands, whatever it is
 
 	// Used by the goroutine that pulls the reply.
@@ -116,7 +118,7 @@ func (x *exchange) expect(q *rpc.Message) {
 }
 
 func (x *exchange) takeProgress(m *rpc.Message) verdict {
-	if x.token == nil || progressOf(m) != x.id || !x.advances(m) {
+	if of := progressOf(m); x.token == nil || of == 0 || of != x.id && of != x.progress || !x.advances(m) {
 		return discard
 	}
 	m.Set(mcp.MetaProgress, x.token)
@@ -142,7 +144,7 @@ func judgeNotification(m *rpc.Message) verdict {
 	switch m.Method {
 	case mcp.ToolsChanged, mcp.PromptsChanged, mcp.ResourcesChanged, mcp.ResourceUpdated:
 		return announce
-	case mcp.Cancelled, mcp.Progress:
+	case mcp.Cancelled, mcp.Progress, mcp.TaskStatus:
 		return discard
 	}
 	return relay
@@ -177,7 +179,7 @@ func (x *exchange) unanswered() []rpc.ID {
 func (x *exchange) grace(timeout time.Duration) time.Duration {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if len(x.asked) > 0 {
+	if len(x.asked) > 0 || x.patient {
 		return timeout
 	}
 	return timeout - time.Since(x.answered)

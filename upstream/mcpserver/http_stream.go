@@ -121,6 +121,9 @@ func (l *legacyHTTP) route(p parcel) bool {
 		l.answer(refusal(m.ID))
 	case m.Method == mcp.Progress:
 		k := l.find(progressOf(m))
+		if k == nil {
+			l.d.s.tasks.progress(l, m)
+		}
 		return k != nil && k.box.put(p)
 	case judgeNotification(m) == announce:
 		l.d.s.announce(m)

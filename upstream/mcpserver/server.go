@@ -57,6 +57,7 @@ type Server struct {
 	lanes   lanes
 	board   *board
 	watch   *watch
+	tasks   tasks
 	notice  atomic.Pointer[func(*rpc.Message)]
 	logged  atomic.Pointer[func(Log)]
 	visits  atomic.Pointer[func(session string, m *rpc.Message)]
@@ -165,7 +166,7 @@ func (s *Server) try(ctx context.Context, c *rpc.Call, final bool) (*rpc.Reply, 
 	s.raise(ctx, l, c)
 	x := newExchange(c, h)
 	x.final = final
-	source, err := l.send(ctx, x)
+	source, err := s.start(ctx, k, l, x)
 	if err != nil {
 		s.lanes.give(k)
 		if old, ok := errors.AsType[*stale](err); ok {
@@ -176,6 +177,14 @@ func (s *Server) try(ctx context.Context, c *rpc.Call, final bool) (*rpc.Reply, 
 	reply := rpc.NewReply(s.inLane(k, l, source))
 	reply.Revision = h.revision
 	return reply, nil
+}
+
+// start sends a call the way its target is called.
+func (s *Server) start(ctx context.Context, k linkKey, l link, x *exchange) (rpc.Source, error) {
+	if x.call.Target.Task && x.hop.era == rpc.Legacy && x.call.Method.Name == mcp.ToolsCall {
+		return s.startTask(ctx, k, l, x)
+	}
+	return l.send(ctx, x)
 }
 
 // blame notes in the state that the upstream cannot be used.

@@ -47,12 +47,18 @@ func shape(c *rpc.Call, h *hop) *rpc.Message {
 		}
 	}
 	if h.era == rpc.Modern {
+		if c.Client.Era == rpc.Legacy && c.Method.Name == mcp.ToolsCall {
+			withoutTask(m)
+		}
 		introduce(m, c, h)
 		return m
 	}
 	conceal(m)
-	if c.Method.Name == mcp.Complete {
+	switch c.Method.Name {
+	case mcp.Complete:
 		withoutContext(m, h.revision)
+	case mcp.ToolsCall:
+		withoutTask(m)
 	}
 	return m
 }
@@ -65,6 +71,14 @@ func withoutContext(m *rpc.Message, r rpc.Revision) {
 	}
 	if _, ok := m.Get("context"); ok {
 		m.Drop("context")
+	}
+}
+
+// withoutTask drops that a client wants a task: the gateway does not declare tasks, and a receiver that does not
+// must take such a request for any other (MCP 2025-11-25, Tasks).
+func withoutTask(m *rpc.Message) {
+	if _, ok := m.Get("task"); ok {
+		m.Drop("task")
 	}
 }
 

@@ -1,0 +1,334 @@
+package mcpserver
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/mcp"
+)
+
+// taskGrace is how long a server has to say which task it has begun when nobody waits for
+// it any more: only then can it be told to stop.
+const taskGrace = 2 * time.Second
+
+// taskRun is a call of a tool that a legacy server runs as a task (MCP 2025-11-25, Tasks),
+// and the source of its reply. The server answers such a call at once; what comes of it is
+// asked for until it is there. To the client it is a call like any other, which takes its
+// time: it hears of progress, is asked what the server wants to know, and can cancel.
+//
+// One goroutine makes the requests, all on the link that the task was begun on: a server
+// may keep tasks with its sessions.
+type taskRun struct {
+	s      *Server
+	key    linkKey
+	link   link
+	call   *rpc.Call // with a message of its own, since the last request may outlive the client's
+	begun  *exchange
+	ctx    context.Context // ends when nobody waits
+	cancel context.CancelCauseFunc
+	out    chan *rpc.Message // to Next
+	notes  chan *rpc.Message // progress, which nobody waits to be rid of
+	done   chan struct{}
+	failed error  // why there is no response; set before done is closed
+	said   string // what the server said last of the task; used by run only
+
+	mu    sync.Mutex
+	asker rpc.Source // takes answers
+
+	pace pace // used by Next only
+	over bool // likewise
+}
+
+var _ rpc.Source = (*taskRun)(nil)
+
+// startTask begins a task. The error is a *stale one as that of any call.
+func (s *Server) startTask(ctx context.Context, k linkKey, l link, x *exchange) (rpc.Source, error) {
+	call := *x.call
+	call.Message = x.call.Message.Clone()
+	x.call = &call
+	x.message.Set("task", []byte("{}"))
+	r := &taskRun{
+		s: s, key: k, link: l, call: &call, begun: x,
+		out: make(chan *rpc.Message), notes: make(chan *rpc.Message, maxTaskNotes), done: make(chan struct{}),
+	}
+	r.ctx, r.cancel = context.WithCancelCause(ctx)
+	creating, give := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(r.ctx, func() {
+		time.AfterFunc(taskGrace, func() { give(context.Cause(r.ctx)) })
+	})
+	source, err := l.send(creating, x)
+	if err != nil {
+		stop()
+		give(err)
+		r.cancel(err)
+		return nil, err
+	}
+	r.asker = source
+	s.tasks.add(r)
+	if !s.life.run(func() {
+		defer give(nil)
+		defer stop()
+		r.run(rpc.NewReply(source))
+	}) {
+		_ = source.Close()
+		give(errClosed)
+		r.cancel(errClosed)
+		s.tasks.remove(r)
+		return nil, s.fault.down(errClosed, "is shutting down")
+	}
+	return r, nil
+}
+
+// Next implements [rpc.Source].
+func (r *taskRun) Next() (*rpc.Message, error) {
+	for !r.over {
+		m, err := r.take()
+		if err != nil {
+			return nil, err
+		}
+		if m.Method == mcp.Progress && !r.pace.rises(m) {
+			continue
+		}
+		r.over = m.IsResponse()
+		return withoutTaskMeta(m), nil
+	}
+	return nil, io.EOF
+}
+
+func (r *taskRun) take() (*rpc.Message, error) {
+	select {
+	case m := <-r.notes:
+		return m, nil
+	default:
+	}
+	select {
+	case m := <-r.notes:
+		return m, nil
+	case m := <-r.out:
+		return m, nil
+	case <-r.ctx.Done():
+		return nil, context.Cause(r.ctx)
+	case <-r.done:
+		return nil, r.failed
+	}
+}
+
+// Answer implements [rpc.Source].
+func (r *taskRun) Answer(m *rpc.Message) error {
+	r.mu.Lock()
+	asker := r.asker
+	r.mu.Unlock()
+	if asker == nil {
+		return rpc.ErrNoQuestion
+	}
+	return asker.Answer(m)
+}
+
+// Close implements [rpc.Source]. A task that goes on is cancelled; Close waits for that,
+// because the link may go next.
+func (r *taskRun) Close() error {
+	r.cancel(errCallClosed)
+	timer := time.NewTimer(taskGrace + respondTimeout)
+	defer timer.Stop()
+	select {
+	case <-r.done:
+	case <-timer.C:
+	}
+	return nil
+}
+
+// run makes the requests of the task until there is a response.
+func (r *taskRun) run(reply *rpc.Reply) {
+	defer close(r.done)
+	defer r.s.tasks.remove(r)
+	m, err := r.relay(reply)
+	r.ask(nil)
+	_ = reply.Close()
+	if err != nil {
+		r.failed = err
+		return
+	}
+	t, ok := createdTask(m)
+	if !ok {
+		r.emit(m) // an error, or a server that does without a task
+		return
+	}
+	if m, r.failed = r.follow(t); m != nil {
+		r.emit(m)
+		return
+	}
+	if _, lost := errors.AsType[*stale](r.failed); !lost && !t.over {
+		r.stopTask(t.id)
+	}
+}
+
+// follow asks how the task is doing until its result can be had, and returns that.
+func (r *taskRun) follow(t *legacyTask) (*rpc.Message, error) {
+	unseen, unfetched := 0, 0 // tries that failed: to look, in a row; to fetch
+	for {
+		r.say(t.message)
+		switch t.status {
+		case taskWorking:
+		case taskCancelled:
+			t.over = true
+			return nil, r.s.fault.failed(nil, "cancelled the task: %s", rpc.Excerpt(t.message))
+		case taskCompleted, taskFailed:
+			t.over = true
+			fallthrough
+		case taskInput:
+			m, err := r.fetch(t.id)
+			if unfetched++; err == nil || r.hopeless(err, unfetched) {
+				return m, err
+			}
+		default:
+			return nil, r.s.fault.failed(nil, "says that its task is %s", rpc.Excerpt(t.status))
+		}
+		if !sleep(r.ctx, t.interval()) {
+			return nil, context.Cause(r.ctx)
+		}
+		err := r.look(t)
+		if err == nil {
+			unseen = 0
+			continue
+		}
+		if unseen++; r.hopeless(err, unseen) {
+			return nil, err
+		}
+	}
+}
+
+// hopeless reports whether it is of no use to try again what failed.
+func (r *taskRun) hopeless(err error, tries int) bool {
+	_, lost := errors.AsType[*stale](err)
+	refusal, refused := errors.AsType[*rpc.Error](err)
+	return lost || refused && refusal.Code == rpc.UpstreamFailed || r.ctx.Err() != nil || tries >= maxTaskFailures
+}
+
+// look asks for the state of the task.
+func (r *taskRun) look(t *legacyTask) error {
+	if r.s.links.find(r.key) != r.link { // which also notes that the link is in use
+		return &stale{cause: r.s.fault.down(nil, "lost the task with its session")}
+	}
+	ctx, cancel := context.WithTimeoutCause(r.ctx, r.s.cfg.Timeout, r.s.fault.timedOut(nil, "did not say how its task is doing"))
+	defer cancel()
+	m, err := ask(ctx, r.link, rpc.NewRequest(rpc.NumberID(0), mcp.TasksGet, taskParams(t.id)))
+	switch {
+	case r.ctx.Err() != nil:
+		return context.Cause(r.ctx)
+	case err != nil:
+		return err
+	case m.Err != nil:
+		return r.s.fault.failed(m.Err, "lost the task: %s", rpc.Excerpt(m.Err.Message))
+	}
+	return t.read(m)
+}
+
+// fetch waits for the result of the task. A server that needs something asks for it on the
+// stream of this request.
+func (r *taskRun) fetch(id string) (*rpc.Message, error) {
+	call := *r.call
+	call.Message = rpc.NewRequest(r.call.Message.ID, mcp.TasksResult, taskParams(id))
+	call.Method, call.Target = mcp.Foreign(mcp.TasksResult), rpc.Target{Upstream: r.call.Target.Upstream}
+	x := newExchange(&call, r.link.hop())
+	x.patient, x.token, x.progress = true, r.begun.token, r.begun.id
+	source, err := r.link.send(r.ctx, x)
+	if err != nil {
+		return nil, err
+	}
+	reply := rpc.NewReply(source)
+	defer func() { _ = reply.Close() }()
+	r.ask(source)
+	defer r.ask(nil)
+	return r.relay(reply)
+}
+
+// ask notes who is to get answers.
+func (r *taskRun) ask(source rpc.Source) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.asker = source
+}
+
+// relay passes on what comes before a response, and returns that.
+func (r *taskRun) relay(reply *rpc.Reply) (*rpc.Message, error) {
+	for {
+		m, err := reply.Next()
+		if err != nil {
+			return nil, err
+		}
+		own := m.Clone()
+		if m.IsResponse() {
+			return own, nil
+		}
+		if !r.emit(own) && own.IsRequest() {
+			_ = reply.Answer(refusal(own.ID)) // nobody is there any more
+		}
+	}
+}
+
+// emit gives a message to Next, and reports whether that took it.
+func (r *taskRun) emit(m *rpc.Message) bool {
+	select {
+	case r.out <- m:
+		return true
+	case <-r.ctx.Done():
+		return false
+	}
+}
+
+// say tells the client what the server says of the task.
+func (r *taskRun) say(message string) {
+	if message == "" || message == r.said || r.begun.token == nil {
+		return
+	}
+	r.said = message
+	r.note(rpc.NewNotification(mcp.Progress, append(rpc.AppendString([]byte(`{"message":`), message), '}')))
+}
+
+// note has progress passed on, unless too much of it waits.
+func (r *taskRun) note(m *rpc.Message) {
+	m.Set(mcp.MetaProgress, r.begun.token)
+	select {
+	case r.notes <- m:
+	default:
+	}
+}
+
+// stopTask tells the server that nobody waits for the task.
+func (r *taskRun) stopTask(id string) {
+	if !r.link.description().offers("tasks", "cancel") {
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.s.life, respondTimeout)
+	defer cancel()
+	if _, err := ask(ctx, r.link, rpc.NewRequest(rpc.NumberID(0), mcp.TasksCancel, taskParams(id))); err != nil {
+		r.s.log.DebugContext(ctx, "a task was not cancelled", "error", err.Error())
+	}
+}
+
+func taskParams(id string) []byte { return append(rpc.AppendString([]byte(`{"taskId":`), id), '}') }
+
+// pace keeps progress rising, as it must (MCP 2025-11-25, Progress), where words of the
+// server's about a task are put between its own steps.
+type pace struct{ last float64 }
+
+// rises reports whether a notification does not go back behind the last one. One that has
+// no number gets the next; what is no number is the client's to judge.
+func (p *pace) rises(m *rpc.Message) bool {
+	text, ok := m.Get("progress")
+	value, err := strconv.ParseFloat(string(text), 64)
+	if !ok {
+		value, err = p.last+1, nil
+		m.Set("progress", strconv.AppendFloat(nil, value, 'g', -1, 64))
+	}
+	if err != nil || value < p.last {
+		return err != nil
+	}
+	p.last = value
+	return true
+}
