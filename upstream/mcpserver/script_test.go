@@ -161,6 +161,11 @@ func (p *peer) callTool(r *request) {
 		p.write(`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"unknown","progress":9}}`)
 		p.result(r, `{"ok":true}`)
 		p.write(`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":%s,"progress":4}}`, params.Meta.Token)
+	case "flood": // more progress than can wait
+		for i := range 4 * maxWaiting {
+			p.write(`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":%s,"progress":%d}}`, params.Meta.Token, i+1)
+		}
+		p.result(r, `{"ok":true}`)
 	case "steady": // progress every 100 ms, ten times
 		for i := range 10 {
 			time.Sleep(100 * time.Millisecond)
