@@ -55,10 +55,16 @@ func (c *Catalog) Summarize(ctx context.Context, v *View) Summary {
 		if v.Prefix == Always {
 			text.WriteString(" (tools " + name + separator + "…)")
 		}
-		text.WriteString("\n" + cut(said[i].Instructions, maxInstructions))
+		text.WriteString("\n" + cut(below(said[i].Instructions), maxInstructions))
 	}
 	s.Instructions = cut(text.String(), maxAllInstructions)
 	return s
+}
+
+// below returns text with its headings one level down, so that none stands for what
+// another upstream says.
+func below(text string) string {
+	return strings.NewReplacer("\n#", "\n##", "\r#", "\r##").Replace("\n" + text)[1:]
 }
 
 // Declares reports whether an upstream declares a capability, or does not say what it

@@ -213,6 +213,23 @@ func TestErrorsAreRelayedWhateverTheStatus(t *testing.T) {
 	}
 }
 
+func TestCorner5_6_ResourcesAreMirroredByTheirOwnURI(t *testing.T) {
+	t.Parallel()
+	h := &script{discover: discovered, answer: func(w http.ResponseWriter, r received) {
+		answerJSON(w, 200, result(r.id, `{"contents":[],"resultType":"complete","ttlMs":0,"cacheScope":"private"}`))
+	}}
+	c := newCall(t, legacyClient(), `{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"ui://up+View/%41?x#é"}}`)
+	c.Target.Own = "ui://View/%41?x#é"
+	mustRun(t, newServer(t, remote(t, h)), c)
+	got := h.find("POST", mcp.ResourcesRead)[0]
+	if name := got.header.Get("Mcp-Name"); name != mcp.EncodeHeader("ui://View/%41?x#é") {
+		t.Errorf("Mcp-Name: %s", name)
+	}
+	if !strings.Contains(got.body, `"uri":"ui://View/%41?x#é"`) {
+		t.Error(got.body)
+	}
+}
+
 // That the gateway's headers do not mirror its message is between it and the server.
 func TestCorner5_15_RefusedHeadersAreNotTheClients(t *testing.T) {
 	t.Parallel()
