@@ -3,6 +3,7 @@ module github.com/headgate/headgate
 go 1.26.0
 
 require (
+	github.com/anishathalye/porcupine v1.3.1
 	github.com/dpb587/inspectjson-go v0.0.0-20251203142639-90f1442149fb
 	github.com/goccy/go-yaml v1.19.2
 	github.com/google/go-cmp v0.7.0

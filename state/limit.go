@@ -77,13 +77,16 @@ func (l *Limit) SameWindow(other *Limit) bool {
 	}
 	switch l.Kind {
 	case Calendar:
-		return l.Period == other.Period && l.zone().String() == other.zone().String()
+		return l.Period == other.Period && l.ZoneName() == other.ZoneName()
 	case Rolling:
 		return l.Per == other.Per
 	default:
 		return true
 	}
 }
+
+// ZoneName returns the name of the limit's zone.
+func (l *Limit) ZoneName() string { return l.zone().String() }
 
 func (l *Limit) zone() *time.Location {
 	if l.Zone == nil {

@@ -30,7 +30,7 @@ type Charge struct {
 type Balance struct {
 	Limit     int64         // the most it may hold
 	Remaining int64         // how much more it takes; not negative
-	Reset     time.Duration // until nothing that it holds now is in it any more; zero if that is unknown
+	Reset     time.Duration // until it is empty if nothing is charged, of a Calendar until its period ends; zero for slots
 }
 
 // Never is the time until a charge fits that is larger than its limit.
@@ -68,8 +68,8 @@ const LateSettle = 10 * time.Minute
 //
 // Balances are appended to into[:0], one for each charge in its order, so that a
 // caller may use its slice again; into may be nil. The slices that are handed in are
-// not kept. Errors are a [*Refusal] or wrap [ErrNoHold], [ErrUnavailable] or
-// [ErrClosed]; after each of them nothing is charged that was not before.
+// not kept. Errors are a [*Refusal], or wrap [ErrNoHold], [ErrUnavailable], [ErrClosed]
+// or that of ctx; after each of them nothing is charged that was not before.
 type Quota interface {
 	// Reserve takes all charges, or none and the error is a *Refusal. What it has taken
 	// is a hold, which Settle ends. A hold whose time is over counts as spent, its slots
@@ -90,7 +90,9 @@ type Quota interface {
 	// taken from, if that lasts. What is missing is charged now, whether or not it
 	// fits, because it is spent. Slots are released whatever the actual is.
 	//
-	// It reports whether it was this call that ended the hold. Nothing happens where
+	// It reports whether it was this call that ended the hold. With an error beside that,
+	// the hold is settled, and only a crash in the next moments may forget what was
+	// missing. Nothing happens where
 	// the hold was settled before, or forgotten, which is [LateSettle] after its time.
 	Settle(ctx context.Context, id HoldID, actual []int64) (bool, error)
 

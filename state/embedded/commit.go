@@ -21,22 +21,35 @@ type committer struct {
 
 	mu      sync.Mutex
 	pending map[place][]byte // a nil value removes
+	after   map[place]func() // what is to be done when the file has a value of pending
 	waiting []chan error     // who wants to know that what is pending is on disk
 	closed  bool
 }
 
 func newCommitter(db *bbolt.DB) *committer {
-	return &committer{db: db, wake: make(chan struct{}, 1), pending: map[place][]byte{}}
+	return &committer{db: db, wake: make(chan struct{}, 1), pending: map[place][]byte{}, after: map[place]func(){}}
 }
 
 // put has a value written soon, or removed if it is nil.
 func (c *committer) put(bucket, key string, value []byte) {
+	c.putThen(bucket, key, value, nil)
+}
+
+// putThen is put, and calls done when the file has the value, unless another was put
+// in its place before. It is called without locks of the committer.
+func (c *committer) putThen(bucket, key string, value []byte, done func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		return
 	}
-	c.pending[place{bucket, key}] = value
+	at := place{bucket, key}
+	c.pending[at] = value
+	if done == nil {
+		delete(c.after, at)
+	} else {
+		c.after[at] = done
+	}
 	c.rouse()
 }
 
@@ -71,12 +84,16 @@ func (c *committer) rouse() {
 // written stays pending, and all who wait for it are told.
 func (c *committer) commit() error {
 	c.mu.Lock()
-	group, waiting := c.pending, c.waiting
-	c.pending, c.waiting = make(map[place][]byte), nil
+	group, after, waiting := c.pending, c.after, c.waiting
+	c.pending, c.after, c.waiting = make(map[place][]byte), make(map[place]func()), nil
 	c.mu.Unlock()
 	err := c.write(group)
 	if err != nil {
-		c.keep(group)
+		c.keep(group, after)
+	} else {
+		for _, done := range after {
+			done()
+		}
 	}
 	for _, done := range waiting {
 		done <- err
@@ -104,18 +121,22 @@ func (c *committer) write(group map[place][]byte) error {
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("write %d entries: %w", len(group), err)
+		return fmt.Errorf("%w: write %d entries: %w", state.ErrUnavailable, len(group), err)
 	}
 	return nil
 }
 
 // keep puts a group back, except for places that were written anew meanwhile.
-func (c *committer) keep(group map[place][]byte) {
+func (c *committer) keep(group map[place][]byte, after map[place]func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for at, value := range group {
-		if _, newer := c.pending[at]; !newer {
-			c.pending[at] = value
+		if _, newer := c.pending[at]; newer {
+			continue
+		}
+		c.pending[at] = value
+		if done := after[at]; done != nil {
+			c.after[at] = done
 		}
 	}
 }

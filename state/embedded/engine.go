@@ -15,6 +15,8 @@ type Options struct {
 	Log          *slog.Logger
 	Sessions     int           // sessions that are remembered; 131,072
 	SessionBytes int64         // of what sessions have subscribed to and their clients said of themselves; 64 MiB
+	Buckets      int           // of quotas, besides those that are empty; 1,048,576
+	Holds        int           // of quotas, that are open; 1,048,576
 	LockWait     time.Duration // for another process to let go of the file; 5 seconds
 }
 
@@ -24,6 +26,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.SessionBytes <= 0 {
 		o.SessionBytes = 64 << 20
+	}
+	if o.Buckets <= 0 {
+		o.Buckets = 1 << 20
+	}
+	if o.Holds <= 0 {
+		o.Holds = 1 << 20
 	}
 	if o.LockWait <= 0 {
 		o.LockWait = 5 * time.Second
@@ -43,6 +51,8 @@ type Engine struct {
 	log      *slog.Logger
 	writes   *committer
 	sessions *Sessions
+	quota    *Quota
+	clock    clock
 	stop     chan struct{}
 	stopped  chan struct{}
 }
@@ -57,8 +67,11 @@ func Open(path string, o Options) (*Engine, error) {
 		return nil, fmt.Errorf("state %s: %w", path, err)
 	}
 	e := &Engine{db: db, log: o.Log, writes: newCommitter(db), stop: make(chan struct{}), stopped: make(chan struct{})}
+	e.clock = newClock()
+	e.quota = newQuota(e.clock, e.writes, o)
 	e.sessions = newSessions(e.writes, o)
-	if err := e.sessions.read(db); err != nil {
+	err = errors.Join(e.sessions.read(db), readBucket(db, budgetBucket, e.quota.load))
+	if err != nil {
 		return nil, fmt.Errorf("state %s: %w", path, errors.Join(err, db.Close()))
 	}
 	go e.run()
@@ -67,6 +80,12 @@ func Open(path string, o Options) (*Engine, error) {
 
 // Sessions returns the part that remembers sessions.
 func (e *Engine) Sessions() *Sessions { return e.sessions }
+
+// Quota returns the part that counts what is taken.
+func (e *Engine) Quota() *Quota { return e.quota }
+
+// Now returns the engine's time. It does not fail.
+func (e *Engine) Now(ctx context.Context) (time.Time, error) { return e.clock.Now(ctx) }
 
 // Close writes what is not yet on disk and closes the file. Operations that come
 // later fail or are dropped. It may be called once.
@@ -77,6 +96,7 @@ func (e *Engine) Close(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+	e.quota.close()
 	return errors.Join(e.writes.close(), e.db.Close())
 }
 
@@ -91,6 +111,7 @@ func (e *Engine) run() {
 			return
 		case now := <-sweep.C:
 			e.sessions.forget(now)
+			e.quota.forget()
 		case <-e.writes.wake:
 			if err := e.writes.commit(); err != nil {
 				e.log.Error("state was not written; trying again", slog.Any("error", err))

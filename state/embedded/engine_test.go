@@ -174,7 +174,7 @@ func TestWritesThatFailAreKept(t *testing.T) {
 		t.Errorf("who waited was told %v", err)
 	}
 	e.writes.put(sessionBucket, "a", []byte("new"))
-	e.writes.keep(map[place][]byte{{sessionBucket, "a"}: []byte("old"), {sessionBucket, "b"}: nil})
+	e.writes.keep(map[place][]byte{{sessionBucket, "a"}: []byte("old"), {sessionBucket, "b"}: nil}, nil)
 	if got := string(e.writes.pending[place{sessionBucket, "a"}]); got != "new" {
 		t.Errorf("pending = %q", got)
 	}

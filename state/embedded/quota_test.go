@@ -1,0 +1,35 @@
+package embedded
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/headgate/headgate/state/statetest"
+)
+
+// subject runs a test with an engine in a bubble, where time passes when it is told to.
+func subject(t *testing.T, test func(t *testing.T, s *statetest.Subject)) {
+	t.Helper()
+	path := inFolder(t)
+	synctest.Test(t, func(t *testing.T) {
+		e := opened(t, path, Options{})
+		defer closed(t, e)
+		test(t, &statetest.Subject{Quota: e.Quota(), Clock: e, Advance: time.Sleep})
+	})
+}
+
+func TestQuotaMachine(t *testing.T) {
+	t.Parallel()
+	statetest.QuotaMachine(t, subject)
+}
+
+func TestQuota(t *testing.T) {
+	t.Parallel()
+	statetest.Quota(t, subject)
+}
+
+func TestQuotaHistory(t *testing.T) {
+	t.Parallel()
+	statetest.QuotaHistory(t, subject)
+}
