@@ -79,7 +79,7 @@ func events(res *http.Response) <-chan string {
 	go func() {
 		defer close(out)
 		for lines := bufio.NewScanner(res.Body); lines.Scan(); {
-			if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
+			if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok && data != "" { // streams begin with an id and no message
 				out <- data
 			}
 		}
