@@ -96,6 +96,20 @@ func TestCorner5_35_CursorsThatAreNotOursAreRefused(t *testing.T) {
 	}
 }
 
+// A cursor is good wherever the same list is shown; elsewhere the client lists again.
+func TestCorner5_31_CursorsAreGoodOnEveryReplica(t *testing.T) {
+	t.Parallel()
+	a, b, other := newCatalog(t, named{"u", many(1500)}), newCatalog(t, named{"u", many(1500)}), newCatalog(t, named{"u", many(1501)})
+	b.keys, other.keys = a.keys, a.keys
+	params := fmt.Sprintf(`{"cursor":%q}`, firstCursor(t, a, listCall("")))
+	if got := names(t, b, merged(Always), listCall(params)); len(got) != 500 || got[0] != "u__t01000" {
+		t.Errorf("%d tools from %s", len(got), got[0])
+	}
+	if _, err := other.List(t.Context(), merged(Always), listCall(params)); rpc.AsError(err).Code != rpc.InvalidParams {
+		t.Errorf("of another list: %v", err)
+	}
+}
+
 func FuzzCursor(f *testing.F) {
 	f.Add(`""`)
 	f.Add(`"c2VhbA"`)

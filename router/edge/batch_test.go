@@ -1,6 +1,7 @@
 package edge_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/headgate/headgate/router/session"
 	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/frame"
 )
 
 // Corner case 5.26: batches, which revision 2025-03-26 alone has.
@@ -178,6 +180,37 @@ func TestCorner5_26_BatchWithProgressIsAStream(t *testing.T) {
 	if diff := cmp.Diff(map[string]string{"1": "result", "2": "result"}, outcomes(t, responses...)); diff != "" {
 		t.Errorf("responses (-want +got):\n%s", diff)
 	}
+}
+
+// A batch may answer what servers ask, beside requests of its own.
+func TestCorner5_26_BatchHoldsAnswersToQuestions(t *testing.T) {
+	t.Parallel()
+	calls := make(chan *running, 2)
+	g := open(t, setup{handle: held(calls)})
+	bearer := g.sessionOf(batchRevision)
+	answered := make(chan *http.Response, 1)
+	go func() { answered <- g.send(t.Context(), "POST", request("7", "x/y"), bearer...) }()
+	asking := <-calls
+	asking.messages <- rpc.NewRequest(rpc.NumberID(1), "roots/list", nil)
+	stream := <-answered
+	defer stream.Body.Close()
+	ev, err := frame.NewSSEReader(stream.Body, 1<<20).Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, err := rpc.Parse(bytes.Clone(ev.Data), rpc.Limits{})
+	if err != nil || q.Method != "roots/list" {
+		t.Fatalf("%s: %v", ev.Data, err)
+	}
+	_, batch := g.start(`[{"jsonrpc":"2.0","id":`+q.ID.Raw()+`,"result":{"roots":[]}},`+request("8", "x/z")+`]`, bearer...)
+	if got := <-asking.answers; got.ID.Raw() != "1" || string(got.Result) != `{"roots":[]}` {
+		t.Errorf("the server heard %s %s", got.ID.Raw(), got.Result)
+	}
+	(<-calls).messages <- rpc.NewResult(rpc.NumberID(8), []byte(`{}`))
+	if a := <-batch; a.body != `[{"jsonrpc":"2.0","id":8,"result":{}}]` {
+		t.Errorf("the batch is answered %s", a.body)
+	}
+	asking.messages <- result(`{}`)
 }
 
 // A cancellation finds a request that stands before it in the same batch.

@@ -84,6 +84,38 @@ func TestLinesSpeakBothEras(t *testing.T) {
 	}
 }
 
+// The handshake is the one request that cannot be cancelled (MCP 2025-11-25, Cancellation).
+func TestCorner5_19_InitializeIsNotCancelled(t *testing.T) {
+	t.Parallel()
+	begun, goOn := make(chan struct{}), make(chan struct{})
+	g := open(t, setup{refuse: func(c *rpc.Call) error {
+		if c.Method.Name == mcp.Initialize {
+			close(begun)
+			<-goOn
+		}
+		return nil
+	}})
+	say, hear, hangUp := g.lines(t.Context())
+	say(`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{}}}`)
+	<-begun
+	said := make(chan struct{})
+	go func() {
+		defer close(said)
+		say(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}`)
+		say(request("2", "tools/list"))
+	}()
+	close(goOn)
+	for _, want := range []string{`{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2025-11-25"}}`, `{"jsonrpc":"2.0","id":2,"result":{"ok":true}}`} {
+		if got := hear(); got != want {
+			t.Errorf("heard %s, want %s", got, want)
+		}
+	}
+	<-said
+	if err := hangUp(); err != nil {
+		t.Error(err)
+	}
+}
+
 // What was asked before the client closed its side is answered.
 func TestLinesAnswerWhatWasAskedLast(t *testing.T) {
 	t.Parallel()

@@ -208,6 +208,21 @@ func TestCorner5_23_SubscriptionEndsWithTheClient(t *testing.T) {
 	}
 }
 
+// Nor is one that crashed, when its session has not been used for a while.
+func TestCorner5_23_SubscriptionEndsWithAnUnusedSession(t *testing.T) {
+	t.Parallel()
+	server, url := startChanging(t, "legacy")
+	g := startGateway(t, fmt.Sprintf("sessions: {idle: 1s}\nupstreams:\n  up: {url: %q, era: legacy}\n", url))
+	legacy(t, endpoint(g, "/mcp/up"), "{}").
+		post(`{"jsonrpc":"2.0","id":1,"method":"resources/subscribe","params":{"uri":"`+note+`"}}`, nil)
+	<-server.subscribed
+	select {
+	case <-server.unsubscribed:
+	case <-time.After(20 * time.Second):
+		t.Error("still subscribed")
+	}
+}
+
 // Log levels hold in all pairings, and loggers say whose they are.
 func TestCorner5_22_LogLevelsInAllPairings(t *testing.T) {
 	t.Parallel()
