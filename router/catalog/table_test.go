@@ -300,6 +300,24 @@ func TestCorner5_24_ErrorsHideInternals(t *testing.T) {
 	}
 }
 
+// Models are shown what servers wrote, and the order of a schema decides whether a prompt is
+// found in a cache.
+func TestCorner5_11_ListedEntriesKeepTheirBytes(t *testing.T) {
+	t.Parallel()
+	const entry = `{ "title":"<&>\u003c\/é", "name" : "t" , "inputSchema":{ "type":"object","z":1.0, "a":12345678901234567890,"properties":{"b":{},"a":{ "const" : 1e2 }}},"_meta":{"x/y":[ ]}, "unknown":null}`
+	c := newCatalog(t, named{"u", &lister{pages: []string{`{"tools":[ ` + entry + ` ]}`}}})
+	single := &View{Endpoint: "/mcp/u", Upstreams: []string{"u"}, Single: true, Allows: all}
+	for _, era := range []rpc.Era{rpc.Legacy, rpc.Modern} {
+		for v, want := range map[*View]string{single: entry, merged(Always): strings.Replace(entry, `"t"`, `"u__t"`, 1)} {
+			call := listCall("")
+			call.Client.Era = era
+			if text, err := c.List(t.Context(), v, call); err != nil || !strings.HasPrefix(string(text), `{"tools":[`+want+`]`) {
+				t.Errorf("%s %v: %s, %v", v.Endpoint, era, text, err)
+			}
+		}
+	}
+}
+
 // What goes into headers is known of a tool that nobody has listed yet.
 func TestCorner5_15_AColdCatalogueIsFilledOnce(t *testing.T) {
 	t.Parallel()

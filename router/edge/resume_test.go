@@ -17,7 +17,7 @@ import (
 	"github.com/headgate/headgate/rpc/frame"
 )
 
-// Corner cases 5.17: streams that begin with an id, break, and are resumed.
+// Streams that begin with an id, break, and are resumed.
 
 // played is a handler whose one call is played from a channel.
 func played(messages <-chan *rpc.Message) rpc.HandlerFunc {
@@ -49,7 +49,7 @@ func beginning(t *testing.T, g *gate, bearer []string, messages chan<- *rpc.Mess
 	return prime, first
 }
 
-func TestResume517ReplaysWhatFollows(t *testing.T) {
+func TestCorner5_17_ResumeReplaysWhatFollows(t *testing.T) {
 	t.Parallel()
 	messages := make(chan *rpc.Message, 3)
 	g := open(t, setup{handle: played(messages)})
@@ -74,7 +74,7 @@ func TestResume517ReplaysWhatFollows(t *testing.T) {
 	}
 }
 
-func TestResume517GoesOnLive(t *testing.T) {
+func TestCorner5_17_ResumeGoesOnLive(t *testing.T) {
 	t.Parallel()
 	messages := make(chan *rpc.Message, 1)
 	g := open(t, setup{handle: played(messages)})
@@ -97,7 +97,7 @@ func TestResume517GoesOnLive(t *testing.T) {
 
 // A stream that is gone must not look like a session that is gone, and is nobody
 // else's.
-func TestResume517IsRefused(t *testing.T) {
+func TestCorner5_17_ResumeIsRefused(t *testing.T) {
 	t.Parallel()
 	messages := make(chan *rpc.Message, 2)
 	g := open(t, setup{handle: played(messages)})
@@ -125,7 +125,7 @@ func TestResume517IsRefused(t *testing.T) {
 
 // Streams of calls have ids in all revisions that say how to resume, and begin with one
 // in the latest.
-func TestResume517OfEachRevision(t *testing.T) {
+func TestCorner5_17_ResumeOfEachRevision(t *testing.T) {
 	t.Parallel()
 	for revision, want := range map[string]struct{ resumes, primed bool }{
 		"2024-11-05": {}, "2025-03-26": {resumes: true}, "2025-06-18": {resumes: true}, "2025-11-25": {resumes: true, primed: true},
@@ -162,7 +162,7 @@ func TestResume517OfEachRevision(t *testing.T) {
 
 // A client that left before it was given an id is not waited for: what asks it is
 // declined.
-func TestResume517NeedsAnID(t *testing.T) {
+func TestCorner5_17_ResumeNeedsAnID(t *testing.T) {
 	t.Parallel()
 	for _, revision := range []string{"2025-03-26", "2025-06-18", "2025-11-25"} {
 		t.Run(revision, func(t *testing.T) {
@@ -201,7 +201,7 @@ func eventOf(t *testing.T, in *frame.SSEReader) frame.Event {
 
 // A session's own stream goes on where it broke, whether or not its old connection is
 // known to be dead.
-func TestResume517OfTheStandingStream(t *testing.T) {
+func TestCorner5_17_ResumeOfTheStandingStream(t *testing.T) {
 	t.Parallel()
 	for _, revision := range []string{"2025-03-26", "2025-06-18", "2025-11-25"} {
 		t.Run(revision, func(t *testing.T) {
@@ -235,7 +235,7 @@ func TestResume517OfTheStandingStream(t *testing.T) {
 
 // A standing stream of which nothing is kept any more begins anew: clients take a
 // refusal for the end of their session.
-func TestResume517BeginsStandingStreamsAnew(t *testing.T) {
+func TestCorner5_17_ResumeBeginsStandingStreamsAnew(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := open(t, setup{memory: true})
@@ -258,7 +258,7 @@ func TestResume517BeginsStandingStreamsAnew(t *testing.T) {
 }
 
 // The stream of a batch is one of the revision's streams too.
-func TestResume517OfABatch(t *testing.T) {
+func TestCorner5_17_ResumeOfABatch(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{handle: func(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 		messages := make(chan *rpc.Message, 2)
