@@ -119,7 +119,14 @@ func (g *Gateway) buildSubscriptions(views []catalog.View) {
 	}
 	g.subscriptions = subscription.New(subscription.Deps{
 		Log: g.log, Upstreams: tellers, Post: g.sessions.Post,
-		Shows: func(endpoint, upstream string) bool { return shows(views, endpoint, upstream) }, Store: g.sessions,
+		Shows: func(endpoint, upstream string) bool {
+			return slices.ContainsFunc(views, func(v catalog.View) bool { return v.Endpoint == endpoint && v.Has(upstream) })
+		},
+		Store: g.sessions,
+		Task:  func(c *rpc.Call, id string) *rpc.Target { return g.router.Task(c, id) },
+		Expose: func(ctx context.Context, c *rpc.Call, upstream string, m *rpc.Message) *rpc.Message {
+			return g.router.ExposeTask(ctx, c, upstream, m)
+		},
 		Locate: func(ctx context.Context, c *rpc.Call, uri string) *rpc.Target { return g.router.Resource(ctx, c, uri) },
 	})
 }
@@ -143,9 +150,4 @@ func (g *Gateway) views() []catalog.View {
 		})
 	}
 	return out
-}
-
-// shows reports whether an endpoint has what an upstream has.
-func shows(views []catalog.View, endpoint, upstream string) bool {
-	return slices.ContainsFunc(views, func(v catalog.View) bool { return v.Endpoint == endpoint && v.Has(upstream) })
 }

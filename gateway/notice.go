@@ -13,11 +13,14 @@ import (
 func (g *Gateway) wireNotices(views []catalog.View) {
 	for _, s := range g.servers {
 		s.OnNotice(func(m *rpc.Message) {
-			if m.Method == mcp.ResourceUpdated {
+			switch m.Method {
+			case mcp.ResourceUpdated:
 				g.subscriptions.Updated(s.Name(), m)
-				return
+			case mcp.TaskChanged:
+				g.subscriptions.TaskChanged(s.Name(), m)
+			default:
+				g.catalog.Notice(s.Name(), m.Method)
 			}
-			g.catalog.Notice(s.Name(), m.Method)
 		})
 		s.OnVisited(g.sessions.Post)
 		s.OnLog(func(l mcpserver.Log) { g.passLog(views, s.Name(), l) })

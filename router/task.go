@@ -27,20 +27,43 @@ type Sealer interface {
 }
 
 // task finds the upstream that has a task.
-func (r *Router) task(_ context.Context, view *catalog.View, c *rpc.Call) (*rpc.Target, error) {
+func (r *Router) task(_ context.Context, _ *catalog.View, c *rpc.Call) (*rpc.Target, error) {
 	handle, err := subject(c)
 	if err != nil {
 		return nil, err
 	}
+	return r.openTask(c, handle)
+}
+
+// openTask reads an id that the gateway gave to a client.
+func (r *Router) openTask(c *rpc.Call, handle string) (*rpc.Target, error) {
 	plain, err := r.Keys.Open(taskPurpose, taskOwner(c), handle)
 	if err != nil {
-		return nil, rpc.Errorf(rpc.InvalidParams, "there is no such task on %s", view.Endpoint)
+		return nil, rpc.Errorf(rpc.InvalidParams, "there is no such task on %s", c.Endpoint)
 	}
 	upstream, own, _ := strings.Cut(string(plain), "\x00")
 	if r.Upstreams[upstream] == nil {
 		return nil, rpc.Errorf(rpc.InvalidParams, "the server that had the task is not here any more")
 	}
 	return &rpc.Target{Kind: rpc.Task, Upstream: upstream, Own: own}, nil
+}
+
+// Task finds the task that a client means by an id, for who deals in more than the one that
+// a call is about; nil if there is none.
+func (r *Router) Task(c *rpc.Call, id string) *rpc.Target {
+	target, err := r.openTask(c, id)
+	if err != nil {
+		return nil
+	}
+	return target
+}
+
+// ExposeTask gives what an upstream says of a task the form that the client of a call can
+// use.
+func (r *Router) ExposeTask(ctx context.Context, c *rpc.Call, upstream string, m *rpc.Message) *rpc.Message {
+	own := *c
+	own.Target = rpc.Target{Kind: rpc.Task, Upstream: upstream}
+	return r.Catalog.ExposeTask(ctx, r.views[c.Endpoint], &own, m)
 }
 
 // taskOwner is what the id of a task is bound to.
@@ -62,8 +85,7 @@ func tells(c *rpc.Call) bool {
 	if c.Client.Era != rpc.Modern || c.Method.Name != mcp.ToolsCall {
 		return false
 	}
-	_, declared := setting(c.Client.Capabilities, mcp.TasksExtension)
-	return declared
+	return mcp.Declares(c.Client.Capabilities, mcp.TasksExtension)
 }
 
 // tellTasks returns a reply that names tasks as the client may.

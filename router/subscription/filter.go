@@ -1,8 +1,6 @@
 package subscription
 
 import (
-	"slices"
-
 	"github.com/headgate/headgate/rpc"
 	"github.com/headgate/headgate/rpc/mcp"
 )
@@ -11,6 +9,7 @@ import (
 type filter struct {
 	lists map[string]bool // by the notifications that tell of their changes
 	uris  []string        // as the client knows them, without repetition
+	tasks []string        // likewise, by their ids (SEP-2663)
 }
 
 // lists are the members of a filter that ask for changes of lists, in the order in
@@ -40,33 +39,49 @@ func readFilter(m *rpc.Message) (*filter, error) {
 		}
 		f.lists[l.method] = string(v) == "true"
 	}
-	list, ok := o.Get("resourceSubscriptions")
+	if f.uris, err = readNames(o, resourceFilter); err != nil {
+		return nil, err
+	}
+	f.tasks, err = readNames(o, taskFilter)
+	return f, err
+}
+
+// Members of a filter that name what the client wants to hear of.
+const (
+	resourceFilter = "resourceSubscriptions"
+	taskFilter     = "taskIds"
+)
+
+// readNames reads a list of what changes are to be told of, without repetition.
+func readNames(o rpc.Object, member string) ([]string, error) {
+	list, ok := o.Get(member)
 	if !ok {
-		return f, nil
+		return nil, nil
 	}
 	items, err := rpc.Elements(list)
 	if err != nil {
-		return nil, rpc.Errorf(rpc.InvalidParams, "params.notifications.resourceSubscriptions must be an array")
+		return nil, rpc.Errorf(rpc.InvalidParams, "params.notifications.%s must be an array", member)
 	}
 	if len(items) > maxURIs {
-		return nil, rpc.Errorf(rpc.InvalidParams, "a stream can be about %d resources at most", maxURIs)
+		return nil, rpc.Errorf(rpc.InvalidParams, "params.notifications.%s can hold %d at most", member, maxURIs)
 	}
+	out := make([]string, 0, len(items))
 	seen := map[string]bool{}
 	for _, item := range items {
-		uri, err := rpc.Unquote(item)
+		name, err := rpc.Unquote(item)
 		if err != nil {
-			return nil, rpc.Errorf(rpc.InvalidParams, "params.notifications.resourceSubscriptions must hold strings")
+			return nil, rpc.Errorf(rpc.InvalidParams, "params.notifications.%s must hold strings", member)
 		}
-		if !seen[uri] && len(uri) <= maxURI {
-			seen[uri] = true
-			f.uris = append(f.uris, uri)
+		if !seen[name] && len(name) <= maxURI {
+			seen[name] = true
+			out = append(out, name)
 		}
 	}
-	return f, nil
+	return out, nil
 }
 
 // acknowledgement is the first message of a stream: what it will tell of.
-func (f *filter) acknowledgement(refused map[string]bool) *rpc.Message {
+func (f *filter) acknowledgement(agreed []want) *rpc.Message {
 	b := []byte(`{"notifications":{`)
 	empty := len(b)
 	member := func(name string) {
@@ -81,18 +96,27 @@ func (f *filter) acknowledgement(refused map[string]bool) *rpc.Message {
 			b = append(b, "true"...)
 		}
 	}
-	agreed := slices.DeleteFunc(slices.Clone(f.uris), func(uri string) bool { return refused[uri] })
-	for i, uri := range agreed {
-		if i == 0 {
-			member("resourceSubscriptions")
-			b = append(b, '[')
-		} else {
-			b = append(b, ',')
+	for _, kind := range []struct {
+		name string
+		task bool
+	}{{resourceFilter, false}, {taskFilter, true}} {
+		n := 0
+		for _, w := range agreed {
+			if w.task != kind.task {
+				continue
+			}
+			if n == 0 {
+				member(kind.name)
+				b = append(b, '[')
+			} else {
+				b = append(b, ',')
+			}
+			b = rpc.AppendString(b, w.exposed)
+			n++
 		}
-		b = rpc.AppendString(b, uri)
-	}
-	if len(agreed) > 0 {
-		b = append(b, ']')
+		if n > 0 {
+			b = append(b, ']')
+		}
 	}
 	return rpc.NewNotification(mcp.Acknowledged, append(b, "}}"...))
 }

@@ -17,6 +17,7 @@ import (
 type listen struct {
 	registry *Registry
 	ctx      context.Context //nolint:containedctx // the call's, which governs the reply
+	call     *rpc.Call
 	id       rpc.ID
 	endpoint string
 	owner    string
@@ -24,10 +25,11 @@ type listen struct {
 	expires  *time.Timer
 	wake     chan struct{}
 
-	held map[string][]string // what each upstream tells of, guarded by the registry
+	held []want // what upstreams tell of, guarded by the registry
 
 	mu      sync.Mutex
 	waiting []*rpc.Message
+	size    int  // of what waits, in bytes
 	ended   bool // the result is to be sent when nothing waits
 	over    bool // it was sent
 }
@@ -41,19 +43,22 @@ func (r *Registry) listen(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) 
 	if err != nil {
 		return nil, err
 	}
+	if f.tasks != nil && !mcp.Declares(c.Client.Capabilities, mcp.TasksExtension) {
+		return rpc.Respond(undeclared(c)), nil
+	}
 	l := &listen{
-		registry: r, ctx: ctx, id: c.Message.ID, endpoint: c.Endpoint, owner: ownerOf(c.Principal), filter: f,
-		wake: make(chan struct{}, 1), held: map[string][]string{},
+		registry: r, ctx: ctx, call: c, id: c.Message.ID, endpoint: c.Endpoint, owner: ownerOf(c.Principal), filter: f,
+		wake: make(chan struct{}, 1),
 	}
 	if err := r.open(l); err != nil {
 		return nil, err
 	}
-	refused := r.agree(ctx, c, l)
+	agreed := r.agree(ctx, c, l)
 	if ctx.Err() != nil {
 		_ = l.Close()
 		return nil, context.Cause(ctx)
 	}
-	l.acknowledge(f.acknowledgement(refused))
+	l.acknowledge(f.acknowledgement(agreed))
 	if until := c.Principal.Expires; !until.IsZero() {
 		l.expires = time.AfterFunc(time.Until(until), l.end) // the client comes back with a credential that is good
 	}
@@ -88,77 +93,54 @@ func ownerOf(p rpc.Principal) string {
 	return p.Org + "\x00" + p.Team + "\x00" + p.Key + "\x00" + p.User
 }
 
-// agree asks the upstreams, all at the same time, and returns the URIs that none will
-// tell of.
-func (r *Registry) agree(ctx context.Context, c *rpc.Call, l *listen) (refused map[string]bool) {
-	ctx, cancel := context.WithTimeout(ctx, agreeTimeout)
-	defer cancel()
-	refused = map[string]bool{}
-	exposed := map[topic]string{}
-	wanted := map[string][]string{}
-	for _, uri := range l.filter.uris {
-		t := r.Locate(ctx, c, uri)
-		where := topic{t.Upstream, t.Own}
-		if _, twice := exposed[where]; twice || r.Upstreams[t.Upstream] == nil {
-			refused[uri] = true
-			continue
-		}
-		exposed[where] = uri
-		wanted[t.Upstream] = append(wanted[t.Upstream], t.Own)
-	}
-	r.mu.Lock()
-	for where, uri := range exposed {
-		r.join(where, l, uri)
-	}
-	r.mu.Unlock()
-
-	var all sync.WaitGroup
-	for upstream, uris := range wanted {
-		all.Go(func() {
-			agreed, err := r.Upstreams[upstream].Subscribe(ctx, uris)
-			if err != nil {
-				r.Log.DebugContext(ctx, "upstream does not tell of resources", "upstream", upstream, "error", err.Error())
-			}
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			l.held[upstream] = agreed
-			for _, own := range uris {
-				if where := (topic{upstream, own}); !slices.Contains(agreed, own) {
-					refused[exposed[where]] = true
-					r.leave(where, l)
-				}
-			}
-		})
-	}
-	all.Wait()
-	return refused
-}
-
 // acknowledge puts the acknowledgement before all that waits.
 func (l *listen) acknowledge(m *rpc.Message) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.waiting = slices.Insert(l.waiting, 0, l.tagged(m))
+	m = l.tagged(m)
+	l.waiting = slices.Insert(l.waiting, 0, m)
+	l.size += m.Size()
 }
 
-// deliver queues a notification. One that waits already is not queued again. A client
-// that leaves too many unread is sent away: when it comes back it knows that
-// everything may have changed.
+// deliver queues a notification. One that waits already is not queued again, and of what is
+// said of one task the last says all. A client that leaves too much unread is sent
+// away: when it comes back it knows that everything may have changed.
 func (l *listen) deliver(m *rpc.Message) {
 	m = l.tagged(m)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.ended || slices.ContainsFunc(l.waiting, func(w *rpc.Message) bool {
-		return w.Method == m.Method && bytes.Equal(w.Params, m.Params)
-	}) {
+	if l.ended || l.outdated(m) {
 		return
 	}
-	if len(l.waiting) >= maxWaiting {
+	if len(l.waiting) >= maxWaiting || len(l.waiting) > 0 && l.size+m.Size() > maxWaitingBytes {
 		l.ended = true
 	} else {
 		l.waiting = append(l.waiting, m)
+		l.size += m.Size()
 	}
 	l.stir()
+}
+
+// outdated reports whether what waits says already what a notification says, and drops what
+// that says better. The lock is held.
+func (l *listen) outdated(m *rpc.Message) bool {
+	if m.Method != mcp.TaskChanged {
+		return slices.ContainsFunc(l.waiting, func(w *rpc.Message) bool {
+			return w.Method == m.Method && bytes.Equal(w.Params, m.Params)
+		})
+	}
+	id, _ := m.Text("taskId")
+	l.waiting = slices.DeleteFunc(l.waiting, func(w *rpc.Message) bool {
+		if w.Method != mcp.TaskChanged {
+			return false
+		}
+		older, _ := w.Text("taskId")
+		if older == id {
+			l.size -= w.Size()
+		}
+		return older == id
+	})
+	return false
 }
 
 // tagged returns the message with the id of the stream (MCP 2026-07-28,
@@ -188,7 +170,7 @@ func (l *listen) stir() {
 func (l *listen) Next() (*rpc.Message, error) {
 	for {
 		if m, err := l.take(); m != nil || err != nil {
-			return m, err
+			return l.exposed(m), err
 		}
 		select {
 		case <-l.wake:
@@ -207,12 +189,27 @@ func (l *listen) take() (*rpc.Message, error) {
 	case len(l.waiting) > 0:
 		m := l.waiting[0]
 		l.waiting = slices.Delete(l.waiting, 0, 1)
+		l.size -= m.Size()
 		return m, nil
 	case l.ended:
 		l.over = true
 		return l.result(), nil
 	}
 	return nil, nil
+}
+
+// exposed gives what is said of a task the form that the client can use, which may take
+// a while.
+func (l *listen) exposed(m *rpc.Message) *rpc.Message {
+	if m == nil || m.Method != mcp.TaskChanged {
+		return m
+	}
+	id, _ := m.Text("taskId")
+	target := l.registry.Task(l.call, id)
+	if target == nil {
+		return m
+	}
+	return l.registry.Expose(l.ctx, l.call, target.Upstream, m)
 }
 
 // result ends a stream as it should.
@@ -233,15 +230,13 @@ func (l *listen) Close() error {
 	r := l.registry
 	r.mu.Lock()
 	delete(r.listens, l)
-	for upstream, uris := range l.held {
-		for _, own := range uris {
-			r.leave(topic{upstream, own}, l)
-		}
+	held := l.held
+	l.held = nil
+	for _, w := range held {
+		r.leave(w.topic, l)
 	}
 	r.mu.Unlock()
-	for upstream, uris := range l.held {
-		r.Upstreams[upstream].Unsubscribe(uris)
-	}
+	r.giveUp(held)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.ended, l.over, l.waiting = true, true, nil

@@ -18,6 +18,8 @@ const (
 	maxURIs    = 1024    // in one stream or session
 	maxURI     = 8 << 10 // bytes of one URI
 	maxWaiting = 2048    // notifications that wait for one stream's client
+
+	maxWaitingBytes = 8 << 20 // of them, where there is more than one
 )
 
 // agreeTimeout bounds how long a client waits for upstreams to agree to tell of
@@ -34,6 +36,9 @@ type Upstream interface {
 	// the URIs are to be given up by Unsubscribe.
 	Resubscribe(uris []string, told func(refused []string))
 	Unsubscribe(uris []string)
+	// Follow and Unfollow are the same for tasks, by their ids there.
+	Follow(ctx context.Context, tasks []string) ([]string, error)
+	Unfollow(tasks []string)
 }
 
 // Deps is what a registry needs of the rest of the gateway.
@@ -43,6 +48,11 @@ type Deps struct {
 	// Locate finds the resource that a client means by a URI; a target without an
 	// upstream if there is none.
 	Locate func(ctx context.Context, c *rpc.Call, uri string) *rpc.Target
+	// Task finds the task that a modern client means by an id; nil if there is none.
+	Task func(c *rpc.Call, id string) *rpc.Target
+	// Expose gives what is said of a task of an upstream the form that the client of a call
+	// can use.
+	Expose func(ctx context.Context, c *rpc.Call, upstream string, m *rpc.Message) *rpc.Message
 	// Post queues a notification for the stream of a legacy client's session.
 	Post func(session string, m *rpc.Message)
 	// Shows reports whether clients of an endpoint may see what an upstream has.
@@ -68,14 +78,17 @@ type Registry struct {
 	closed   bool
 	listens  map[*listen]struct{}
 	sessions map[string]*subscriber
-	topics   map[topic]map[recipient]string // to the URI that the recipient knows it by
+	topics   map[topic]map[recipient]string // to the URI or id that the recipient knows it by
 
 	seed    maphash.Seed
 	writing [64]sync.Mutex // by session: the store is told of one change at a time
 }
 
-// topic is a resource by its URI at an upstream.
-type topic struct{ upstream, own string }
+// topic is a resource by its URI at an upstream, or a task by its id there.
+type topic struct {
+	upstream, own string
+	task          bool
+}
 
 // recipient takes notifications. It must not block.
 type recipient interface{ deliver(m *rpc.Message) }
@@ -125,7 +138,7 @@ func (r *Registry) Updated(upstream string, m *rpc.Message) {
 	defer r.mu.Unlock()
 	told := map[recipient]bool{}
 	for parent := range ancestors(uri) {
-		for to, known := range r.topics[topic{upstream, parent}] {
+		for to, known := range r.topics[topic{upstream: upstream, own: parent}] {
 			if told[to] {
 				continue
 			}
@@ -137,6 +150,22 @@ func (r *Registry) Updated(upstream string, m *rpc.Message) {
 			withoutTag(out)
 			to.deliver(out)
 		}
+	}
+}
+
+// TaskChanged tells those who want to hear of it how an upstream's task is doing (SEP-2663).
+func (r *Registry) TaskChanged(upstream string, m *rpc.Message) {
+	own, ok := m.Text("taskId")
+	if !ok {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for to, known := range r.topics[topic{upstream, own, true}] {
+		out := m.Fork()
+		out.Set("taskId", rpc.AppendString(nil, known))
+		withoutTag(out)
+		to.deliver(out)
 	}
 }
 

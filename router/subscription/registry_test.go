@@ -76,6 +76,24 @@ func (u *teller) answers() {
 	}
 }
 
+func (u *teller) Follow(ctx context.Context, tasks []string) ([]string, error) {
+	for i, id := range tasks {
+		tasks[i] = "task:" + id
+	}
+	agreed, err := u.Subscribe(ctx, tasks)
+	for i, id := range agreed {
+		agreed[i] = strings.TrimPrefix(id, "task:")
+	}
+	return agreed, err
+}
+
+func (u *teller) Unfollow(tasks []string) {
+	for i, id := range tasks {
+		tasks[i] = "task:" + id
+	}
+	u.Unsubscribe(tasks)
+}
+
 func (u *teller) Unsubscribe(uris []string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -154,6 +172,17 @@ func newStage() *stage {
 				return &rpc.Target{Upstream: "two", Own: uri}
 			}
 			return &rpc.Target{Upstream: "one", Own: uri}
+		},
+		Task: func(_ *rpc.Call, id string) *rpc.Target {
+			if own, known := strings.CutPrefix(id, "sealed "); known {
+				return &rpc.Target{Kind: rpc.Task, Upstream: "two", Own: own}
+			}
+			return nil
+		},
+		Expose: func(_ context.Context, c *rpc.Call, upstream string, m *rpc.Message) *rpc.Message {
+			out := m.Clone()
+			out.Set("exposed", rpc.AppendString(nil, upstream+c.Endpoint))
+			return out
 		},
 		Shows: func(endpoint, upstream string) bool { return endpoint == "/mcp" || upstream == "one" }, Store: s,
 		Post: func(session string, m *rpc.Message) {

@@ -35,7 +35,7 @@ func (r *Registry) subscribe(ctx context.Context, c *rpc.Call) (*rpc.Reply, erro
 	if up == nil {
 		return nil, rpc.Errorf(rpc.InvalidParams, "unknown resource %s", rpc.Excerpt(uri))
 	}
-	h, err := r.hold(ctx, c.Client.Session, uri, topic{t.Upstream, t.Own})
+	h, err := r.hold(ctx, c.Client.Session, uri, topic{upstream: t.Upstream, own: t.Own})
 	if err != nil {
 		return nil, err
 	}

@@ -121,3 +121,18 @@ func canonicalObject(text json.RawMessage) string {
 	slices.Sort(parts)
 	return "{" + strings.Join(parts, ",") + "}"
 }
+
+// Declares reports whether the capabilities of a client or server name an extension.
+func Declares(capabilities json.RawMessage, extension string) bool {
+	o, err := rpc.ReadObject(capabilities)
+	if err != nil {
+		return false
+	}
+	text, _ := o.Get(capExtensions)
+	extensions, err := rpc.ReadObject(text)
+	if err != nil {
+		return false
+	}
+	_, ok := extensions.Get(extension)
+	return ok
+}

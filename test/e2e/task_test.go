@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -133,5 +134,40 @@ func TestTasksAreOfferedToModernClients(t *testing.T) {
 	_, old := r.post(`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"raw","version":"1"}}}`, nil)
 	if strings.Contains(old, "tasks") {
 		t.Errorf("initialize: %s", old)
+	}
+}
+
+// Clients hear of their tasks on their streams, by the ids that they know and on the
+// endpoint that they got them on, and nobody else does.
+func TestTasksAreToldOnStreams(t *testing.T) {
+	t.Parallel()
+	_, url := withTasks(t)
+	c := &taskClient{&raw{t: t, url: url}, tasksDeclared}
+	id := c.send("tools/call", "name", "slow__dig", "").Result.TaskID
+	other := c.send("tools/call", "name", "slow__dig", "").Result.TaskID
+	follow := func(url, ids string) <-chan string {
+		ctx, cancel := context.WithCancel(t.Context())
+		res := (&raw{t: t, url: url}).open(ctx, `{"jsonrpc":"2.0","id":"l","method":"subscriptions/listen","params":{"notifications":{"taskIds":[`+ids+`]},"_meta":{`+
+			`"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":`+tasksDeclared+`}}}`, modernHeaders("subscriptions/listen", ""))
+		t.Cleanup(func() { cancel(); _ = res.Body.Close() })
+		return events(res)
+	}
+	stream := follow(url, `"`+id+`","task-1"`)
+	if ack := await(t, stream, "subscriptions/acknowledged", id); strings.Contains(ack, "task-1") {
+		t.Errorf("the server's own id is good: %s", ack)
+	}
+	if ack := await(t, follow(url+"/slow", `"`+id+`"`), "subscriptions/acknowledged"); strings.Contains(ack, id) {
+		t.Errorf("the id is good on another endpoint: %s", ack)
+	}
+	c.send("tasks/cancel", "taskId", other, "")
+	c.send("tasks/update", "taskId", id, `,"inputResponses":{"question":{"action":"accept","content":{"name":"Ada"}}}`)
+	told := await(t, stream, "notifications/tasks")
+	for _, want := range []string{`"status":"completed"`, id, `subscriptionId":"l"`, "Ada"} {
+		if !strings.Contains(told, want) {
+			t.Errorf("told %s, which lacks %s", told, want)
+		}
+	}
+	if strings.Contains(told, "task-1") {
+		t.Errorf("told the server's own id: %s", told)
 	}
 }

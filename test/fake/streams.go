@@ -15,7 +15,7 @@ type broadcast struct {
 
 // stream is a client's ear for broadcasts.
 type stream struct {
-	wants  func(method string) bool
+	wants  func(method string, params []byte) bool
 	events chan broadcast
 	ended  chan struct{}
 }
@@ -39,7 +39,7 @@ func (s *Server) Notify(method string, params []byte) {
 	s.streams.mu.Lock()
 	defer s.streams.mu.Unlock()
 	for _, st := range s.streams.byKey {
-		if st.wants != nil && !st.wants(method) {
+		if st.wants != nil && !st.wants(method, params) {
 			continue
 		}
 		select {
@@ -53,8 +53,8 @@ func (s *Server) Notify(method string, params []byte) {
 // on exactly one stream of a session (MCP 2025-11-25, Multiple Connections).
 func (t *streams) open(key string) *stream { return t.add(key, nil) }
 
-// openListen opens a stream for the methods that wants accepts, under a key of its own.
-func (t *streams) openListen(wants func(method string) bool) (string, *stream) {
+// openListen opens a stream for the notifications that wants accepts, under a key of its own.
+func (t *streams) openListen(wants func(method string, params []byte) bool) (string, *stream) {
 	t.mu.Lock()
 	t.listens++
 	key := "listen " + strconv.Itoa(t.listens)
@@ -62,7 +62,7 @@ func (t *streams) openListen(wants func(method string) bool) (string, *stream) {
 	return key, t.add(key, wants)
 }
 
-func (t *streams) add(key string, wants func(method string) bool) *stream {
+func (t *streams) add(key string, wants func(method string, params []byte) bool) *stream {
 	st := &stream{wants: wants, events: make(chan broadcast, backlog), ended: make(chan struct{})}
 	t.mu.Lock()
 	defer t.mu.Unlock()

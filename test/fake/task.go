@@ -1,6 +1,7 @@
 package fake
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 
 const (
 	tasksExtension        = "io.modelcontextprotocol/tasks"
+	tasksChanged          = "notifications/tasks"
 	codeMissingCapability = -32021
 )
 
@@ -78,6 +80,15 @@ func (t *Tasks) serve(c *Call) ([]byte, error) {
 	return []byte(`{"resultType":"complete"}`), nil
 }
 
+// TellTask tells who listens how a task is doing.
+func (s *Server) TellTask(id string) {
+	t := s.config.Tasks
+	t.mu.Lock()
+	detail := bytes.Replace(t.all[id].detail(id), []byte(`"resultType":"complete",`), nil, 1)
+	t.mu.Unlock()
+	s.Notify(tasksChanged, detail)
+}
+
 // detail is the result of tasks/get.
 func (t *task) detail(id string) []byte {
 	out := describeTask(nil, "complete", id, t.status)
@@ -113,7 +124,11 @@ func declared(c *Call) error {
 func (s *Server) serveTask(ctx context.Context, c *Call) ([]byte, error) {
 	switch {
 	case c.Era == Modern && s.config.Tasks != nil:
-		return s.config.Tasks.serve(c)
+		result, err := s.config.Tasks.serve(c)
+		if err == nil && c.Method != "tasks/get" {
+			s.TellTask(unquote(rawjson.Member(c.Params, "taskId")))
+		}
+		return result, err
 	case c.Era == Legacy && s.config.LegacyTasks != nil:
 		return s.config.LegacyTasks.serve(ctx, c)
 	}

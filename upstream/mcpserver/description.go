@@ -137,3 +137,6 @@ func (d *Description) offers(capability, member string) bool {
 	_, ok := o.Get(member)
 	return ok
 }
+
+// extends reports whether the server declared an extension.
+func (d *Description) extends(name string) bool { return d.offers("extensions", name) }

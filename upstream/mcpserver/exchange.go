@@ -142,7 +142,7 @@ func (x *exchange) advances(m *rpc.Message) bool {
 // cancellation names a question by the upstream's id, which means nothing to the client.
 func judgeNotification(m *rpc.Message) verdict {
 	switch m.Method {
-	case mcp.ToolsChanged, mcp.PromptsChanged, mcp.ResourcesChanged, mcp.ResourceUpdated:
+	case mcp.ToolsChanged, mcp.PromptsChanged, mcp.ResourcesChanged, mcp.ResourceUpdated, mcp.TaskChanged:
 		return announce
 	case mcp.Cancelled, mcp.Progress, mcp.TaskStatus:
 		return discard

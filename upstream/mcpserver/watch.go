@@ -2,7 +2,9 @@ package mcpserver
 
 import (
 	"context"
+	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/headgate/headgate/rpc"
@@ -19,12 +21,12 @@ type watch struct {
 
 	mu      sync.Mutex
 	running bool
-	wanted  map[string]int // URIs, and how many want each
-	version uint64         // rises with every change of wanted
-	tried   outcome        // what the keeper last achieved
-	news    chan struct{}  // closed when tried changes
-	doubted bool           // a link may have ended without our being told
-	later   []*resumption  // those who are to be told what became of a version
+	wanted  map[interest]int // and how many want each
+	version uint64           // rises with every change of wanted
+	tried   outcome          // what the keeper last achieved
+	news    chan struct{}    // closed when tried changes
+	doubted bool             // a link may have ended without our being told
+	later   []*resumption    // those who are to be told what became of a version
 }
 
 // resumption is what was subscribed to before, and who is to be told what becomes of it.
@@ -34,15 +36,38 @@ type resumption struct {
 	told    func(refused []string)
 }
 
+// interest is one thing that somebody wants to hear of: changes of a resource, by its URI,
+// or of a task of the extension (SEP-2663), by its id.
+type interest struct {
+	task bool
+	id   string
+}
+
+func interestsIn(task bool, ids []string) []interest {
+	out := make([]interest, len(ids))
+	for i, id := range ids {
+		out[i] = interest{task, id}
+	}
+	return out
+}
+
+func idsOf(wants []interest) []string {
+	var out []string
+	for _, want := range wants {
+		out = append(out, want.id)
+	}
+	return out
+}
+
 // outcome is what became of a version of what is wanted.
 type outcome struct {
 	version uint64
-	refused map[string]error // the URIs that are not watched
-	err     error            // why none is
+	refused map[interest]error // what is not watched
+	err     error              // why none is
 }
 
 func newWatch(s *Server) *watch {
-	return &watch{s: s, wake: make(chan struct{}, 1), wanted: map[string]int{}, news: make(chan struct{})}
+	return &watch{s: s, wake: make(chan struct{}, 1), wanted: map[interest]int{}, news: make(chan struct{})}
 }
 
 // Subscribe asks the upstream to tell of changes of resources, by their URIs there. It
@@ -50,26 +75,39 @@ func newWatch(s *Server) *watch {
 // says why there is none, and is a *rpc.WireError if the upstream's own words do. The
 // notifications come to the function given to OnNotice.
 func (s *Server) Subscribe(ctx context.Context, uris []string) ([]string, error) {
-	w := s.watch
-	version := w.add(uris)
+	return s.watch.agree(ctx, interestsIn(false, uris))
+}
+
+// Follow is Subscribe for tasks, by their ids there, each of which is to be given up by
+// Unfollow.
+func (s *Server) Follow(ctx context.Context, tasks []string) ([]string, error) {
+	return s.watch.agree(ctx, interestsIn(true, tasks))
+}
+
+// Unfollow gives up what Follow agreed to.
+func (s *Server) Unfollow(tasks []string) { s.watch.drop(interestsIn(true, tasks)) }
+
+// agree asks the upstream for what is wanted, and returns the ids of what it agrees to.
+func (w *watch) agree(ctx context.Context, wants []interest) ([]string, error) {
+	version := w.add(wants)
 	got, err := w.await(ctx, version)
 	if err != nil {
-		w.drop(uris)
+		w.drop(wants)
 		return nil, err
 	}
-	var agreed, refused []string
-	for _, uri := range uris {
-		if why := got.refused[uri]; why != nil {
-			refused, err = append(refused, uri), why
+	var agreed, refused []interest
+	for _, want := range wants {
+		if why := got.refused[want]; why != nil {
+			refused, err = append(refused, want), why
 			continue
 		}
-		agreed = append(agreed, uri)
+		agreed = append(agreed, want)
 	}
 	w.drop(refused)
 	if len(agreed) > 0 {
 		err = nil
 	}
-	return agreed, err
+	return idsOf(agreed), err
 }
 
 // Resubscribe asks the upstream again, in the background and until it has answered, to tell
@@ -81,27 +119,27 @@ func (s *Server) Resubscribe(uris []string, told func(refused []string)) {
 
 // Unsubscribe gives up what Subscribe agreed to. The upstream is told in the
 // background, when nobody else wants it.
-func (s *Server) Unsubscribe(uris []string) { s.watch.drop(uris) }
+func (s *Server) Unsubscribe(uris []string) { s.watch.drop(interestsIn(false, uris)) }
 
-// add notes that somebody wants URIs and returns the version to wait for.
-func (w *watch) add(uris []string) uint64 {
+// add notes what somebody wants and returns the version to wait for.
+func (w *watch) add(wants []interest) uint64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.want(uris)
+	return w.want(wants)
 }
 
 // resume is add for those who do not wait.
 func (w *watch) resume(r *resumption) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	r.version = w.want(r.uris)
+	r.version = w.want(interestsIn(false, r.uris))
 	w.later = append(w.later, r)
 }
 
-// want notes that URIs are wanted. The lock is held.
-func (w *watch) want(uris []string) uint64 {
-	for _, uri := range uris {
-		if w.wanted[uri]++; w.wanted[uri] == 1 {
+// want is add for who holds the lock.
+func (w *watch) want(wants []interest) uint64 {
+	for _, want := range wants {
+		if w.wanted[want]++; w.wanted[want] == 1 {
 			w.version++
 		}
 	}
@@ -112,13 +150,13 @@ func (w *watch) want(uris []string) uint64 {
 	return w.version
 }
 
-// drop notes that somebody does not want URIs any more.
-func (w *watch) drop(uris []string) {
+// drop notes what somebody does not want any more.
+func (w *watch) drop(wants []interest) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, uri := range uris {
-		if w.wanted[uri]--; w.wanted[uri] <= 0 {
-			delete(w.wanted, uri)
+	for _, want := range wants {
+		if w.wanted[want]--; w.wanted[want] <= 0 {
+			delete(w.wanted, want)
 			w.version++
 		}
 	}
@@ -168,22 +206,25 @@ func (w *watch) takeDoubt() bool {
 	return doubted
 }
 
-// all returns the URIs that are wanted, sorted, and the version that is.
-func (w *watch) all() ([]string, uint64) {
+// all returns what is wanted, resources first and each kind sorted, and the version that is.
+func (w *watch) all() ([]interest, uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	uris := make([]string, 0, len(w.wanted))
-	for uri := range w.wanted {
-		uris = append(uris, uri)
-	}
-	slices.Sort(uris)
-	return uris, w.version
+	wants := slices.SortedFunc(maps.Keys(w.wanted), func(a, b interest) int {
+		if a.task != b.task && a.task {
+			return 1
+		} else if a.task != b.task {
+			return -1
+		}
+		return strings.Compare(a.id, b.id)
+	})
+	return wants, w.version
 }
 
 // settle tells those who wait what was achieved.
 func (w *watch) settle(o outcome) {
 	for _, r := range w.note(o) {
-		r.told(slices.DeleteFunc(slices.Clone(r.uris), func(uri string) bool { return o.refused[uri] == nil }))
+		r.told(slices.DeleteFunc(slices.Clone(r.uris), func(uri string) bool { return o.refused[interest{id: uri}] == nil }))
 	}
 }
 

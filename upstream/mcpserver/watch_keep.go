@@ -20,10 +20,10 @@ type keeper struct {
 	w     *watch
 	pause time.Duration // before the next attempt after a failure
 
-	stream *listening      // of a modern server
-	link   link            // of a legacy server
-	held   map[string]bool // the URIs that are subscribed to on that link
-	missed bool            // something may have changed that nobody told of
+	stream *listening        // of a modern server
+	link   link              // of a legacy server
+	held   map[interest]bool // what is subscribed to on that link
+	missed bool              // something may have changed that nobody told of
 }
 
 func newKeeper(w *watch) *keeper { return &keeper{s: w.s, w: w, pause: streamFirst} }
@@ -31,8 +31,8 @@ func newKeeper(w *watch) *keeper { return &keeper{s: w.s, w: w, pause: streamFir
 func (k *keeper) run() {
 	defer k.hangUp()
 	for {
-		uris, version := k.w.all()
-		refused, err := k.apply(uris)
+		wants, version := k.w.all()
+		refused, err := k.apply(wants)
 		k.w.settle(outcome{version, refused, err})
 		if err != nil && k.s.life.Err() == nil {
 			k.s.log.DebugContext(k.s.life, "upstream does not tell of changes", "error", err.Error())
@@ -85,11 +85,11 @@ func (k *keeper) hangUp() {
 var errRelinked = errors.New("the connection was opened again")
 
 // apply makes the upstream agree with what is wanted, as far as it does.
-func (k *keeper) apply(uris []string) (refused map[string]error, err error) {
+func (k *keeper) apply(wants []interest) (refused map[interest]error, err error) {
 	ctx, cancel := context.WithTimeoutCause(k.s.life, watchTimeout, k.s.fault.timedOut(nil, "did not agree to a subscription in time"))
 	defer cancel()
 	for range 3 {
-		key, l, err := k.find(ctx, len(uris) > 0)
+		key, l, err := k.find(ctx, len(wants) > 0)
 		switch {
 		case err != nil:
 			return nil, err
@@ -97,9 +97,9 @@ func (k *keeper) apply(uris []string) (refused map[string]error, err error) {
 			k.hangUp()
 			return nil, nil
 		case key.era == rpc.Modern:
-			refused, err = k.listen(ctx, l, uris)
+			refused, err = k.listen(ctx, l, wants)
 		default:
-			refused, err = k.subscribe(ctx, key, l, uris)
+			refused, err = k.subscribe(ctx, key, l, wants)
 		}
 		old, ended := errors.AsType[*stale](err)
 		if ended {
@@ -135,28 +135,32 @@ func ownCall(method string, params []byte) *rpc.Call {
 }
 
 // catchUp tells that all that is watched may have changed while nobody told of it.
-func (k *keeper) catchUp(d *Description, uris []string, refused map[string]error) {
+func (k *keeper) catchUp(ctx context.Context, l link, wants []interest, refused map[interest]error) {
 	if !k.missed {
 		return
 	}
 	k.missed = false
-	if d.Era == rpc.Modern {
+	if d := l.description(); d.Era == rpc.Modern {
 		k.s.announceChange(d)
 	}
-	for _, uri := range uris {
-		if refused[uri] == nil {
-			k.s.announce(rpc.NewNotification(mcp.ResourceUpdated, uriParams(uri)))
+	for _, want := range wants {
+		switch {
+		case refused[want] != nil:
+		case want.task:
+			k.report(ctx, l, want.id)
+		default:
+			k.s.announce(rpc.NewNotification(mcp.ResourceUpdated, uriParams(want.id)))
 		}
 	}
 }
 
 func uriParams(uri string) []byte { return append(rpc.AppendString([]byte(`{"uri":`), uri), '}') }
 
-// refuseAll is the outcome where none of the URIs is watched.
-func refuseAll(uris []string, why error) map[string]error {
-	out := make(map[string]error, len(uris))
-	for _, uri := range uris {
-		out[uri] = why
+// refuseAll is the outcome where nothing is watched.
+func refuseAll(wants []interest, why error) map[interest]error {
+	out := make(map[interest]error, len(wants))
+	for _, want := range wants {
+		out[want] = why
 	}
 	return out
 }

@@ -9,48 +9,52 @@ import (
 	"github.com/headgate/headgate/rpc/mcp"
 )
 
-// subscribe has a legacy server tell of URIs (MCP 2025-11-25, Resources,
+// subscribe has a legacy server tell of resources (MCP 2025-11-25, Resources,
 // Subscriptions). Subscriptions belong to the session, so that a new one gets them all again.
-func (k *keeper) subscribe(ctx context.Context, key linkKey, l link, uris []string) (map[string]error, error) {
+func (k *keeper) subscribe(ctx context.Context, key linkKey, l link, wants []interest) (map[interest]error, error) {
 	k.hangUp()
 	if k.link != l {
 		k.missed = k.missed || k.link != nil
-		k.link, k.held = l, map[string]bool{}
+		k.link, k.held = l, map[interest]bool{}
 	}
 	about := l.description()
 	if !about.promises("resources", "subscribe") {
-		return refuseAll(uris, k.unsupported()), nil
+		return refuseAll(wants, k.unsupported()), nil
 	}
-	if k.w.takeDoubt() && len(uris) > 0 {
+	if k.w.takeDoubt() && len(wants) > 0 {
 		if _, err := k.request(ctx, key, l, mcp.Ping, nil); err != nil {
 			return nil, err
 		}
 	}
-	for uri := range maps.Clone(k.held) {
-		if !slices.Contains(uris, uri) {
-			delete(k.held, uri)
-			if _, err := k.request(ctx, key, l, mcp.Unsubscribe, uriParams(uri)); err != nil {
+	for want := range maps.Clone(k.held) {
+		if !slices.Contains(wants, want) {
+			delete(k.held, want)
+			if _, err := k.request(ctx, key, l, mcp.Unsubscribe, uriParams(want.id)); err != nil {
 				return nil, err
 			}
 		}
 	}
-	refused := map[string]error{}
-	for _, uri := range uris {
-		if k.held[uri] {
+	refused := map[interest]error{}
+	for _, want := range wants {
+		if k.held[want] {
 			continue
 		}
-		m, err := k.request(ctx, key, l, mcp.Subscribe, uriParams(uri))
+		if want.task { // of the extension, which legacy servers do not have
+			refused[want] = k.unsupported()
+			continue
+		}
+		m, err := k.request(ctx, key, l, mcp.Subscribe, uriParams(want.id))
 		switch {
 		case err != nil:
 			return nil, err
 		case m.Err != nil:
-			refused[uri] = m.Err
+			refused[want] = m.Err
 		default:
-			k.held[uri] = true
+			k.held[want] = true
 		}
 	}
 	k.pause = streamFirst
-	k.catchUp(about, uris, refused)
+	k.catchUp(ctx, l, wants, refused)
 	return refused, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/headgate/headgate/rpc"
@@ -14,8 +15,8 @@ import (
 // Subscriptions). What it is asked for is fixed as long as it lasts.
 type listening struct {
 	link   link
-	filter string          // what was asked for
-	agreed map[string]bool // the URIs that the server tells of
+	filter string            // what was asked for
+	agreed map[interest]bool // what the server tells of
 	reply  *rpc.Reply
 	since  time.Time
 	ended  chan struct{}
@@ -36,22 +37,25 @@ func (st *listening) close() {
 	}
 }
 
-// listen has the server tell of its lists and of URIs. Where something else was
+// listen has the server tell of its lists, of resources and of tasks. Where something else was
 // wanted before, the new stream begins before the old one ends, so that
 // nothing is missed in between.
-func (k *keeper) listen(ctx context.Context, l link, uris []string) (map[string]error, error) {
+func (k *keeper) listen(ctx context.Context, l link, wants []interest) (map[interest]error, error) {
 	k.link, k.held = nil, nil
 	about := l.description()
-	filter := filterOf(about, uris)
+	filter := filterOf(about, wants)
 	if st := k.stream; st == nil || st.link != l || st.filter != filter {
 		if filter == "{}" {
 			k.hangUp()
-			return nil, nil
+			return refuseAll(wants, k.unsupported()), nil
 		}
-		next, err := k.begin(ctx, l, filter)
+		capabilities := "{}"
+		if slices.ContainsFunc(wants, func(want interest) bool { return want.task }) {
+			capabilities = tasksDeclared
+		}
+		next, err := k.begin(ctx, l, filter, capabilities)
 		if refusal, ok := errors.AsType[*rpc.WireError](err); ok {
-			k.hangUp()
-			return refuseAll(uris, refusal), nil
+			return k.refused(ctx, l, wants, refusal)
 		}
 		if err != nil {
 			return nil, err
@@ -59,19 +63,59 @@ func (k *keeper) listen(ctx context.Context, l link, uris []string) (map[string]
 		k.hangUp()
 		k.stream = next
 	}
-	refused := map[string]error{}
-	for _, uri := range uris {
-		if k.stream == nil || !k.stream.agreed[uri] {
-			refused[uri] = k.unsupported()
+	refused := map[interest]error{}
+	for _, want := range wants {
+		if k.stream == nil || !k.stream.agreed[want] {
+			refused[want] = k.unsupported()
 		}
 	}
-	k.catchUp(about, uris, refused)
+	k.catchUp(ctx, l, wants, refused)
 	return refused, nil
+}
+
+// refused is the outcome where a server refuses a stream as a whole. It may do so for a
+// task that it has forgotten, which must not cost anybody the rest.
+func (k *keeper) refused(ctx context.Context, l link, wants []interest, why error) (map[interest]error, error) {
+	rest := slices.DeleteFunc(slices.Clone(wants), func(want interest) bool { return want.task })
+	if len(rest) == len(wants) {
+		k.hangUp()
+		return refuseAll(wants, why), nil
+	}
+	refused, err := k.listen(ctx, l, rest)
+	if err != nil {
+		return nil, err
+	}
+	for _, want := range wants {
+		if want.task {
+			refused = with(refused, want, why)
+		}
+	}
+	return refused, nil
+}
+
+func with(refused map[interest]error, want interest, why error) map[interest]error {
+	if refused == nil {
+		refused = map[interest]error{}
+	}
+	refused[want] = why
+	return refused
+}
+
+// report tells how a task is doing, since nobody did while there was no stream.
+func (k *keeper) report(ctx context.Context, l link, id string) {
+	m := introduced(rpc.NewRequest(rpc.NumberID(0), mcp.TasksGet, taskParams(id)), l.hop(), tasksDeclared)
+	m, err := ask(ctx, l, m)
+	if err != nil || m.Err != nil {
+		return // it is not there any more, or the client hears when the stream is begun again
+	}
+	if o, err := rpc.ReadObject(m.Result); err == nil {
+		k.s.announce(rpc.NewNotification(mcp.TaskChanged, o.Without("resultType")))
+	}
 }
 
 // begin opens a stream and waits for the server to acknowledge it. It returns nil for one
 // on which the server would tell nothing.
-func (k *keeper) begin(ctx context.Context, l link, filter string) (*listening, error) {
+func (k *keeper) begin(ctx context.Context, l link, filter, capabilities string) (*listening, error) {
 	live, cancel := context.WithCancelCause(k.s.life)
 	deadline := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
 	fail := func(err error) (*listening, error) {
@@ -79,7 +123,7 @@ func (k *keeper) begin(ctx context.Context, l link, filter string) (*listening, 
 		cancel(nil)
 		return nil, err
 	}
-	x := ownExchange(listenRequest(filter, l.hop()), l.hop())
+	x := ownExchange(listenRequest(filter, l.hop(), capabilities), l.hop())
 	x.standing = true
 	source, err := l.send(live, x)
 	if err != nil {
@@ -126,7 +170,7 @@ func (st *listening) acknowledged() (something bool, err error) {
 
 // agree reads what the server will tell of.
 func (st *listening) agree(ack *rpc.Message) (something bool) {
-	st.agreed = map[string]bool{}
+	st.agreed = map[interest]bool{}
 	text, _ := ack.Get("notifications")
 	o, err := rpc.ReadObject(text)
 	if err != nil {
@@ -136,18 +180,31 @@ func (st *listening) agree(ack *rpc.Message) (something bool) {
 		v, _ := o.Get(kind.filter)
 		something = something || string(v) == "true"
 	}
-	list, _ := o.Get("resourceSubscriptions")
-	items, err := rpc.Elements(list)
-	if err != nil {
-		return something
-	}
-	for _, item := range items {
-		if uri, err := rpc.Unquote(item); err == nil {
-			st.agreed[uri], something = true, true
+	for _, kind := range interestKinds {
+		list, _ := o.Get(kind.filter)
+		items, err := rpc.Elements(list)
+		if err != nil {
+			continue
+		}
+		for _, item := range items {
+			if id, err := rpc.Unquote(item); err == nil {
+				st.agreed[interest{kind.task, id}], something = true, true
+			}
 		}
 	}
 	return something
 }
+
+// interestKinds are the kinds of interests, and the members of a subscription for them.
+var interestKinds = []struct {
+	task   bool
+	filter string
+}{{false, "resourceSubscriptions"}, {true, taskFilter}}
+
+const taskFilter = "taskIds"
+
+// tasksDeclared are the capabilities of who wants to hear of tasks.
+const tasksDeclared = `{"extensions":{"` + mcp.TasksExtension + `":{}}}`
 
 // pull takes what the server tells until the stream ends. The notifications belong to
 // no call, so that the link has passed them on before they could come here.
@@ -160,8 +217,8 @@ func (st *listening) pull() {
 }
 
 // filterOf is what a subscription asks for: changes of the lists whose changes the server
-// promises to tell of, and of resources.
-func filterOf(d *Description, uris []string) string {
+// promises to tell of, of resources, and of tasks if it has them.
+func filterOf(d *Description, wants []interest) string {
 	f := []byte{'{'}
 	member := func(name string) {
 		if len(f) > 1 {
@@ -173,25 +230,39 @@ func filterOf(d *Description, uris []string) string {
 		member(kind.filter)
 		f = append(f, "true"...)
 	}
-	for i, uri := range uris {
-		if i == 0 {
-			member("resourceSubscriptions")
-			f = append(f, '[')
-		} else {
-			f = append(f, ',')
+	for _, kind := range interestKinds {
+		if kind.task && !d.extends(mcp.TasksExtension) {
+			continue
 		}
-		f = rpc.AppendString(f, uri)
-	}
-	if len(uris) > 0 {
-		f = append(f, ']')
+		n := 0
+		for _, want := range wants {
+			if want.task != kind.task {
+				continue
+			}
+			if n == 0 {
+				member(kind.filter)
+				f = append(f, '[')
+			} else {
+				f = append(f, ',')
+			}
+			f = rpc.AppendString(f, want.id)
+			n++
+		}
+		if n > 0 {
+			f = append(f, ']')
+		}
 	}
 	return string(append(f, '}'))
 }
 
-func listenRequest(filter string, h *hop) *rpc.Message {
-	m := rpc.NewRequest(rpc.NumberID(0), mcp.Listen, append([]byte(`{"notifications":`+filter), '}'))
+func listenRequest(filter string, h *hop, capabilities string) *rpc.Message {
+	return introduced(rpc.NewRequest(rpc.NumberID(0), mcp.Listen, append([]byte(`{"notifications":`+filter), '}')), h, capabilities)
+}
+
+// introduced lets the gateway introduce itself in a request of its own.
+func introduced(m *rpc.Message, h *hop, capabilities string) *rpc.Message {
 	m.SetMeta(mcp.MetaVersion, h.version)
-	m.SetMeta(mcp.MetaCapabilities, []byte("{}"))
+	m.SetMeta(mcp.MetaCapabilities, []byte(capabilities))
 	m.SetMeta(mcp.MetaClientInfo, h.identity)
 	return m
 }
