@@ -102,6 +102,22 @@ func TestEndedSessionsStayDeadAfterARestart(t *testing.T) {
 	}
 }
 
+// A client that asks for the end and leaves has its session ended for good.
+func TestSessionsOfClientsThatDoNotWaitStayDead(t *testing.T) {
+	t.Parallel()
+	keys, cfg := keyring(t), Config{Store: store(t)}
+	r := registry(t, cfg, keys)
+	id := opened(t, r, client)
+	ctx, leave := context.WithCancel(t.Context())
+	leave()
+	if _, err := r.Handle(ctx, call(resumed(t, r, id), mcp.EdgeMethod(mcp.SessionEnd), nil)); err != nil {
+		t.Errorf("end: %v", err)
+	}
+	if _, err := registry(t, cfg, keys).Resume(id, "/mcp"); !isUnknown(err) {
+		t.Errorf("after a restart: %v", err)
+	}
+}
+
 // broken is a store whose disk is gone.
 type broken struct{ forgetful }
 

@@ -5,12 +5,11 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/gorilla/websocket"
-	mcpgo "github.com/mark3labs/mcp-go/client"
-	mcpgotypes "github.com/mark3labs/mcp-go/mcp"
 	gosdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/headgate/headgate/gateway"
@@ -27,37 +26,34 @@ func behindOneGateway(t *testing.T, tool fake.Tool) *gateway.Gateway {
 
 var echo = fake.Tool{Name: "echo", Behaviour: fake.Echo}
 
-func TestForeignClientsOverHTTPAndSSE(t *testing.T) {
+// Each client comes over each transport it speaks, to a server of each era. Over
+// Streamable HTTP all of them use all foreign servers elsewhere.
+func TestEveryClientOverEveryTransport(t *testing.T) {
 	t.Parallel()
 	g := behindOneGateway(t, echo)
-	t.Run("go-sdk", func(t *testing.T) {
-		t.Parallel()
-		useGoSDK(t, &gosdk.SSEClientTransport{Endpoint: endpoint(g, "/sse")}, "2024-11-05")
-	})
-	t.Run("mcp-go", func(t *testing.T) {
-		t.Parallel()
-		c, err := mcpgo.NewSSEMCPClient(endpoint(g, "/sse"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = c.Close() })
-		if err := c.Start(t.Context()); err != nil {
-			t.Fatalf("start: %v", err)
-		}
-		var hello mcpgotypes.InitializeRequest
-		hello.Params.ProtocolVersion = "2024-11-05"
-		hello.Params.ClientInfo = mcpgotypes.Implementation{Name: "e2e", Version: "1"}
-		if _, err := c.Initialize(t.Context(), hello); err != nil {
-			t.Fatalf("initialize: %v", err)
-		}
-		for _, tool := range []string{"legacy__echo", "modern__echo"} {
-			var call mcpgotypes.CallToolRequest
-			call.Params.Name, call.Params.Arguments = tool, map[string]any{"text": "hello"}
-			if _, err := c.CallTool(t.Context(), call); err != nil {
-				t.Errorf("call %s: %v", tool, err)
+	places := []place{
+		{over: older, url: endpoint(g, "/sse")},
+		{over: pipes, program: []string{headgate(t), "stdio", "--url", endpoint(g, "/mcp")}},
+	}
+	for _, c := range clients {
+		for _, to := range places {
+			if !slices.Contains(c.over, to.over) {
+				continue
 			}
+			t.Run(c.name+" over "+string(to.over), func(t *testing.T) {
+				t.Parallel()
+				names := c.list(t, to)
+				for _, tool := range []string{"legacy__echo", "modern__echo"} {
+					if !slices.Contains(names, tool) {
+						t.Errorf("lists %q without %s", names, tool)
+					}
+					if got := c.call(t, to, tool, map[string]string{"text": "heard " + tool}); !strings.Contains(got, "heard "+tool) {
+						t.Errorf("%s: got %.500s", tool, got)
+					}
+				}
+			})
 		}
-	})
+	}
 }
 
 // useGoSDK calls a tool of each era's server over a transport.

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -93,15 +94,27 @@ func fakeUpstream(t testing.TB, cfg fake.Config) (*fake.Server, string) {
 	return s, web.URL
 }
 
-// stdioServer builds the fake stdio server once and returns its command line.
+// stdioServer builds the fake stdio server and returns its command line.
 func stdioServer(t testing.TB, args ...string) []string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "stdioserver")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", path, "github.com/headgate/headgate/test/fake/stdioserver")
+	return append([]string{built(t, "github.com/headgate/headgate/test/fake/stdioserver")}, args...)
+}
+
+// headgate builds the program and returns its path.
+func headgate(t testing.TB) string {
+	t.Helper()
+	return built(t, "github.com/headgate/headgate/cmd/headgate")
+}
+
+// built builds a program of this module and returns its path.
+func built(t testing.TB, pkg string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), path.Base(pkg))
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", file, pkg)
 	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build the fake server: %v\n%s", err, out)
+		t.Fatalf("build %s: %v\n%s", pkg, err, out)
 	}
-	return append([]string{path}, args...)
+	return file
 }
 
 // raw is a client that sends exact bytes.

@@ -27,7 +27,7 @@ func TestCorner5_6_EveryListedResourceCanBeRead(t *testing.T) {
 	t.Parallel()
 	url := suites(t)
 	for _, revision := range []string{"2025-11-25", "2026-07-28"} {
-		s := goSDKSession(t, url, revision)
+		s := goSDKSession(t, overHTTP(url), revision)
 		shown := map[string]int{}
 		for r, err := range s.Resources(t.Context(), nil) {
 			if err != nil {
@@ -86,7 +86,7 @@ func TestCorner5_5_PromptsAndCompletionsOfEveryServer(t *testing.T) {
 	t.Parallel()
 	url := suites(t)
 	for _, revision := range []string{"2025-11-25", "2026-07-28"} {
-		s := goSDKSession(t, url, revision)
+		s := goSDKSession(t, overHTTP(url), revision)
 		count := 0
 		for _, err := range s.Prompts(t.Context(), nil) {
 			if err != nil {
@@ -124,7 +124,7 @@ func TestCorner5_8_TheMergedEndpointOffersWhatItsUpstreamsHave(t *testing.T) {
 	t.Parallel()
 	url := suites(t)
 	for _, revision := range []string{"2025-11-25", "2026-07-28"} {
-		text := jsonOf(t, goSDKSession(t, url, revision).InitializeResult().Capabilities)
+		text := jsonOf(t, goSDKSession(t, overHTTP(url), revision).InitializeResult().Capabilities)
 		var got map[string]json.RawMessage
 		if err := json.Unmarshal([]byte(text), &got); err != nil {
 			t.Fatal(err)

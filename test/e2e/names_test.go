@@ -15,13 +15,13 @@ func TestEqualNamesAreReachableUnderEveryPrefix(t *testing.T) {
 		stdioUpstream("go", peer.Command(t, peer.GoSDKMemory)) +
 		"endpoints:\n  /mcp: {prefix: always}\n  /mcp/collide: {prefix: on-collision}\n  /mcp/plain: {prefix: never}\n"
 	g := startGateway(t, servers)
-	own := goSDKList("2025-11-25")(t, endpoint(g, "/mcp/node"))
+	own := goSDKList("2025-11-25")(t, overHTTP(endpoint(g, "/mcp/node")))
 	if len(own) != 9 {
 		t.Fatalf("the server has %q, want nine tools", own)
 	}
 	for path, shown := range map[string]int{"/mcp": 18, "/mcp/collide": 18, "/mcp/plain": 9} {
 		url := endpoint(g, path)
-		names := goSDKList("2025-11-25")(t, url)
+		names := goSDKList("2025-11-25")(t, overHTTP(url))
 		if len(names) != shown {
 			t.Errorf("%s shows %d tools, want %d: %q", path, len(names), shown, names)
 		}
@@ -30,7 +30,7 @@ func TestEqualNamesAreReachableUnderEveryPrefix(t *testing.T) {
 		}
 		for _, up := range []string{"node", "go"} {
 			tool := up + "__create_entities"
-			got := mcpGoCallAny(t, url, "2025-11-25", tool, map[string]any{"entities": []any{
+			got := mcpGoCallAny(t, overHTTP(url), "2025-11-25", tool, map[string]any{"entities": []any{
 				map[string]any{"name": up + path, "entityType": "server", "observations": []string{path}},
 			}})
 			if !strings.Contains(got, up) || strings.Contains(got, `"isError":true`) {
@@ -39,7 +39,7 @@ func TestEqualNamesAreReachableUnderEveryPrefix(t *testing.T) {
 		}
 		graphs := map[string]string{}
 		for _, up := range []string{"node", "go"} {
-			graphs[up] = goSDKCall("2025-11-25")(t, url, up+"__read_graph", nil)
+			graphs[up] = goSDKCall("2025-11-25")(t, overHTTP(url), up+"__read_graph", nil)
 		}
 		if strings.Contains(graphs["node"], "go/mcp") || strings.Contains(graphs["go"], "node/mcp") {
 			t.Errorf("%s: calls went to the wrong server: %v", path, graphs)

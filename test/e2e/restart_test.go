@@ -34,11 +34,7 @@ type killable struct {
 func newKillable(t *testing.T, upstreams string) *killable {
 	t.Helper()
 	folder := t.TempDir()
-	k := &killable{t: t, binary: filepath.Join(folder, "headgate"), file: filepath.Join(folder, "headgate.yaml"), addr: freeAddress(t)}
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", k.binary, "github.com/headgate/headgate/cmd/headgate")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
+	k := &killable{t: t, binary: headgate(t), file: filepath.Join(folder, "headgate.yaml"), addr: freeAddress(t)}
 	text := fmt.Sprintf("version: 1\nlisten: %s\nadmin: {listen: 127.0.0.1:0}\ndata_dir: %s\nupstreams:\n%s", k.addr, filepath.Join(folder, "data"), upstreams)
 	if err := os.WriteFile(k.file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -102,7 +98,7 @@ func TestSessionsOutliveAGatewayThatIsKilled(t *testing.T) {
 	if status := end(t, left); status != http.StatusNoContent {
 		t.Fatalf("DELETE: %d", status)
 	}
-	foreign := goSDKSession(t, k.url(), "2025-11-25")
+	foreign := goSDKSession(t, overHTTP(k.url()), "2025-11-25")
 
 	for range 2 {
 		k.kill()

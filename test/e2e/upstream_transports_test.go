@@ -5,12 +5,10 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os/exec"
 	"strings"
 	"sync/atomic"
 	"testing"
 
-	"github.com/gorilla/websocket"
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/headgate/headgate/rpc/frame"
@@ -35,59 +33,56 @@ func echoes(t *testing.T, url, tool, arguments, want string) {
 	}
 }
 
-// webSockets puts a command behind WebSockets: a process for each, a line for each frame.
-func webSockets(t *testing.T, argv []string) (url string) {
-	t.Helper()
-	var up websocket.Upgrader
-	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, err := up.Upgrade(w, r, nil)
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		defer c.Close()
-		cmd := exec.CommandContext(r.Context(), argv[0], argv[1:]...)
-		in, _ := cmd.StdinPipe()
-		out, _ := cmd.StdoutPipe()
-		if err := cmd.Start(); err != nil {
-			t.Error(err)
-			return
-		}
-		go func() {
-			defer in.Close()
-			for {
-				_, text, err := c.ReadMessage()
-				if err != nil {
-					return
-				}
-				_, _ = in.Write(append(text, '\n'))
-			}
-		}()
-		lines := frame.NewLineReader(out, 1<<20)
-		for line, err := lines.Next(); err == nil; line, err = lines.Next() {
-			_ = c.WriteMessage(websocket.TextMessage, line)
-		}
-		_ = cmd.Wait()
-	}))
-	t.Cleanup(web.Close)
-	return strings.Replace(web.URL, "http:", "ws:", 1)
-}
-
-func TestUpstreamsBehindWebSockets(t *testing.T) {
+// websocketd puts real servers, which speak over stdio only, behind WebSockets.
+func TestUpstreamsBehindWebSocketd(t *testing.T) {
 	t.Parallel()
-	for name, argv := range map[string][]string{
-		"legacy": peer.Command(t, peer.ServerEverything),
-		"both":   peer.Command(t, peer.GoSDKEverything),
+	for name, test := range map[string]struct {
+		server                peer.Name
+		tool, arguments, want string
+	}{
+		"legacy":    {peer.ServerEverything, "remote__echo", `{"message":"over a socket"}`, "over a socket"},
+		"both eras": {peer.GoSDKEverything, "remote__greet", `{"name":"socket"}`, "socket"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			g := startGateway(t, "upstreams:\n"+httpUpstream("remote", webSockets(t, argv)))
-			tool, arguments, want := "remote__echo", `{"message":"over a socket"}`, "over a socket"
-			if name == "both" {
-				tool, arguments, want = "remote__greet", `{"name":"socket"}`, "socket"
+			g := startGateway(t, "upstreams:\n"+httpUpstream("remote", peer.ServeWebSocket(t, test.server).URL))
+			if up := g.Upstreams(); up[0].State != "up" {
+				t.Errorf("upstream %+v", up[0])
 			}
-			echoes(t, endpoint(g, "/mcp"), tool, arguments, want)
+			echoes(t, endpoint(g, "/mcp"), test.tool, test.arguments, test.want)
 		})
+	}
+}
+
+// Progress and cancellation go through websocketd too, and what comes after them.
+func TestCallsBehindWebSocketdAreCancelled(t *testing.T) {
+	t.Parallel()
+	g := startGateway(t, "upstreams:\n"+httpUpstream("remote", peer.ServeWebSocket(t, peer.ServerEverything).URL))
+	r := legacy(t, endpoint(g, "/mcp"), "{}")
+	ctx, hangUp := context.WithCancel(t.Context())
+	defer hangUp()
+	res := r.open(ctx, `{"jsonrpc":"2.0","id":"long","method":"tools/call","params":{"name":"remote__trigger-long-running-operation",`+
+		`"arguments":{"duration":600,"steps":6000},"_meta":{"progressToken":1}}}`, nil)
+	defer res.Body.Close()
+	events := frame.NewSSEReader(res.Body, 1<<20)
+	for {
+		ev, err := events.Next()
+		if err != nil {
+			t.Fatalf("no progress: %v", err)
+		}
+		if strings.Contains(string(ev.Data), "notifications/progress") {
+			break
+		}
+	}
+	if res, body := r.post(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"long"}}`, nil); res.StatusCode != http.StatusAccepted {
+		t.Fatalf("cancel: %s %s", res.Status, body)
+	}
+	for ended := false; !ended; {
+		ev, err := events.Next()
+		ended = err != nil || strings.Contains(string(ev.Data), `"id":"long"`)
+	}
+	if res, body := r.post(`{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"remote__echo","arguments":{"message":"still here"}}}`, nil); !strings.Contains(message(res, body), "still here") {
+		t.Errorf("afterwards: %s", body)
 	}
 }
 

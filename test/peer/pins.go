@@ -5,6 +5,9 @@ import (
 	"embed"
 	"encoding/hex"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 )
 
 // Manifests holds the npm manifests, one per folder of the installation: "runtime" for the Node.js versions
@@ -44,18 +47,66 @@ func GoPrograms() []GoProgram {
 	}
 }
 
-// Stamp identifies everything that is pinned. An installation made with another stamp is out of date.
-func Stamp() (string, error) {
+// DebianProgram is a foreign program that Debian and its derivatives have and no other registry. It is unpacked
+// from its package, which needs no privileges, or taken from PATH where there is no apt-get.
+type DebianProgram struct {
+	Name    string // of the package and, on PATH, of the program
+	Path    string // inside the package
+	Depends []string
+}
+
+// DebianPrograms lists the programs that the installation unpacks. Their versions are the release's: it is stable.
+func DebianPrograms() []DebianProgram {
+	return []DebianProgram{
+		{Name: "websocketd", Path: "usr/bin/websocketd"},
+	}
+}
+
+// Part is a folder of the installation.
+type Part string
+
+// The parts, in the order in which they are installed.
+const (
+	Runtime Part = "runtime" // Node.js
+	Tools   Part = "tools"   // what runs on it
+	Bin     Part = "bin"     // what is built from Go
+	Debian  Part = "debian"  // what is unpacked from packages
+)
+
+// Parts lists the parts in the order in which they are installed.
+func Parts() []Part { return []Part{Runtime, Tools, Bin, Debian} }
+
+// Stamp identifies what is pinned for a part. One that was installed with another stamp is out of date.
+func (p Part) Stamp() (string, error) {
 	sum := sha256.New()
-	for _, name := range []string{"runtime/package.json", "tools/package.json"} {
-		data, err := Manifests.ReadFile(name)
+	switch p {
+	case Runtime, Tools:
+		data, err := Manifests.ReadFile(string(p) + "/package.json")
 		if err != nil {
-			return "", fmt.Errorf("manifest %q: %w", name, err)
+			return "", fmt.Errorf("manifest of %s: %w", p, err)
 		}
 		sum.Write(data)
-	}
-	for _, p := range GoPrograms() {
-		fmt.Fprintf(sum, "%+v\n", p)
+	case Bin:
+		for _, program := range GoPrograms() {
+			fmt.Fprintf(sum, "%+v\n", program)
+		}
+	case Debian:
+		for _, program := range DebianPrograms() {
+			fmt.Fprintf(sum, "%+v\n", program)
+		}
 	}
 	return hex.EncodeToString(sum.Sum(nil)), nil
 }
+
+// Installed reports whether the part of an installation is what is pinned now.
+func (p Part) Installed(dir string) (bool, error) {
+	want, err := p.Stamp()
+	if err != nil {
+		return false, err
+	}
+	have, err := os.ReadFile(p.StampFile(dir))
+	return err == nil && strings.TrimSpace(string(have)) == want, nil
+}
+
+// StampFile is what the installation of the part writes last, with the stamp of what it installed.
+func (p Part) StampFile(dir string) string { return filepath.Join(dir, string(p), "stamp") }

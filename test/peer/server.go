@@ -97,3 +97,16 @@ func (s *Set) Serve(ctx context.Context, name Name) (*Process, error) {
 		return Launched{Argv: slices.Concat(srv.program(s), args), Env: env, URL: "http://" + addr + srv.path}
 	})
 }
+
+// ServeWebSocket puts a stdio server behind WebSockets with websocketd, which starts a process for each connection
+// and makes a line of each message and a message of each line. The rest is as for Serve.
+func (s *Set) ServeWebSocket(ctx context.Context, name Name, args ...string) (*Process, error) {
+	argv, err := s.Command(name, args...)
+	if err != nil {
+		return nil, err
+	}
+	return Launch(ctx, func(addr string) Launched {
+		host, port, _ := strings.Cut(addr, ":")
+		return Launched{Argv: slices.Concat([]string{s.debian("websocketd"), "--address=" + host, "--port=" + port}, argv), URL: "ws://" + addr + "/"}
+	})
+}

@@ -11,9 +11,6 @@ import (
 // errMissing tells what to do about an absent or outdated installation.
 var errMissing = errors.New(`the foreign clients and servers are not installed, or other versions are pinned now: run "make peers"`)
 
-// StampFile is the name of the file that the installation writes last, with the stamp of what it installed.
-const StampFile = "stamp"
-
 // Set is an installation of the foreign programs. It is immutable and may be used concurrently.
 type Set struct {
 	dir string
@@ -26,13 +23,10 @@ func Open() (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	want, err := Stamp()
-	if err != nil {
-		return nil, err
-	}
-	have, err := os.ReadFile(filepath.Join(dir, StampFile))
-	if err != nil || strings.TrimSpace(string(have)) != want {
-		return nil, errMissing
+	for _, part := range Parts() {
+		if ok, err := part.Installed(dir); err != nil || !ok {
+			return nil, errors.Join(errMissing, err)
+		}
 	}
 	return &Set{dir: dir}, nil
 }
@@ -74,6 +68,17 @@ func (s *Set) node(major, script string) []string {
 		filepath.Join(s.dir, "runtime", "node_modules", "node"+major, "bin", "node"),
 		filepath.Join(s.dir, "tools", "node_modules", filepath.FromSlash(script)),
 	}
+}
+
+// debian returns the path of a program that was unpacked, or that PATH has.
+func (s *Set) debian(name string) string {
+	for _, p := range DebianPrograms() {
+		path := filepath.Join(s.dir, string(Debian), filepath.FromSlash(p.Path))
+		if _, err := os.Stat(path); p.Name == name && err == nil {
+			return path
+		}
+	}
+	return name
 }
 
 // binary returns the path of a program built from Go.

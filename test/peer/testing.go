@@ -43,6 +43,28 @@ func Serve(t testing.TB, name Name) *Process {
 	return p
 }
 
+// ServeWebSocket starts a stdio server behind websocketd and stops it when the test ends.
+func ServeWebSocket(t testing.TB, name Name, args ...string) *Process {
+	t.Helper()
+	p, err := Installed(t).ServeWebSocket(t.Context(), name, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Stop)
+	return p
+}
+
+// Wscat starts wscat on a WebSocket and ends it with the test.
+func Wscat(t testing.TB, url string, args ...string) *Terminal {
+	t.Helper()
+	w, err := Installed(t).Wscat(t.Context(), t.TempDir(), url, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.Close)
+	return w
+}
+
 // Inspector runs the Inspector's command line client and returns how it ended.
 func Inspector(t testing.TB, args ...string) Output {
 	t.Helper()

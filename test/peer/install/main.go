@@ -1,7 +1,7 @@
 // Command install fetches and builds the foreign clients and servers that package peer pins, into test/.peers.
 //
-// It needs Go, Node.js with npm, and the package registries they are set up for. It is idempotent and quick
-// when nothing has changed, and two runs at the same time wait for each other. "make peers" calls it.
+// It needs Go, Node.js with npm, apt-get (or the programs that only Debian has on PATH), and the package
+// registries they are set up for. It needs no privileges. It is idempotent and quick when nothing has changed, and two runs at the same time wait for each other. "make peers" calls it.
 package main
 
 import (
@@ -39,20 +39,34 @@ func run(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
-	if _, err := peer.Open(); err == nil {
-		return nil
-	}
-	stamp, err := peer.Stamp()
-	if err != nil {
-		return err
-	}
-	for _, install := range []func(context.Context, string) error{installNode, installTools, buildPrograms} {
-		if err := install(ctx, dir); err != nil {
+	for _, part := range []struct {
+		peer.Part
+		install func(context.Context, string) error
+	}{{peer.Runtime, installNode}, {peer.Tools, installTools}, {peer.Bin, buildPrograms}, {peer.Debian, unpackPrograms}} {
+		if err := bring(ctx, dir, part.Part, part.install); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// bring installs a part that is not what is pinned.
+func bring(ctx context.Context, dir string, part peer.Part, install func(context.Context, string) error) error {
+	switch ok, err := part.Installed(dir); {
+	case err != nil:
+		return err
+	case ok:
+		return nil
+	}
+	stamp, err := part.Stamp()
+	if err != nil {
+		return err
+	}
+	if err := install(ctx, dir); err != nil {
+		return err
+	}
 	// Last: a half-made installation must not look finished.
-	return os.WriteFile(filepath.Join(dir, peer.StampFile), []byte(stamp+"\n"), 0o644)
+	return os.WriteFile(part.StampFile(dir), []byte(stamp+"\n"), 0o644)
 }
 
 // lock waits until no other run holds the installation.
