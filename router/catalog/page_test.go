@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/headgate/headgate/rpc"
@@ -93,6 +94,52 @@ func TestCorner5_35_CursorsThatAreNotOursAreRefused(t *testing.T) {
 	refused(params, func(call *rpc.Call) { call.Endpoint = "/mcp/dev" })
 	if _, err := c.List(t.Context(), merged(Always), listCall(params)); err != nil {
 		t.Errorf("its owner cannot use it: %v", err)
+	}
+}
+
+// A list may be shared between principals only if all that it is made of may be.
+func TestCorner5_29_AListIsAsPrivateAsItsMostPrivatePart(t *testing.T) {
+	t.Parallel()
+	page := func(hints string) string { return strings.TrimSuffix(tools("x"), "}") + hints + "}" }
+	const shared = `,"ttlMs":60000,"cacheScope":"public"`
+	for name, tt := range map[string]struct {
+		one, two, want string
+	}{
+		"both public":      {page(shared), page(shared), `"cacheScope":"public"`},
+		"one private":      {page(shared), page(`,"ttlMs":60000,"cacheScope":"private"`), `"cacheScope":"private"`},
+		"one says nothing": {page(shared), page(``), `"cacheScope":"private"`},
+		"an odd scope":     {page(shared), page(`,"ttlMs":60000,"cacheScope":"PUBLIC"`), `"cacheScope":"private"`},
+	} {
+		c := newCatalog(t, named{"one", &lister{pages: []string{tt.one}}}, named{"two", &lister{pages: []string{tt.two}}})
+		call := listCall("")
+		call.Client.Era = rpc.Modern
+		if text, err := c.List(t.Context(), merged(Always), call); err != nil || !strings.Contains(string(text), tt.want) {
+			t.Errorf("%s: %s, %v; want %s", name, text, err, tt.want)
+		}
+	}
+	two := &lister{pages: []string{`{"tools":[],"cacheScope":"public","nextCursor":"page-1"}`, `{"tools":[],"cacheScope":"private"}`}}
+	c := newCatalog(t, named{"two", two})
+	call := listCall("")
+	call.Client.Era = rpc.Modern
+	if text, err := c.List(t.Context(), merged(Always), call); err != nil || !strings.Contains(string(text), `"cacheScope":"private"`) {
+		t.Errorf("pages that differ: %s, %v", text, err)
+	}
+}
+
+// An upstream that gets one credential for all lists the same to all: it is asked once, whoever lists.
+func TestCorner5_29_PrincipalsBehindOneCredentialSeeOneList(t *testing.T) {
+	t.Parallel()
+	up := listing("x")
+	c := newCatalog(t, named{"u", up})
+	for _, user := range []string{"alice", "bob", ""} {
+		call := listCall("")
+		call.Principal.User = user
+		if got := names(t, c, merged(Always), call); len(got) != 1 {
+			t.Errorf("%q sees %q", user, got)
+		}
+	}
+	if n := up.asked(); n != 1 {
+		t.Errorf("asked %d times", n)
 	}
 }
 

@@ -2,6 +2,7 @@ package mcpserver
 
 import (
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -74,6 +75,62 @@ func TestCorner5_34_UpstreamThatIsDeployedInAnotherEra(t *testing.T) {
 	if len(changed) != 0 {
 		t.Errorf("%d further notices", len(changed))
 	}
+}
+
+// What is subscribed to is subscribed to again, in the way of the new era.
+func TestCorner5_34_SubscriptionsMoveWithTheEra(t *testing.T) {
+	t.Parallel()
+	var modern atomic.Bool
+	h := twoFaced(&modern)
+	const caps = `"capabilities":{"tools":{},"resources":{"subscribe":true}}`
+	discover, initial, answer := h.discover, h.initial, h.answer
+	h.discover = func(w http.ResponseWriter, id string) {
+		if !modern.Load() {
+			discover(w, id)
+			return
+		}
+		answerJSON(w, 200, result(id, `{"resultType":"complete","supportedVersions":["2026-07-28"],`+caps+`}`))
+	}
+	h.initial = func(w http.ResponseWriter, id string) {
+		if modern.Load() {
+			initial(w, id)
+			return
+		}
+		w.Header().Set("Mcp-Session-Id", "1")
+		answerJSON(w, 200, result(id, `{"protocolVersion":"2025-06-18",`+caps+`}`))
+	}
+	h.answer = func(w http.ResponseWriter, r received) {
+		if r.method != mcp.Listen {
+			answer(w, r)
+			return
+		}
+		answerEvents(w, event(`{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{"notifications":{"resourceSubscriptions":["a:1"]}}}`))
+		<-r.ctx.Done()
+	}
+	s := newServer(t, remote(t, h))
+	agreed, err := s.Subscribe(t.Context(), []string{"a:1"})
+	if err != nil || len(agreed) != 1 {
+		t.Fatal(agreed, err)
+	}
+	subscribed := func(method string) int {
+		n := 0
+		for _, r := range h.find("POST", method) {
+			if strings.Contains(r.body, "a:1") {
+				n++
+			}
+		}
+		return n
+	}
+	if n := subscribed(mcp.Subscribe); n != 1 {
+		t.Fatalf("subscribed %d times", n)
+	}
+	modern.Store(true)
+	mustRun(t, s, newCall(t, legacyClient(), toolCall("1", "x", `{}`)))
+	eventually(t, "the modern server is listened to", func() bool { return subscribed(mcp.Listen) > 0 })
+	modern.Store(false)
+	s.links.open[linkKey{era: rpc.Modern}].link.(*modernHTTP).about.Load().at = time.Now().Add(-2 * eraPatience)
+	mustRun(t, s, newCall(t, legacyClient(), toolCall("1", "x", `{}`)))
+	eventually(t, "the legacy server is subscribed to again", func() bool { return subscribed(mcp.Subscribe) > 1 })
 }
 
 func TestCorner5_34_UpstreamThatTurnsToAndFroIsDoubtedLess(t *testing.T) {

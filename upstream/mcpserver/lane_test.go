@@ -58,6 +58,29 @@ func askable() rpc.Client {
 	return c
 }
 
+// To a server with one credential all users are one. A session in which it could ask one of them is nobody else's,
+// not even afterwards.
+func TestCorner5_35_PrincipalsDoNotShareSessionsInWhichTheyAreAsked(t *testing.T) {
+	t.Parallel()
+	s := legacyServer(t)
+	pid := func(user string, client rpc.Client) string {
+		call := newCall(t, client, modernToolCall("1", "pid", `{}`))
+		call.Principal.User = user
+		text := textOf(mustRun(t, s, call).response)
+		return text
+	}
+	alice, bob := pid("alice", askable()), pid("bob", askable())
+	if alice == bob {
+		t.Error("two users share the process of one")
+	}
+	if again := pid("alice", askable()); again != alice {
+		t.Error("a user's own process is not used again")
+	}
+	if common := pid("alice", modernClient()); common == alice || common != pid("bob", modernClient()) {
+		t.Error("who cannot be asked anything shares the common process")
+	}
+}
+
 func TestModernClientsAreAskedOnLinksOfTheirOwn(t *testing.T) {
 	t.Parallel()
 	s := legacyServer(t)

@@ -203,6 +203,20 @@ func (p *peer) callTool(r *request) {
 	case "log-after": // logs when the call is over
 		p.result(r, `{"ok":true}`)
 		p.write(`{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","logger":"db","data":%d}}`, os.Getpid())
+	case "pieces": // answers little by little
+		for _, piece := range []string{`{"jsonrpc":"2.0",`, `"id":` + string(r.ID), `,"result":{"te`, `xt":"a`, "\xc3", "\xa4", `"}}`, "\n"} {
+			fmt.Fprint(os.Stdout, piece)
+			time.Sleep(time.Millisecond)
+		}
+	case "loud": // fills its standard error, and answers
+		for range 1 << 10 {
+			fmt.Fprintln(os.Stderr, strings.Repeat("e", 1<<10))
+		}
+		p.result(r, `{"ok":true}`)
+	case "where":
+		dir, _ := os.Getwd()
+		text, _ := json.Marshal(dir)
+		p.result(r, `{"dir":`+string(text)+`}`)
 	case "ping":
 		p.ask(r, `{"jsonrpc":"2.0","id":"ping-1","method":"ping"}`)
 	case "elicit":

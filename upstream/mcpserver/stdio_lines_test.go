@@ -2,6 +2,7 @@ package mcpserver
 
 import (
 	"errors"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -55,6 +56,38 @@ func TestCorner5_30_LongLines(t *testing.T) {
 	}
 	if s.State().Restarts != 0 {
 		t.Error("the process was restarted")
+	}
+}
+
+// What arrives in pieces, within a character even, is whole at its line end.
+func TestCorner5_30_LinesInPieces(t *testing.T) {
+	t.Parallel()
+	a := mustRun(t, legacyServer(t), newCall(t, legacyClient(), toolCall("1", "pieces", `{}`)))
+	if text, _ := a.response.Text("text"); text != "aä" {
+		t.Error(textOf(a.response))
+	}
+}
+
+// A server that says much on its standard error is read there, so that it does not block.
+func TestCorner5_30_StandardErrorDoesNotBlock(t *testing.T) {
+	t.Parallel()
+	mustRun(t, legacyServer(t), newCall(t, legacyClient(), toolCall("1", "loud", `{}`)))
+}
+
+func TestCorner5_30_ChildrenRunWhereTheyAreTold(t *testing.T) {
+	t.Parallel()
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := scripted("legacy")
+	if cfg.Command, err = filepath.Abs(cfg.Command); err != nil {
+		t.Fatal(err)
+	}
+	cfg.Dir = dir
+	a := mustRun(t, newServer(t, cfg), newCall(t, legacyClient(), toolCall("1", "where", `{}`)))
+	if got, _ := a.response.Text("dir"); got != dir {
+		t.Errorf("it runs in %s, want %s", got, dir)
 	}
 }
 
