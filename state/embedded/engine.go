@@ -17,6 +17,8 @@ type Options struct {
 	SessionBytes int64         // of what sessions have subscribed to and their clients said of themselves; 64 MiB
 	Buckets      int           // of quotas, besides those that are empty; 1,048,576
 	Holds        int           // of quotas, that are open; 1,048,576
+	CacheBytes   int64         // of cached values; 256 MiB
+	LogBytes     int64         // of logs; 64 MiB
 	LockWait     time.Duration // for another process to let go of the file; 5 seconds
 }
 
@@ -32,6 +34,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Holds <= 0 {
 		o.Holds = 1 << 20
+	}
+	if o.CacheBytes <= 0 {
+		o.CacheBytes = 256 << 20
+	}
+	if o.LogBytes <= 0 {
+		o.LogBytes = 64 << 20
 	}
 	if o.LockWait <= 0 {
 		o.LockWait = 5 * time.Second
@@ -52,6 +60,9 @@ type Engine struct {
 	writes   *committer
 	sessions *Sessions
 	quota    *Quota
+	cache    *Cache
+	bus      *Bus
+	logs     *Logs
 	clock    clock
 	stop     chan struct{}
 	stopped  chan struct{}
@@ -69,6 +80,7 @@ func Open(path string, o Options) (*Engine, error) {
 	e := &Engine{db: db, log: o.Log, writes: newCommitter(db), stop: make(chan struct{}), stopped: make(chan struct{})}
 	e.clock = newClock()
 	e.quota = newQuota(e.clock, e.writes, o)
+	e.cache, e.bus, e.logs = newCache(e.clock, o), newBus(), newLogs(e.clock, o)
 	e.sessions = newSessions(e.writes, o)
 	err = errors.Join(e.sessions.read(db), readBucket(db, budgetBucket, e.quota.load))
 	if err != nil {
@@ -84,6 +96,15 @@ func (e *Engine) Sessions() *Sessions { return e.sessions }
 // Quota returns the part that counts what is taken.
 func (e *Engine) Quota() *Quota { return e.quota }
 
+// Cache returns the part that keeps values for a while.
+func (e *Engine) Cache() *Cache { return e.cache }
+
+// Bus returns the part that carries messages.
+func (e *Engine) Bus() *Bus { return e.bus }
+
+// Logs returns the part that keeps what was sent.
+func (e *Engine) Logs() *Logs { return e.logs }
+
 // Now returns the engine's time. It does not fail.
 func (e *Engine) Now(ctx context.Context) (time.Time, error) { return e.clock.Now(ctx) }
 
@@ -96,6 +117,7 @@ func (e *Engine) Close(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+	e.bus.close()
 	e.quota.close()
 	return errors.Join(e.writes.close(), e.db.Close())
 }
@@ -112,6 +134,7 @@ func (e *Engine) run() {
 		case now := <-sweep.C:
 			e.sessions.forget(now)
 			e.quota.forget()
+			e.logs.sweep()
 		case <-e.writes.wake:
 			if err := e.writes.commit(); err != nil {
 				e.log.Error("state was not written; trying again", slog.Any("error", err))

@@ -10,6 +10,9 @@ import (
 // Subject is an engine under test.
 type Subject struct {
 	Quota   state.Quota
+	Cache   state.Cache
+	Bus     state.Bus
+	Logs    state.Logs
 	Clock   state.Clock
 	Advance func(time.Duration) // has that much time pass for the engine
 }
