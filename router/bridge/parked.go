@@ -95,9 +95,15 @@ func (p *parked) take(m *rpc.Message, err error) {
 		}
 		return
 	}
-	if err == nil && m.Method == mcp.ElicitationComplete {
-		p.visited(m)
-		return
+	if err == nil {
+		switch m.Method {
+		case mcp.ElicitationComplete:
+			p.visited(m)
+			return
+		case mcp.Cancelled:
+			p.recall(m)
+			return
+		}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -131,6 +137,18 @@ func (p *parked) visited(m *rpc.Message) {
 	p.wake()
 	p.mu.Unlock()
 	_ = p.reply.Answer(rpc.NewResult(id, []byte(`{"action":"accept"}`))) // who ended meanwhile needs none
+}
+
+// recall forgets a question that its server has taken back. A client that answers it
+// nevertheless is not heard.
+func (p *parked) recall(m *rpc.Message) {
+	id, ok := mcp.CancelledID(m)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if ok {
+		p.open = slices.DeleteFunc(p.open, func(q pending) bool { return q.id.Key() == id.Key() })
+		p.wake()
+	}
 }
 
 // wake tells all who wait that something changed. The lock is held.

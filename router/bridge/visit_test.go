@@ -160,6 +160,31 @@ func TestAVisitedPageUnparksItsCall(t *testing.T) {
 	})
 }
 
+// A question that its server has taken back is not asked again.
+func TestQuestionsThatTheServerTakesBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newParking(t, Config{})
+		reply, err := p.request(t, t.Context(), `1`, ``)
+		call := <-p.server.calls
+		call.say(t, askName)
+		call.say(t, askRoots)
+		_, first := outcome(t, reply, err)
+		for _, id := range []string{`"s1"`, `"s1"`, `"3"`, `null`} {
+			call.say(t, `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":`+id+`}}`)
+		}
+		synctest.Wait()
+		reply, err = p.request(t, t.Context(), `2`, `,"inputResponses":{"q1":{"action":"accept"}},"requestState":`+stateOf(t, first))
+		notes, second := outcome(t, reply, err)
+		if strings.Contains(second, `"q1"`) || !strings.Contains(second, `"q2"`) || len(notes) != 0 {
+			t.Errorf("asked again: %s, told %q", second, notes)
+		}
+		if call.heard() != "" {
+			t.Errorf("the server heard %s", call.heard())
+		}
+	})
+}
+
 // Revisions before 2025-11-25 have no pages to visit. The address is for the user's
 // eyes and not for the model's, so it is left out.
 func TestPagesForOlderClients(t *testing.T) {

@@ -204,7 +204,13 @@ func TestQuestionsEndWithTheirCall(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(g *gate, call *running, bearer []string){
 		"the server answers": func(_ *gate, call *running, _ []string) { call.messages <- result(`{}`) },
-		"the server fails":   func(_ *gate, call *running, _ []string) { close(call.messages) },
+		"the server takes it back": func(_ *gate, call *running, _ []string) {
+			for _, id := range []string{"9", "1", "2", "2"} { // of none, answered, open, taken back
+				call.messages <- rpc.NewNotification("notifications/cancelled", []byte(`{"requestId":`+id+`}`))
+			}
+			call.messages <- result(`{}`)
+		},
+		"the server fails": func(_ *gate, call *running, _ []string) { close(call.messages) },
 		"the client cancels": func(g *gate, _ *running, bearer []string) {
 			g.do("POST", `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":7}}`, bearer...)
 		},

@@ -97,6 +97,8 @@ func (t *turn) relay(reply *rpc.Reply) error {
 			return nil
 		case m.IsRequest():
 			t.ask(reply, m)
+		case m.Method == mcp.Cancelled:
+			t.recall(m)
 		default:
 			t.out.send(m)
 		}
@@ -139,8 +141,21 @@ func (t *turn) ask(reply *rpc.Reply, q *rpc.Message) {
 // wants to have answered any more (MCP 2025-11-25, Cancellation).
 func (t *turn) withdraw() {
 	for _, id := range t.flight.Withdraw() {
-		params := append([]byte(`{"requestId":`), id.Raw()...)
-		t.out.send(rpc.NewNotification(mcp.Cancelled, append(params, `,"reason":"the call that asked has ended"}`...)))
+		t.out.send(mcp.NewCancelled(id, "the call that asked has ended"))
+	}
+}
+
+// recall tells the client that a server has taken a question back. Modern clients are
+// asked in another way.
+func (t *turn) recall(m *rpc.Message) {
+	own, ok := mcp.CancelledID(m)
+	if !ok || t.flight == nil {
+		return
+	}
+	if known, ok := t.flight.Recall(own); ok {
+		out := m.Fork()
+		out.Set("requestId", []byte(known.Raw()))
+		t.out.send(out)
 	}
 }
 

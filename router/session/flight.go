@@ -94,6 +94,22 @@ func (f *Flight) register(q *question) (rpc.ID, bool) {
 	return id, true
 }
 
+// Recall forgets a question of the call's server, named as the server does. It returns
+// the id that the client knows, and false if the question is not open.
+func (f *Flight) Recall(own rpc.ID) (rpc.ID, bool) {
+	s := f.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range f.questions {
+		if q := s.questions[id]; q != nil && q.id.Key() == own.Key() {
+			delete(s.questions, id)
+			known, err := rpc.ParseID([]byte(id))
+			return known, err == nil
+		}
+	}
+	return rpc.ID{}, false
+}
+
 // Withdraw forgets the call's questions and returns those that the client has not
 // answered, by the ids that it knows.
 func (f *Flight) Withdraw() []rpc.ID {

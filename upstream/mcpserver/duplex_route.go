@@ -51,6 +51,9 @@ func (c *duplex) route(ctx context.Context, p parcel) bool {
 	case m.Method == mcp.Acknowledged:
 		k := c.find(subscriptionOf(m))
 		return k != nil && k.box.put(p)
+	case m.Method == mcp.Cancelled && c.hop().era == rpc.Legacy:
+		k := c.asker(m)
+		return k != nil && k.box.put(p)
 	case m.Method == mcp.Cancelled:
 		c.tornDown(m)
 		return false
@@ -69,8 +72,7 @@ func (c *duplex) route(ctx context.Context, p parcel) bool {
 }
 
 // tornDown ends a subscription that the server gives up by cancelling it, where others
-// end it by its result (MCP 2026-07-28, Subscriptions; Cancellation). What else servers
-// cancel are questions, by ids of their own.
+// end it by its result (MCP 2026-07-28, Subscriptions; Cancellation).
 func (c *duplex) tornDown(m *rpc.Message) {
 	named, _ := mcp.CancelledID(m)
 	id, _ := ours(named)

@@ -82,6 +82,8 @@ func (x *exchange) take(m *rpc.Message) verdict {
 		return x.takeProgress(m)
 	case m.Method == mcp.LogMessage:
 		return x.takeLog(m)
+	case m.Method == mcp.Cancelled:
+		return x.takeCancelled(m)
 	}
 	v := judgeNotification(m)
 	if _, subscribed := m.Meta(mcp.MetaSubscription); v == relay && !x.standing && (subscribed || m.Method == mcp.Acknowledged) {
@@ -138,8 +140,7 @@ func (x *exchange) advances(m *rpc.Message) bool {
 	return true
 }
 
-// judgeNotification says whom a notification concerns that is no progress. A
-// cancellation names a question by the upstream's id, which means nothing to the client.
+// judgeNotification says whom a notification concerns that is no progress and cancels nothing.
 func judgeNotification(m *rpc.Message) verdict {
 	switch m.Method {
 	case mcp.ToolsChanged, mcp.PromptsChanged, mcp.ResourcesChanged, mcp.ResourceUpdated, mcp.TaskChanged:
@@ -152,16 +153,24 @@ func judgeNotification(m *rpc.Message) verdict {
 
 // close reports whether m answers a question that was relayed and is still open, and
 // closes the question.
-func (x *exchange) close(m *rpc.Message) bool {
+func (x *exchange) close(m *rpc.Message) bool { return x.settle(m.ID) }
+
+// settle closes a question and reports whether it was open.
+func (x *exchange) settle(id rpc.ID) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	i := slices.IndexFunc(x.asked, func(id rpc.ID) bool { return id.Key() == m.ID.Key() })
+	i := x.asks(id)
 	if i < 0 {
 		return false
 	}
 	x.asked = slices.Delete(x.asked, i, i+1)
 	x.answered = time.Now()
 	return true
+}
+
+// asks returns where a question stands among the open ones, or -1. The lock is held.
+func (x *exchange) asks(id rpc.ID) int {
+	return slices.IndexFunc(x.asked, func(open rpc.ID) bool { return open.Key() == id.Key() })
 }
 
 // unanswered closes the questions that are open, and returns them.

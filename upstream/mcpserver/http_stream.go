@@ -127,6 +127,8 @@ func (l *legacyHTTP) route(p parcel) bool {
 		return k != nil && k.box.put(p)
 	case judgeNotification(m) == announce:
 		l.d.s.announce(m)
+	case m.Method == mcp.Cancelled:
+		l.recall(m)
 	case m.Method == mcp.LogMessage:
 		l.d.s.logAside(l, m)
 	case m.Method == mcp.ElicitationComplete && !l.tell(m):

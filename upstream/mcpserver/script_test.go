@@ -221,6 +221,12 @@ func (p *peer) callTool(r *request) {
 		p.ask(r, `{"jsonrpc":"2.0","id":"ping-1","method":"ping"}`)
 	case "elicit":
 		p.ask(r, `{"jsonrpc":"2.0","id":1,"method":"elicitation/create","params":{"message":"who?","requestedSchema":{"type":"object","properties":{}}}}`)
+	case "elicit-briefly": // takes back what it asked, and what it did not
+		p.write(`{"jsonrpc":"2.0","id":"q1","method":"elicitation/create","params":{"message":"who?","requestedSchema":{"type":"object","properties":{}}}}`)
+		for _, id := range []string{`"other"`, `null`, `"q1"`, `"q1"`} {
+			p.write(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":%s,"reason":"slow"}}`, id)
+		}
+		p.result(r, `{"ok":true}`)
 	case "sample":
 		p.ask(r, `{"jsonrpc":"2.0","id":2,"method":"sampling/createMessage","params":{"messages":[],"maxTokens":1}}`)
 	case "pid":
