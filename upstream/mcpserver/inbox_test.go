@@ -1,6 +1,10 @@
 package mcpserver
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/headgate/headgate/rpc"
+)
 
 // A client that does not read holds up nobody with whom it shares a connection. It loses
 // what is told in between, and not its answer.
@@ -16,6 +20,8 @@ func TestCorner5_17_WhoDoesNotReadHoldsUpNobody(t *testing.T) {
 	for range 3 {
 		mustRun(t, s, newCall(t, legacyClient(), toolCall("2", "raw", `{}`)))
 	}
+	l := s.links.find(linkKey{era: rpc.Legacy})
+	eventually(t, "all is said", func() bool { return !l.busy() })
 	told := 0
 	for {
 		m, err := slow.Next()
