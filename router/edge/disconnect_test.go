@@ -94,7 +94,7 @@ func TestLegacyCallOutlivesItsConnection(t *testing.T) {
 }
 
 // A question that cannot reach the client is declined, so that its server goes on.
-func TestQuestionsToNobodyAreDeclined(t *testing.T) {
+func TestCorner5_18_QuestionsToNobodyAreDeclined(t *testing.T) {
 	t.Parallel()
 	ask := func() *rpc.Message { return rpc.NewRequest(rpc.StringID("q"), "elicitation/create", []byte(`{}`)) }
 	for name, tt := range map[string]struct {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	gosdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
@@ -133,6 +134,29 @@ func TestQuestionsReachTheirClientInAllPairings(t *testing.T) {
 					})
 				}
 				all.Wait()
+			})
+		}
+	}
+}
+
+// Users take their time: what they take does not count against the time that a server may take, in no pairing.
+func TestCorner5_20_UsersMayTakeTheirTimeInAllPairings(t *testing.T) {
+	t.Parallel()
+	const patience = 500 * time.Millisecond
+	g := startGateway(t, fmt.Sprintf("upstreams:\n  old: {url: %q, era: legacy, timeout: %v}\n  new: {url: %q, era: modern, timeout: %[2]v}\n",
+		askingServer(t, false), patience, askingServer(t, true)))
+	for _, upstream := range []string{"old", "new"} {
+		for _, revision := range []string{"2025-11-25", "2026-07-28"} {
+			t.Run(revision+" to "+upstream, func(t *testing.T) {
+				t.Parallel()
+				s := clientThatHears(t, endpoint(g, "/mcp"), revision, "ada", func(string) { time.Sleep(3 * patience) })
+				res, err := s.CallTool(t.Context(), &gosdk.CallToolParams{Name: upstream + "__greet"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := jsonOf(t, res); !strings.Contains(got, "name=ada") {
+					t.Errorf("got %s", got)
+				}
 			})
 		}
 	}
