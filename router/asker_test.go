@@ -2,6 +2,7 @@ package router
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"testing"
 
@@ -41,7 +42,7 @@ func heard(t *testing.T, endpoint, method, text string) string {
 	g := newGateway(t, []string{"hub", "bank"}, map[string]*upstream{"hub": {}, "bank": {}})
 	r := New([]catalog.View{
 		{Endpoint: "/mcp", Allows: all}, {Endpoint: "/mcp/hub", Upstreams: []string{"hub"}, Single: true, Allows: all},
-	}, Deps{Catalog: g.Catalog, Upstreams: map[string]rpc.Handler{"hub": hub}, Titles: map[string]string{"hub": "The Hub", "bank": "Bank (EU)"}})
+	}, Deps{Catalog: g.Catalog, Upstreams: map[string]rpc.Handler{"hub": hub}, Titles: map[string]string{"hub": "The Hub", "bank": "Bank (EU)"}, Info: json.RawMessage(`{"name":"headgate"}`)})
 	row, _ := mcp.Lookup(method, mcp.LatestModern)
 	reply, err := r.Handle(t.Context(), &rpc.Call{
 		Message: rpc.NewRequest(rpc.NumberID(1), method, []byte(`{}`)), Method: row, Endpoint: endpoint,
@@ -107,6 +108,20 @@ func TestCorner5_27_QuestionsSayWhoseTheyAre(t *testing.T) {
 				t.Errorf("on its own endpoint: %s", diff)
 			}
 		})
+	}
+}
+
+// What a server says of itself is not what a client of the merged endpoint is told of that.
+func TestCorner5_25_ServersDoNotIntroduceThemselves(t *testing.T) {
+	t.Parallel()
+	sent := `{"jsonrpc":"2.0","id":1,"result":{"content":[],"_meta":{"a/b":1.0,"io.modelcontextprotocol/serverInfo":{"name":"hub","icons":[{"src":"http://10.0.0.1/i.png"}]}}}}`
+	want := `{"jsonrpc":"2.0","id":1,"result":{"content":[],"_meta":{"a/b":1.0,"io.modelcontextprotocol/serverInfo":{"name":"headgate"}}}}`
+	if diff := cmp.Diff(want, heard(t, "/mcp", mcp.ToolsCall, sent)); diff != "" {
+		t.Error(diff)
+	}
+	plain := `{"jsonrpc":"2.0","id":1,"result":{"content":[],"_meta":{"a/b":1.0}}}`
+	if diff := cmp.Diff(plain, heard(t, "/mcp", mcp.ToolsCall, plain)); diff != "" {
+		t.Errorf("where it does not: %s", diff)
 	}
 }
 

@@ -2,6 +2,7 @@ package router
 
 import (
 	"context"
+	"encoding/json"
 
 	"github.com/headgate/headgate/router/catalog"
 	"github.com/headgate/headgate/rpc"
@@ -10,7 +11,7 @@ import (
 
 // expose returns a reply whose response names things as the endpoint does.
 func (r *Router) expose(ctx context.Context, view *catalog.View, c *rpc.Call, reply *rpc.Reply) *rpc.Reply {
-	out := rpc.NewReply(&exposed{Reply: reply, catalog: r.Catalog, askers: r.askers, ctx: ctx, view: view, call: c})
+	out := rpc.NewReply(&exposed{Reply: reply, catalog: r.Catalog, askers: r.askers, info: r.Info, ctx: ctx, view: view, call: c})
 	out.Header, out.Revision = reply.Header, reply.Revision
 	return out
 }
@@ -20,6 +21,7 @@ type exposed struct {
 	*rpc.Reply
 	catalog *catalog.Catalog
 	askers  *askers
+	info    json.RawMessage // the gateway's own Implementation object
 	ctx     context.Context //nolint:containedctx // which governs the reply
 	view    *catalog.View
 	call    *rpc.Call
@@ -38,6 +40,11 @@ func (e *exposed) Next() (*rpc.Message, error) {
 		return m, nil
 	case e.call.Method.Name == mcp.Complete:
 		return fewer(m), nil
+	}
+	// To its client the endpoint is one server; what another says of itself, such as icons from its own origin, is not
+	// said of this one (MCP 2026-07-28, Basic, _meta).
+	if _, said := m.Meta(mcp.MetaServerInfo); said {
+		m.SetMeta(mcp.MetaServerInfo, e.info)
 	}
 	m = e.catalog.Expose(e.ctx, e.view, e.call, m)
 	return e.askers.response(e.call.Target.Upstream, m), nil
