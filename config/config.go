@@ -14,12 +14,16 @@ import (
 type Config struct {
 	// The version of this format. There is one: 1.
 	Version int `yaml:"version" min:"1" max:"1"`
-	// Where clients connect: HOST:PORT. Only a loopback address is accepted, since this version has no credentials to ask for.
+	// Where clients connect: HOST:PORT. Without auth only a loopback address is accepted.
 	Listen string `yaml:"listen" check:"address"`
 	// The certificate to serve HTTPS with. Without it the listener speaks plain HTTP.
 	TLS *TLS `yaml:"tls"`
+	// Proxies in front of the gateway, as addresses or networks (10.0.0.0/8): their X-Forwarded-For says who the client is. Nobody else's counts.
+	TrustedProxies []string `yaml:"trusted_proxies" check:"network"`
 	// Origins of web pages that may call, such as https://app.example.com. Loopback origins are allowed on loopback anyway.
 	AllowedOrigins []string `yaml:"allowed_origins" check:"origin"`
+	// Who may call. Left out, everybody on this machine may do everything.
+	Auth *Auth `yaml:"auth"`
 	// The listener for operators.
 	Admin Admin `yaml:"admin"`
 	// The folder for what must outlive the process, such as sealing keys. Relative to this file.
@@ -44,12 +48,15 @@ type Config struct {
 	template bool              // strings still hold ${VAR}: made by Import, for Native
 }
 
-// TLS names the files of a certificate. They are read by the listener, and again when they change.
+// TLS names the files of certificates. They are read by the listener, and again when they change.
 type TLS struct {
 	// The certificate chain, PEM. Relative to this file.
 	Cert string `yaml:"cert" check:"filled"`
 	// Its private key, PEM. Relative to this file.
 	Key string `yaml:"key" check:"filled"`
+	// The certificates, PEM, of who issues certificates to clients. With auth a client may present one, and auth.certificates says who it
+	// then is; without auth every client must. Relative to this file.
+	ClientCA string `yaml:"client_ca" check:"filled"`
 }
 
 // Admin is the listener for operators: /healthz and /readyz.

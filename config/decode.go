@@ -13,6 +13,7 @@ type decoder struct {
 	dir      string // the file's folder, to which file: paths are relative
 	resolve  resolver
 	upstream *Upstream // the one being decoded: a variable that is not set switches off only this
+	key      *APIKey   // likewise
 	findings
 }
 
@@ -22,6 +23,7 @@ type rules struct {
 	min, max  string
 	check     string
 	key       string // the check for the keys of a mapping
+	word      string // may stand for nothing where a mapping is expected
 	anyScalar bool   // numbers and truth values are taken as their own text
 	filled    bool   // an empty list is refused
 	fromFile  bool   // file:PATH is allowed
@@ -32,6 +34,7 @@ type rules struct {
 func rulesOf(f reflect.StructField) rules {
 	r := rules{
 		min: f.Tag.Get("min"), max: f.Tag.Get("max"), check: f.Tag.Get("check"), key: f.Tag.Get("key"),
+		word:      f.Tag.Get("word"),
 		anyScalar: f.Tag.Get("scalar") == "any",
 		filled:    f.Tag.Get("items") == "some",
 	}
@@ -48,6 +51,10 @@ func rulesOf(f reflect.StructField) rules {
 // decode reads n into a value of the format. Nothing is written to into when n is wrong, so that its default stays.
 func (d *decoder) decode(n *node, into reflect.Value, r rules, path string) {
 	switch kind := into.Kind(); {
+	case kind == reflect.Pointer && r.word != "" && n.kind == text:
+		if n.text != r.word {
+			d.fail(n.at, path, fmt.Sprintf("%s must be %s or a mapping", lastKey(path), r.word), "")
+		}
 	case kind == reflect.Pointer:
 		if n.kind != null {
 			into.Set(reflect.New(into.Type().Elem()))
@@ -60,6 +67,10 @@ func (d *decoder) decode(n *node, into reflect.Value, r rules, path string) {
 	case kind == reflect.Slice && r.key != "":
 		if d.expect(n, mapping, path) {
 			d.named(n, into, r, path)
+		}
+	case kind == reflect.Slice && into.Type().Elem().Kind() == reflect.Struct:
+		if d.expect(n, list, path) {
+			d.objects(n, into, path)
 		}
 	case kind == reflect.Slice:
 		if d.expect(n, list, path) {
@@ -134,6 +145,44 @@ func (d *decoder) list(n *node, into reflect.Value, r rules, path string) {
 	into.Set(values)
 }
 
+// objects reads a list of mappings.
+func (d *decoder) objects(n *node, into reflect.Value, path string) {
+	for i, item := range n.items {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		if item.kind != mapping {
+			d.fail(item.at, at, fmt.Sprintf("%s must be a mapping, not %s", lastKey(at), item.kind), "")
+			continue
+		}
+		element := reflect.New(into.Type().Elem())
+		d.prepare(element.Interface(), "", item.at)
+		d.decode(item, element.Elem(), rules{}, at)
+		d.key = nil
+		into.Set(reflect.Append(into, element.Elem()))
+	}
+}
+
+// prepare gives an element of a list what it has before its keys are read.
+func (d *decoder) prepare(element any, name string, at Position) {
+	switch e := element.(type) {
+	case *Upstream:
+		*e = defaultUpstream(name, at)
+		d.upstream = e
+	case *Endpoint:
+		*e = defaultEndpoint(name)
+		e.Position = at
+	case *APIKey:
+		e.Position = at
+		d.key = e
+	case *JWT:
+		*e = JWT{Position: at, Claims: defaultClaims()}
+	case *Introspection:
+		*e = defaultIntrospection()
+		e.Position = at
+	case *Certificate:
+		e.Position = at
+	}
+}
+
 // entries reads a mapping of free keys to scalars.
 func (d *decoder) entries(n *node, into reflect.Value, r rules, path string) {
 	values := reflect.MakeMapWithSize(into.Type(), len(n.members))
@@ -152,14 +201,7 @@ func (d *decoder) named(n *node, into reflect.Value, r rules, path string) {
 	for _, m := range d.unique(n, path) {
 		d.checkKey(m, r, join(path, m.key))
 		element := reflect.New(into.Type().Elem())
-		switch e := element.Interface().(type) {
-		case *Upstream:
-			*e = defaultUpstream(m.key, m.at)
-			d.upstream = e
-		case *Endpoint:
-			*e = defaultEndpoint(m.key)
-			e.Position = m.at
-		}
+		d.prepare(element.Interface(), m.key, m.at)
 		d.decode(m.value, element.Elem(), rules{}, join(path, m.key))
 		d.upstream = nil
 		into.Set(reflect.Append(into, element.Elem()))

@@ -31,6 +31,11 @@ func defaultUpstream(name string, at Position) Upstream {
 	return Upstream{Name: name, Position: at, Era: "auto", Timeout: time.Minute}
 }
 
+// defaultIntrospection has what a server that is asked about tokens has before its keys are read.
+func defaultIntrospection() Introspection {
+	return Introspection{Cache: 30 * time.Second, Claims: defaultClaims()}
+}
+
 // defaultEndpoint has what an endpoint has before its keys are read.
 func defaultEndpoint(path string) Endpoint {
 	return Endpoint{Path: path, Prefix: "always"}

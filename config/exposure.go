@@ -6,18 +6,21 @@ import (
 	"net/netip"
 )
 
-// CheckExposure refuses listen addresses that other machines can reach, because this version has no credentials to ask for: whoever can
-// connect may use every upstream. Call it after flags were applied. The error is [Problems].
+// CheckExposure refuses listen addresses that other machines can reach where no credentials are asked for: whoever can connect may use
+// every upstream. Operators are never asked for any. Call it after flags were applied. The error is [Problems].
 func (c *Config) CheckExposure() error {
 	var problems Problems
 	for _, l := range []struct{ field, address string }{{"listen", c.Listen}, {"admin.listen", c.Admin.Listen}} {
-		if isLoopback(l.address) {
+		if isLoopback(l.address) || l.field == "listen" && c.Auth != nil {
 			continue
 		}
 		p := Problem{
 			Field:   l.field,
 			Message: fmt.Sprintf("other machines can reach %s %s, and no credentials are configured that would keep them out", l.field, l.address),
 			Hint:    "listen on 127.0.0.1, and let a proxy that checks credentials face the network",
+		}
+		if l.field == "listen" {
+			p.Hint = "listen on 127.0.0.1, or say with auth who may call"
 		}
 		if o := c.origins[l.field]; o.value == l.address {
 			p.Position = o.at

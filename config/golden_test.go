@@ -38,10 +38,35 @@ func report(c *config.Config, err error) string {
 		fmt.Fprintf(&b, "upstream %s at %s: command=%q args=%q env=%q dir=%q url=%q transport=%s headers=%v era=%s tools=%q timeout=%s disabled=%q\n",
 			u.Name, u.Position, u.Command, u.Args, u.Env, u.Dir, u.URL, u.Transport, reveal(u.Headers), u.Era, u.Tools, u.Timeout, u.Disabled)
 	}
+	if len(c.TrustedProxies) > 0 {
+		fmt.Fprintf(&b, "trusted proxies: %q\n", c.TrustedProxies)
+	}
+	if c.Auth != nil {
+		authReport(&b, c.Auth)
+	}
 	for _, e := range c.Endpoints {
 		fmt.Fprintf(&b, "endpoint %s: prefix=%s upstreams=%q tools=%q\n", e.Path, e.Prefix, e.Upstreams, e.Tools)
 	}
 	return b.String()
+}
+
+func authReport(b *strings.Builder, a *config.Auth) {
+	fmt.Fprintf(b, "auth: resource=%q scopes=%q anonymous=%+v\n", a.Resource, a.Scopes, a.Anonymous)
+	for _, k := range a.Keys {
+		fmt.Fprintf(b, "key %s at %s: key=%q hash=%s org=%q team=%q user=%q scopes=%q disabled=%q\n",
+			k.ID, k.Position, k.Key.Reveal(), k.Hash, k.Org, k.Team, k.User, k.Scopes, k.Disabled)
+	}
+	for _, j := range a.JWT {
+		fmt.Fprintf(b, "jwt %s at %s: audience=%q jwks_uri=%q key=%v secret=%q algorithms=%q claims=%q private=%v\n",
+			j.Issuer, j.Position, j.Audience, j.JWKSURI, j.Key != "", j.Secret.Reveal(), j.Algorithms, j.Claims, j.AllowPrivate)
+	}
+	for _, i := range a.Introspection {
+		fmt.Fprintf(b, "introspection %s at %s: client=%q secret=%q cache=%s issuer=%q audience=%q claims=%q private=%v\n",
+			i.URL, i.Position, i.ClientID, i.ClientSecret.Reveal(), i.Cache, i.Issuer, i.Audience, i.Claims, i.AllowPrivate)
+	}
+	for _, c := range a.Certificates {
+		fmt.Fprintf(b, "certificate %s at %s: org=%q team=%q scopes=%q\n", c.Name, c.Position, c.Org, c.Team, c.Scopes)
+	}
 }
 
 func reveal(headers map[string]config.Secret) map[string]string {

@@ -76,7 +76,7 @@ func parse(path string, data []byte, asJSON bool) (*node, error) {
 func (c *Config) finish(root *node, d *decoder) {
 	c.DataDir = d.beside(c.DataDir)
 	if c.TLS != nil {
-		c.TLS.Cert, c.TLS.Key = d.beside(c.TLS.Cert), d.beside(c.TLS.Key)
+		c.TLS.Cert, c.TLS.Key, c.TLS.ClientCA = d.beside(c.TLS.Cert), d.beside(c.TLS.Key), d.beside(c.TLS.ClientCA)
 	}
 	if !slices.ContainsFunc(c.Endpoints, func(e Endpoint) bool { return e.Path == DefaultEndpoint }) {
 		c.Endpoints = slices.Insert(c.Endpoints, 0, defaultEndpoint(DefaultEndpoint))

@@ -19,6 +19,13 @@ func (d *decoder) scalar(n *node, into reflect.Value, r rules, path string) bool
 			return false
 		}
 		return ranged(d, n, v, n.text, r, path, parseWhole)
+	case *bool:
+		if n.kind != boolean {
+			d.fail(n.at, path, fmt.Sprintf("%s must be true or false, not %s", lastKey(path), n.kind), "")
+			return false
+		}
+		*v = strings.EqualFold(n.text, "true")
+		return true
 	case *time.Duration:
 		if n.kind == number {
 			d.fail(n.at, path, lastKey(path)+" must be a duration with a unit", fmt.Sprintf("write %ss, or another unit: ms, m, h", n.text))
@@ -157,15 +164,18 @@ func (f *findings) warnBare(at Position, path string, names []string) {
 	}
 }
 
-// unset switches the current upstream off, so that one missing variable does not stop the others. Elsewhere it is a problem.
+// unset switches the current upstream or API key off, so that one missing variable does not stop the others. Elsewhere it is a problem.
 func (d *decoder) unset(n *node, names []string, path string) {
 	reason := fmt.Sprintf("variable %s is not set", strings.Join(names, ", "))
 	hint := fmt.Sprintf("export %s=… or write ${%s:-default}", names[0], names[0])
-	if d.upstream == nil {
+	switch {
+	case d.upstream != nil:
+		d.disable(d.upstream, n.at, path, reason, hint)
+	case d.key != nil:
+		d.disableKey(d.key, n.at, path, reason, hint)
+	default:
 		d.fail(n.at, path, reason, hint)
-		return
 	}
-	d.disable(d.upstream, n.at, path, reason, hint)
 }
 
 // disable switches an upstream off, with the first reason that is found, and warns of every one.
@@ -174,6 +184,14 @@ func (f *findings) disable(u *Upstream, at Position, path, reason, hint string) 
 		u.Disabled = fmt.Sprintf("%s (%s %s)", reason, at, path)
 	}
 	f.warn(at, path, fmt.Sprintf("upstream %q is disabled: %s", u.Name, reason), hint)
+}
+
+// disableKey switches an API key off, as disable does an upstream.
+func (f *findings) disableKey(k *APIKey, at Position, path, reason, hint string) {
+	if k.Disabled == "" {
+		k.Disabled = fmt.Sprintf("%s (%s %s)", reason, at, path)
+	}
+	f.warn(at, path, "the API key is disabled: "+reason, hint)
 }
 
 // lookup makes a resolver of the variables of our own files.

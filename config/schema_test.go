@@ -38,6 +38,11 @@ var patterns = map[string]string{
 	"duration":      `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$|\$\{`,
 	"size":          `^[0-9]+(B|KiB|MiB|GiB)?$|\$\{`,
 	"variable":      `\$\{`,
+	"key id":        `^[A-Za-z0-9._-]{1,64}$|\$\{`,
+	"key hash":      `^sha256:[0-9A-Fa-f]{64}$|\$\{`,
+	"https":         `^https?://[^@#]+$|\$\{`,
+	"resource":      `^https?://[^@#?]*[^@#?/]$|\$\{`,
+	"scope":         `^[!#-\[\]-~]+$`,
 }
 
 // reflector makes the schema from the structs, their tags and the comments of their fields.
@@ -80,6 +85,8 @@ func (r reflector) value(v reflect.Value, tag reflect.StructTag) object {
 		return withDefault(object{"type": "string", "pattern": patterns["duration"]}, !v.IsZero(), shortDuration(x))
 	case config.Size:
 		return withDefault(object{"type": []string{"string", "integer"}, "pattern": patterns["size"]}, !v.IsZero(), x.String())
+	case bool:
+		return object{"type": "boolean"}
 	case int:
 		return withDefault(object{"type": "integer", "minimum": number(tag.Get("min")), "maximum": number(tag.Get("max"))}, !v.IsZero(), x)
 	}
@@ -87,7 +94,11 @@ func (r reflector) value(v reflect.Value, tag reflect.StructTag) object {
 	case reflect.String:
 		return withDefault(text(tag), v.String() != "", v.String())
 	case reflect.Pointer:
-		return r.object(reflect.New(v.Type().Elem()).Elem())
+		o := r.object(reflect.New(v.Type().Elem()).Elem())
+		if word := tag.Get("word"); word != "" {
+			return object{"anyOf": []object{{"enum": []string{word}}, o}}
+		}
+		return o
 	case reflect.Struct:
 		return r.object(v)
 	case reflect.Map:
@@ -100,7 +111,13 @@ func (r reflector) value(v reflect.Value, tag reflect.StructTag) object {
 		}
 		return object{"type": orNothing("object"), "propertyNames": names, "additionalProperties": r.object(elementDefault(v.Type().Elem()))}
 	}
-	list := object{"type": orNothing("array"), "items": text(tag)}
+	list := object{"type": orNothing("array")}
+	if v.Type().Elem().Kind() == reflect.Struct {
+		list["items"] = r.object(elementDefault(v.Type().Elem()))
+		list["items"].(object)["type"] = "object"
+		return list
+	}
+	list["items"] = text(tag)
 	if tag.Get("items") == "some" {
 		list["minItems"] = 1
 	}
@@ -109,10 +126,18 @@ func (r reflector) value(v reflect.Value, tag reflect.StructTag) object {
 
 // elementDefault is an element of a named list as Load makes it, for the defaults.
 func elementDefault(t reflect.Type) reflect.Value {
-	if t == reflect.TypeFor[config.Endpoint]() {
+	claims := config.Claims{User: "sub", Scopes: "scope"}
+	switch t {
+	case reflect.TypeFor[config.Endpoint]():
 		return reflect.ValueOf(config.Default().Endpoints[0])
+	case reflect.TypeFor[config.Upstream]():
+		return reflect.ValueOf(config.Upstream{Era: "auto", Timeout: time.Minute})
+	case reflect.TypeFor[config.JWT]():
+		return reflect.ValueOf(config.JWT{Claims: claims})
+	case reflect.TypeFor[config.Introspection]():
+		return reflect.ValueOf(config.Introspection{Cache: 30 * time.Second, Claims: claims})
 	}
-	return reflect.ValueOf(config.Upstream{Era: "auto", Timeout: time.Minute})
+	return reflect.Zero(t)
 }
 
 func text(tag reflect.StructTag) object {
@@ -256,7 +281,7 @@ func TestSchemaRefuses(t *testing.T) {
 	compiled := compileSchema(t)
 	tests := map[string]string{
 		"unknown key":            "upstrems: {}",
-		"planned key":            "auth: {}",
+		"planned key":            "limits: []",
 		"version":                "version: 2",
 		"number as text":         "version: '1'",
 		"unknown upstream key":   "upstreams: {a: {command: x, comand: y}}",
@@ -275,6 +300,13 @@ func TestSchemaRefuses(t *testing.T) {
 		"listen without a port":  "listen: localhost",
 		"a list for a mapping":   "upstreams: []",
 		"a mapping for a scalar": "listen: {host: x}",
+		"resource with a slash":  "auth: {resource: 'https://gateway.example.com/'}",
+		"hash of a key":          "auth: {keys: [{id: a, hash: 'sha256:00'}]}",
+		"id of a key":            "auth: {keys: [{id: 'a b'}]}",
+		"unknown key of a key":   "auth: {keys: [{id: a, secret: b}]}",
+		"a word for anonymous":   "auth: {anonymous: allow}",
+		"an algorithm":           "auth: {jwt: [{issuer: x, algorithms: [none]}]}",
+		"a truth value":          "auth: {jwt: [{issuer: x, allow_private: 'yes'}]}",
 	}
 	for name, source := range tests {
 		t.Run(name, func(t *testing.T) {

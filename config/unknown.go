@@ -11,9 +11,8 @@ import (
 // enforcing it would be worse than not to know it.
 var planned = map[string][]string{
 	"Config": {
-		"access", "auth", "cache", "jobs", "limits", "models", "routes", "state", "trusted_proxies",
+		"access", "cache", "jobs", "limits", "models", "routes", "state",
 	},
-	"TLS":       {"client_ca"},
 	"Admin":     {"token"},
 	"Upstream":  {"backends", "balance", "breaker", "health", "max_in_flight", "retry"},
 	"Telemetry": {"metrics", "traces"},

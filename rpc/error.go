@@ -32,10 +32,14 @@ const (
 	NotAcceptable      // the client accepts no form the answer has
 	WrongVerb          // the HTTP method is not served on this path
 	NoEndpoint         // no endpoint has this path
+	Unauthenticated    // no credential, or one that is not good
+	Forbidden          // the credential does not allow this
+	TooManyTries       // too many wrong credentials came from the client's address
 
 	// Of nobody in particular.
 	Busy      // a limit on calls in flight is reached
 	Draining  // the gateway is shutting down
+	AuthDown  // whoever knows about the credential cannot be asked
 	Cancelled // the client cancelled or left
 
 	// The upstream's.
@@ -49,7 +53,8 @@ var codeNames = [...]string{
 	InvalidParams: "invalid_params", HeaderMismatch: "header_mismatch", MissingCapability: "missing_capability",
 	UnsupportedVersion: "unsupported_version", OriginRefused: "origin_refused", SessionRequired: "session_required",
 	SessionUnknown: "session_unknown", TooLarge: "too_large", UnsupportedMedia: "unsupported_media",
-	NotAcceptable: "not_acceptable", WrongVerb: "wrong_verb", NoEndpoint: "no_endpoint", Busy: "busy", Draining: "draining",
+	NotAcceptable: "not_acceptable", WrongVerb: "wrong_verb", NoEndpoint: "no_endpoint", Unauthenticated: "unauthenticated",
+	Forbidden: "forbidden", TooManyTries: "too_many_tries", Busy: "busy", Draining: "draining", AuthDown: "auth_down",
 	Cancelled: "cancelled", UpstreamDown: "upstream_down", UpstreamFailed: "upstream_failed", UpstreamTimeout: "upstream_timeout",
 }
 

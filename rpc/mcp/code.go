@@ -28,6 +28,10 @@ const (
 	CodeDraining        = 105
 	CodeCancelled       = 106
 	CodeTooLarge        = 107
+	CodeUnauthenticated = 108
+	CodeForbidden       = 109
+	CodeTooManyTries    = 110
+	CodeAuthDown        = 111
 )
 
 // wire says how a kind of failure looks: its error code, and its HTTP status if it
@@ -54,6 +58,10 @@ var wires = map[rpc.Code]wire{
 	rpc.NotAcceptable:      {CodeInvalidRequest, 406},
 	rpc.WrongVerb:          {CodeInvalidRequest, 405},
 	rpc.NoEndpoint:         {CodeInvalidRequest, 404},
+	rpc.Unauthenticated:    {CodeUnauthenticated, 401},
+	rpc.Forbidden:          {CodeForbidden, 403},
+	rpc.TooManyTries:       {CodeTooManyTries, 429},
+	rpc.AuthDown:           {CodeAuthDown, 503},
 	rpc.Busy:               {CodeBusy, 429},
 	rpc.Draining:           {CodeDraining, 503},
 	rpc.Cancelled:          {CodeCancelled, 200},
