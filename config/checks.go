@@ -29,7 +29,7 @@ var checks = map[string]func(string) error{
 	"hmac secret":   checkHMACSecret,
 	"https":         checkWeb,
 	"key hash":      checkKeyHash,
-	"key id":        checkKeyID,
+	"key id":        CheckKeyID,
 	"network":       checkNetwork,
 	"origin":        checkOrigin,
 	"path":          checkPath,

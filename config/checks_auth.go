@@ -22,8 +22,8 @@ const (
 	minHMACSecret = 32 // RFC 7518 §3.2: at least as long as the hash
 )
 
-// checkKeyID allows names that cannot be taken for an issuer's address.
-func checkKeyID(s string) error {
+// CheckKeyID allows names that cannot be taken for an issuer's address. Its error continues a sentence that begins with the name.
+func CheckKeyID(s string) error {
 	for i := range len(s) {
 		if c := s[i]; !isNameByte(c, false) && c != '.' {
 			return errors.New(`must be letters, digits, "-", "_" and "."`)

@@ -56,7 +56,7 @@ func (g *Gateway) build(ctx context.Context, opts Options) error {
 		Titles: titles,
 	})
 	g.wireNotices(views)
-	return nil
+	return g.buildGate()
 }
 
 func keyring(dir string) (*seal.Keyring, error) {

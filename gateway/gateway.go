@@ -12,6 +12,7 @@ import (
 
 	"github.com/headgate/headgate/config"
 	"github.com/headgate/headgate/policy"
+	"github.com/headgate/headgate/policy/auth"
 	"github.com/headgate/headgate/router"
 	"github.com/headgate/headgate/router/catalog"
 	"github.com/headgate/headgate/router/session"
@@ -35,6 +36,8 @@ type Gateway struct {
 	log      *slog.Logger
 	info     json.RawMessage // who we are, as an Implementation object
 	origins  policy.Origins
+	proxies  auth.Proxies
+	gate     *auth.Gate // nil where nobody is asked who they are
 	http     *upstream.Client
 	servers  []*mcpserver.Server // enabled upstreams, in order
 	sessions *session.Registry

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/headgate/headgate/admin"
+	"github.com/headgate/headgate/policy/auth"
 	"github.com/headgate/headgate/router/edge"
 )
 
@@ -39,10 +40,10 @@ func (g *Gateway) listen(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, clients.Close())
 	}
-	front := g.front()
-	server := edge.Server(front, g.log)
+	front := g.front(g.gate)
+	server := edge.Server(g.entrance(front), g.log)
 	if g.cfg.TLS != nil {
-		certificates, err := edge.Certificates(g.cfg.TLS.Cert, g.cfg.TLS.Key, g.log)
+		certificates, err := g.certificates()
 		if err != nil {
 			return errors.Join(fmt.Errorf("tls: %w", err), clients.Close(), operators.Close())
 		}
@@ -62,19 +63,20 @@ func (g *Gateway) listen(ctx context.Context) error {
 	return nil
 }
 
-// front is what clients connect to.
-func (g *Gateway) front() *edge.Edge {
+// front is what clients connect to, and what asks them who they are.
+func (g *Gateway) front(gate *auth.Gate) *edge.Edge {
 	return edge.New(edge.Config{
 		Body: int64(g.cfg.Bounds.Body), Depth: g.cfg.Bounds.Depth, AllowOrigin: g.origins.Allows,
 		Heartbeat: heartbeat, Patience: patience, SlowReader: g.cfg.Bounds.SlowReader, InFlight: g.cfg.Bounds.PerSessionInFlight,
-	}, edge.Deps{Handler: g.chain(), Sessions: g.sessions, Endpoints: g.router.Serves, Log: g.log})
+	}, edge.Deps{Handler: g.chain(gate), Sessions: g.sessions, Endpoints: g.router.Serves, Log: g.log})
 }
 
 // ServeStdio serves the client at the other end of two pipes, on one endpoint, until it
 // closes its side or ctx ends. It needs no listener, so it may be called without
-// [Gateway.Start]. A read that blocks when ctx ends is given up, not ended.
+// [Gateway.Start]. A read that blocks when ctx ends is given up, not ended. The client is
+// not asked who it is: whoever started the process could read all it is configured with.
 func (g *Gateway) ServeStdio(ctx context.Context, endpoint string, in io.Reader, out io.Writer) error {
-	return g.front().ServeLines(ctx, endpoint, in, out)
+	return g.front(nil).ServeLines(ctx, endpoint, in, out)
 }
 
 func (g *Gateway) open(ctx context.Context, name, addr string) (net.Listener, error) {

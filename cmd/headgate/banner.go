@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/headgate/headgate/config"
 	"github.com/headgate/headgate/gateway"
 )
 
@@ -18,11 +19,13 @@ type banner struct {
 	log    *slog.Logger
 	format string
 	demo   bool
+	auth   string // how clients prove who they are
 }
 
 // status is what the banner tells.
 type status struct {
 	url, admin   string
+	auth         string
 	up           []string
 	down         []string // with the reasons
 	starting     []string
@@ -40,7 +43,7 @@ func (a *app) greet(ctx context.Context, g *gateway.Gateway, b banner) (hush fun
 		warm, enough := context.WithTimeout(ctx, greetAfter)
 		defer enough()
 		if g.Warm(warm); ctx.Err() == nil {
-			a.print(statusOf(g, b.demo), b)
+			a.print(statusOf(g, b), b)
 		}
 	}()
 	return func() {
@@ -56,14 +59,31 @@ func (a *app) print(s status, b banner) {
 		return
 	}
 	b.log.Info("serving", "url", s.url, "admin", s.admin, "upstreams", s.total, "up", s.up, "down", s.down, "starting", s.starting,
-		"tools", s.tools, "auth", auth)
+		"tools", s.tools, "auth", b.auth)
 }
 
-// auth is how clients prove who they are. Only loopback is served without.
-const auth = "none (loopback only)"
+// authOf says how clients prove who they are. Only loopback is served without.
+func authOf(a *config.Auth) string {
+	if a == nil {
+		return "none (loopback only)"
+	}
+	ways := []string{"API keys"}
+	for _, w := range []struct {
+		name string
+		used bool
+	}{
+		{"signed tokens", len(a.JWT) > 0}, {"introspected tokens", len(a.Introspection) > 0}, {"client certificates", len(a.Certificates) > 0},
+		{"or none at all", a.Anonymous != nil},
+	} {
+		if w.used {
+			ways = append(ways, w.name)
+		}
+	}
+	return strings.Join(ways, ", ")
+}
 
-func statusOf(g *gateway.Gateway, isDemo bool) status {
-	s := status{url: g.URL(), admin: "http://" + g.AdminAddr(), up: []string{}, down: []string{}, starting: []string{}}
+func statusOf(g *gateway.Gateway, b banner) status {
+	s := status{url: g.URL(), auth: b.auth, admin: "http://" + g.AdminAddr(), up: []string{}, down: []string{}, starting: []string{}}
 	for _, u := range g.Upstreams() {
 		s.total++
 		s.tools += u.Tools
@@ -77,7 +97,7 @@ func statusOf(g *gateway.Gateway, isDemo bool) status {
 		}
 	}
 	command := "tools"
-	if isDemo {
+	if b.demo {
 		command = "call demo__add a=2 b=3"
 	}
 	s.next = invocation() + " " + command
@@ -104,7 +124,7 @@ func (s status) String() string {
 		line("", "still starting: %s (it may be downloading)", strings.Join(s.starting, ", "))
 	}
 	line("tools", "%d", s.tools)
-	line("auth", auth)
+	line("auth", "%s", s.auth)
 	line("try", "%s", s.next)
 	return b.String()
 }

@@ -73,7 +73,7 @@ func (a *app) serve(ctx context.Context, f serveFlags) (err error) {
 	if err := g.Start(ctx); err != nil {
 		return errors.Join(unexpected(err), g.Stop(ctx))
 	}
-	hush := a.greet(ctx, g, banner{log: log, format: format, demo: f.demo})
+	hush := a.greet(ctx, g, banner{log: log, format: format, demo: f.demo, auth: authOf(cfg.Auth)})
 	select {
 	case err := <-g.Failed():
 		hush()

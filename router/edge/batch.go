@@ -20,6 +20,10 @@ func (x *exchange) batch(body []byte, refusal error) error {
 	if err != nil {
 		return err
 	}
+	x.asked = true
+	if err := x.introduce(); err != nil {
+		return err // of the whole, while there is a status to say it with
+	}
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(x.r.Context()))
 	x.cancel, x.session = cancel, s
 	x.await(true)

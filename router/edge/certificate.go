@@ -2,6 +2,7 @@ package edge
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,32 +15,58 @@ import (
 // lookInterval is how often the certificate's files are looked at, at most.
 const lookInterval = time.Second
 
-// Certificates returns a TLS configuration whose certificate follows its files: when
-// either of them changes, the next handshake that is at least a second after the
-// last look loads the pair. A new pair that does not load is logged and the one in
-// use stays. TLS 1.2 is the oldest version, HTTP/2 is offered.
-func Certificates(cert, key string, log *slog.Logger) (*tls.Config, error) {
-	p := &pair{cert: cert, key: key, log: log}
+// CertificateFiles says where a listener's certificates are, and whether clients show
+// theirs.
+type CertificateFiles struct {
+	Cert, Key string // the listener's own
+	ClientCA  string // who issues certificates to clients; empty if they are not asked for any
+	Asked     tls.ClientAuthType
+}
+
+// Certificates returns a TLS configuration whose certificates follow their files: when
+// one of them changes, the next handshake that is at least a second after the last
+// look loads them. New ones that do not load are logged and those in use stay. TLS 1.2
+// is the oldest version, HTTP/2 is offered.
+func Certificates(files CertificateFiles, log *slog.Logger) (*tls.Config, error) {
+	p := &certificates{CertificateFiles: files, log: log}
 	if err := p.load(); err != nil {
 		return nil, err
 	}
 	p.looked = time.Now()
-	return &tls.Config{
+	cfg := p.config(nil)
+	if files.ClientCA != "" {
+		cfg.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			p.refresh()
+			return p.trusting.Load(), nil
+		}
+	}
+	return cfg, nil
+}
+
+// config makes the configuration of a handshake. One for other issuers is made anew, so
+// that no session of the old one can be resumed with it.
+func (p *certificates) config(issuers *x509.CertPool) *tls.Config {
+	cfg := &tls.Config{
 		MinVersion:     tls.VersionTLS12,
 		NextProtos:     []string{"h2", "http/1.1"},
 		GetCertificate: p.get,
-	}, nil
+	}
+	if issuers != nil {
+		cfg.ClientCAs, cfg.ClientAuth = issuers, p.Asked
+	}
+	return cfg
 }
 
-// pair is a certificate and its key in two files.
-type pair struct {
-	cert, key string
-	log       *slog.Logger
-	current   atomic.Pointer[tls.Certificate]
+// certificates are the files and what was last read from them.
+type certificates struct {
+	CertificateFiles
+	log      *slog.Logger
+	current  atomic.Pointer[tls.Certificate]
+	trusting atomic.Pointer[tls.Config] // nil where clients are not asked
 
 	mu      sync.Mutex
 	looked  time.Time
-	stamps  [2]stamp // of the files when they were last loaded
+	stamps  [3]stamp // of the files when they were last loaded
 	refused string   // the last error, logged once
 }
 
@@ -49,14 +76,14 @@ type stamp struct {
 	size     int64
 }
 
-func (p *pair) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+func (p *certificates) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	p.refresh()
 	return p.current.Load(), nil
 }
 
-// refresh loads the pair again if its files changed. Handshakes do not wait for one
+// refresh loads the files again if they changed. Handshakes do not wait for one
 // that is looking already.
-func (p *pair) refresh() {
+func (p *certificates) refresh() {
 	if !p.mu.TryLock() {
 		return
 	}
@@ -72,11 +99,11 @@ func (p *pair) refresh() {
 		p.refused = ""
 	case err.Error() != p.refused:
 		p.refused = err.Error()
-		p.log.Warn("new certificate refused, the old one stays in use", "error", err)
+		p.log.Warn("new certificates refused, the old ones stay in use", "error", err)
 	}
 }
 
-func (p *pair) reload() error {
+func (p *certificates) reload() error {
 	stamps, err := p.stat()
 	if err != nil || stamps == p.stamps {
 		return err
@@ -84,28 +111,42 @@ func (p *pair) reload() error {
 	if err := p.load(); err != nil {
 		return err
 	}
-	p.log.Info("certificate loaded", "cert", p.cert)
+	p.log.Info("certificate loaded", "cert", p.Cert)
 	return nil
 }
 
-// load reads both files. The stamps are taken first, so that a change in between is
+// load reads the files. The stamps are taken first, so that a change in between is
 // found by the next look.
-func (p *pair) load() error {
+func (p *certificates) load() error {
 	stamps, err := p.stat()
 	if err != nil {
 		return err
 	}
-	c, err := tls.LoadX509KeyPair(p.cert, p.key)
+	c, err := tls.LoadX509KeyPair(p.Cert, p.Key)
 	if err != nil {
-		return fmt.Errorf("certificate %s with key %s: %w", p.cert, p.key, err)
+		return fmt.Errorf("certificate %s with key %s: %w", p.Cert, p.Key, err)
+	}
+	if p.ClientCA != "" && stamps[2] != p.stamps[2] {
+		text, err := os.ReadFile(p.ClientCA)
+		if err != nil {
+			return fmt.Errorf("client_ca: %w", err)
+		}
+		issuers := x509.NewCertPool()
+		if !issuers.AppendCertsFromPEM(text) {
+			return fmt.Errorf("client_ca %s: no certificate in it", p.ClientCA)
+		}
+		p.trusting.Store(p.config(issuers))
 	}
 	p.current.Store(&c)
 	p.stamps = stamps
 	return nil
 }
 
-func (p *pair) stat() (out [2]stamp, err error) {
-	for i, name := range []string{p.cert, p.key} {
+func (p *certificates) stat() (out [3]stamp, err error) {
+	for i, name := range []string{p.Cert, p.Key, p.ClientCA} {
+		if name == "" {
+			continue
+		}
 		info, e := os.Stat(name)
 		if e != nil {
 			err = errors.Join(err, e)

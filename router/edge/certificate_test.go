@@ -60,7 +60,7 @@ func TestCertificateFollowsItsFiles(t *testing.T) {
 		write(t, certFile, oneCert)
 		write(t, keyFile, oneKey)
 		var log bytes.Buffer
-		cfg, err := edge.Certificates(certFile, keyFile, slog.New(slog.NewTextHandler(&log, nil)))
+		cfg, err := edge.Certificates(edge.CertificateFiles{Cert: certFile, Key: keyFile}, slog.New(slog.NewTextHandler(&log, nil)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -115,14 +115,14 @@ func TestCertificatesThatDoNotLoadAreAnError(t *testing.T) {
 	dir := t.TempDir()
 	certFile, keyFile := filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
 	log := slog.New(slog.DiscardHandler)
-	if _, err := edge.Certificates(certFile, keyFile, log); err == nil {
+	if _, err := edge.Certificates(edge.CertificateFiles{Cert: certFile, Key: keyFile}, log); err == nil {
 		t.Error("missing files are no error")
 	}
 	cert, _ := issue(t, "one.example.com")
 	_, key := issue(t, "two.example.com")
 	write(t, certFile, cert)
 	write(t, keyFile, key)
-	if _, err := edge.Certificates(certFile, keyFile, log); err == nil || !strings.Contains(err.Error(), certFile) {
+	if _, err := edge.Certificates(edge.CertificateFiles{Cert: certFile, Key: keyFile}, log); err == nil || !strings.Contains(err.Error(), certFile) {
 		t.Errorf("files that do not belong together: %v", err)
 	}
 }

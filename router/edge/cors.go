@@ -13,7 +13,7 @@ import (
 const (
 	corsVerbs   = "GET, POST, DELETE"
 	corsExposed = "Mcp-Session-Id, WWW-Authenticate"
-	corsFields  = "authorization, content-type, mcp-protocol-version, mcp-method, mcp-name, mcp-session-id, last-event-id, traceparent"
+	corsFields  = "authorization, x-api-key, content-type, mcp-protocol-version, mcp-method, mcp-name, mcp-session-id, last-event-id, traceparent"
 	corsMaxAge  = "600" // seconds, the most some browsers take
 
 	// maxParamFields bounds the Mcp-Param fields that one preflight may ask for.
@@ -36,10 +36,13 @@ func (x *exchange) allowOrigin() {
 }
 
 // preflight answers what a browser asks before it sends a request.
-func (x *exchange) preflight() error {
+func (x *exchange) preflight(older bool) error {
 	origin := x.r.Header.Get("Origin")
 	switch {
 	case origin == "" || x.r.Header.Get("Access-Control-Request-Method") == "":
+		if older {
+			return wrongVerb(x.r.Method, "GET, POST, OPTIONS")
+		}
 		return wrongVerb(x.r.Method, "GET, POST, DELETE, OPTIONS")
 	case !x.cfg.AllowOrigin(origin):
 		return rpc.Errorf(rpc.OriginRefused, "origin %s is not allowed", rpc.Excerpt(origin))

@@ -41,7 +41,7 @@ func TestCorner5_32_PreflightOfAllowedPages(t *testing.T) {
 			t.Errorf("%s: %d %q", tt.name, a.status, a.body)
 		}
 		want := strings.Join(append([]string{
-			"authorization, content-type, mcp-protocol-version, mcp-method, mcp-name, mcp-session-id, last-event-id, traceparent",
+			"authorization, x-api-key, content-type, mcp-protocol-version, mcp-method, mcp-name, mcp-session-id, last-event-id, traceparent",
 		}, tt.extra...), ", ")
 		if got := a.header.Get("Access-Control-Allow-Headers"); got != want {
 			t.Errorf("%s: headers %q, want %q", tt.name, got, want)

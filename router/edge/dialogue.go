@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"sync"
+	"time"
 
 	"github.com/headgate/headgate/router/session"
 	"github.com/headgate/headgate/rpc"
@@ -22,7 +23,8 @@ type dialogue struct {
 
 	ctx     context.Context // ends with the connection
 	cancel  context.CancelCauseFunc
-	order   sync.Mutex // messages are taken one after the other, and none once ctx has ended
+	expiry  *time.Timer // ends it with the client's credential; nil if that has no end
+	order   sync.Mutex  // messages are taken one after the other, and none once ctx has ended
 	running sync.WaitGroup
 
 	mu      sync.Mutex
@@ -51,7 +53,9 @@ func (e *Edge) connect(ctx context.Context, via string, hello *rpc.Call, say fun
 		return nil, err
 	}
 	d.owner = hello.Principal
+	d.until(hello.Principal.Expires)
 	if err := e.dialogues.add(d); err != nil {
+		d.stopExpiry()
 		d.cancel(err)
 		return nil, err
 	}
@@ -65,6 +69,7 @@ func (d *dialogue) turn(c *rpc.Call) *turn {
 
 // end cancels what is in flight, waits for it, and ends the session.
 func (d *dialogue) end(last *rpc.Call) {
+	d.stopExpiry()
 	d.cancel(errLeft())
 	d.order.Lock() // what is being taken has been counted
 	defer d.order.Unlock()

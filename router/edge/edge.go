@@ -109,6 +109,16 @@ func (x *exchange) serve() error {
 	if err := checkFields(x.r.Header); err != nil {
 		return err
 	}
+	if x.r.Method == http.MethodOptions {
+		return x.preflight(twoEndpoints) // browsers send no credential with it
+	}
+	if err := x.dispatch(twoEndpoints); err != nil {
+		return x.first(err)
+	}
+	return nil
+}
+
+func (x *exchange) dispatch(twoEndpoints bool) error {
 	if twoEndpoints {
 		return x.serveOlder()
 	}
@@ -122,8 +132,6 @@ func (x *exchange) serve() error {
 		return x.get()
 	case http.MethodDelete:
 		return x.delete()
-	case http.MethodOptions:
-		return x.preflight()
 	}
 	return wrongVerb(x.r.Method, "GET, POST, DELETE, OPTIONS")
 }

@@ -34,6 +34,7 @@ type exchange struct {
 	id       rpc.ID  // of the client's request, once it has been read
 	era      rpc.Era // of the client, once it is known
 	body     []byte  // pooled
+	asked    bool    // the policies know of the request
 
 	// A legacy call outlives its client, so it has a cancel of its own, and a session
 	// that keeps what it says.
@@ -53,6 +54,9 @@ type exchange struct {
 	header  http.Header    // the reply's, nil before there is one
 	checked int64          // received, when it was last looked at
 	lostAt  time.Time      // when the client was found to be gone
+
+	stop   context.CancelCauseFunc // of a stream that ends with the client's credential; nil elsewhere
+	expiry *time.Timer             // when that is known beforehand
 }
 
 func newExchange(e *Edge, w http.ResponseWriter, r *http.Request) *exchange {
@@ -64,7 +68,7 @@ func newExchange(e *Edge, w http.ResponseWriter, r *http.Request) *exchange {
 
 // newCall makes the call of an exchange.
 func (x *exchange) newCall(client rpc.Client, row *rpc.Method, m *rpc.Message) *rpc.Call {
-	x.call = x.callOf(client, row, m)
+	x.asked, x.call = true, x.callOf(client, row, m)
 	return x.call
 }
 
@@ -84,6 +88,12 @@ func (x *exchange) end() {
 	x.phase = over
 	x.mu.Unlock()
 	x.timer.Stop()
+	if x.expiry != nil {
+		x.expiry.Stop()
+	}
+	if x.stop != nil {
+		x.stop(nil)
+	}
 	if x.track != nil {
 		x.track.End()
 	}

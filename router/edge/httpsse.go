@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/headgate/headgate/rpc"
 	"github.com/headgate/headgate/rpc/frame"
@@ -36,8 +37,6 @@ func (x *exchange) serveOlder() error {
 		return x.stay()
 	case http.MethodPost:
 		return x.contribute()
-	case http.MethodOptions:
-		return x.preflight()
 	}
 	return wrongVerb(x.r.Method, "GET, POST, OPTIONS")
 }
@@ -47,6 +46,7 @@ func (x *exchange) stay() error {
 	if !x.accepts.stream {
 		return rpc.Errorf(rpc.NotAcceptable, "accept must list %s", streamType)
 	}
+	x.asked = true
 	hello := x.arrival(connectRow, x.connecting)
 	d, err := x.connect(x.r.Context(), olderVia, hello, x.say)
 	if err != nil {
@@ -55,8 +55,22 @@ func (x *exchange) stay() error {
 	defer d.end(hello)
 	x.open(nil)
 	x.announce(x.r.URL.Path + "?" + url.Values{olderQuery: {d.id}}.Encode())
-	<-d.ctx.Done()
+	d.stay(*hello, x.cfg.Heartbeat)
 	return nil
+}
+
+// stay waits until the connection ends.
+func (d *dialogue) stay(hello rpc.Call, interval time.Duration) {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-d.ctx.Done():
+			return
+		case <-tick.C:
+			d.recheck(hello)
+		}
+	}
 }
 
 // arrival is what is known of a sender before there is a message.
@@ -92,6 +106,7 @@ func (x *exchange) contribute() error {
 	if !ok || d.via != olderVia || d.endpoint != x.endpoint {
 		return errNoStream()
 	}
+	x.asked = true
 	from := x.arrival(postRow, x.posting)
 	if err := d.turn(from).attempt(x.r.Context()); err != nil {
 		return err

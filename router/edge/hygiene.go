@@ -47,7 +47,7 @@ func ambiguous(name, what string) error {
 // read. The name is in canonical form.
 func isDecisive(name string) bool {
 	switch name {
-	case "Authorization", "Origin", "Content-Type", "Content-Encoding", "Content-Length", "Transfer-Encoding", "Host", headerLastEvent:
+	case "Authorization", "X-Api-Key", "Origin", "Content-Type", "Content-Encoding", "Content-Length", "Transfer-Encoding", "Host", headerLastEvent:
 		return true
 	}
 	return strings.HasPrefix(name, protocolPrefix)

@@ -128,11 +128,13 @@ func (x *exchange) get() error {
 			return x.replay(s, after, err)
 		}
 	}
-	reply, err := x.handle(x.r.Context(), x.newCall(s.Client(), streamRow, x.listening))
+	ctx := x.lasting(x.r.Context())
+	reply, err := x.handle(ctx, x.newCall(s.Client(), streamRow, x.listening))
 	if err != nil {
 		return err
 	}
 	defer x.close(reply)
+	x.until(x.call.Principal.Expires)
 	x.open(reply.Header)
 	x.stand(s, after)
 	for m, err := x.next(reply); err == nil; m, err = x.next(reply) {

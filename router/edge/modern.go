@@ -23,7 +23,11 @@ func (x *exchange) modern(m *rpc.Message) error {
 	if err != nil {
 		return err
 	}
-	return x.run(x.r.Context(), x.newCall(client, row, m))
+	ctx := x.r.Context()
+	if row.Name == mcp.Listen {
+		ctx = x.lasting(ctx)
+	}
+	return x.run(ctx, x.newCall(client, row, m))
 }
 
 // modernClient reads who sends a message and compares the headers that mirror it.

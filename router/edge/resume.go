@@ -86,9 +86,11 @@ func (x *exchange) tell(m *rpc.Message) (kept, more bool) {
 // only to whom the session belongs.
 func (x *exchange) replay(s *session.Session, after session.Event, unknown error) error {
 	x.newCall(s.Client(), resumeRow, x.resuming)
-	if err := x.attempt(x.r.Context()); err != nil {
+	ctx := x.lasting(x.r.Context())
+	if err := x.attempt(ctx); err != nil {
 		return err
 	}
+	x.until(x.call.Principal.Expires)
 	if unknown != nil {
 		return unknown
 	}
@@ -99,7 +101,7 @@ func (x *exchange) replay(s *session.Session, after session.Event, unknown error
 	defer r.Close()
 	x.open(nil)
 	for {
-		text, id, ok := r.Next(x.r.Context())
+		text, id, ok := r.Next(ctx)
 		if !ok || !x.again(text, id) {
 			return nil
 		}

@@ -76,7 +76,7 @@ func TestHTTP2(t *testing.T) {
 	write(t, certFile, cert)
 	write(t, keyFile, key)
 	log := slog.New(slog.DiscardHandler)
-	cfg, err := edge.Certificates(certFile, keyFile, log)
+	cfg, err := edge.Certificates(edge.CertificateFiles{Cert: certFile, Key: keyFile}, log)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"context"
 	"math"
 	"time"
 
@@ -26,9 +27,16 @@ func (x *exchange) await(quiet bool) {
 // heartbeat is missing.
 func (x *exchange) tick() {
 	again := x.cfg.Heartbeat
+	var stop context.CancelCauseFunc
 	if x.mu.TryLock() {
 		again = x.look()
+		if x.phase == streaming {
+			stop = x.stop
+		}
 		x.mu.Unlock()
+	}
+	if stop != nil {
+		x.recheck(stop)
 	}
 	if again > 0 {
 		x.timer.Reset(again)

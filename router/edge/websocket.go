@@ -41,6 +41,7 @@ type socket struct {
 
 // upgrade turns the exchange's connection into a WebSocket and serves it to its end.
 func (x *exchange) upgrade() error {
+	x.asked = true
 	hello := x.callOf(rpc.Client{Era: rpc.Modern}, connectRow, x.connecting)
 	hello.Bare = true
 	s := &socket{patient: x.cfg.SlowReader, buffers: &x.buffers}
@@ -56,7 +57,7 @@ func (x *exchange) upgrade() error {
 	defer context.AfterFunc(d.ctx, s.hangUp)()
 	defer s.conn.Close() //nolint:errcheck // nothing is left to be told
 	s.conn.SetReadLimit(min(x.cfg.Body, maxFrame))
-	d.running.Go(func() { s.ping(d) })
+	d.running.Go(func() { s.ping(d, *hello) })
 	for {
 		text, ok := s.read()
 		if !ok {
@@ -107,8 +108,8 @@ func (s *socket) say(u utterance) bool {
 		s.conn.WriteMessage(websocket.TextMessage, buf) == nil
 }
 
-// ping keeps the connection, and asks whether anybody is there.
-func (s *socket) ping(d *dialogue) {
+// ping keeps the connection, and asks whether anybody is there who may be.
+func (s *socket) ping(d *dialogue, hello rpc.Call) {
 	tick := time.NewTicker(pingInterval)
 	defer tick.Stop()
 	for {
@@ -119,6 +120,7 @@ func (s *socket) ping(d *dialogue) {
 			if s.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(pongTimeout)) != nil {
 				d.cancel(errLeft())
 			}
+			d.recheck(hello)
 		}
 	}
 }

@@ -25,6 +25,12 @@ import (
 // endpoints, written as the configuration file has them.
 func startGateway(t testing.TB, yaml string) *gateway.Gateway {
 	t.Helper()
+	return startGatewayWith(t, yaml, slog.NewTextHandler(logTo{t}, nil))
+}
+
+// startGatewayWith is startGateway with a log of the caller's, which gets everything.
+func startGatewayWith(t testing.TB, yaml string, log slog.Handler) *gateway.Gateway {
+	t.Helper()
 	text := "version: 1\nlisten: 127.0.0.1:0\nadmin: {listen: 127.0.0.1:0}\ndata_dir: " + filepath.Join(t.TempDir(), "data") +
 		"\nshutdown: {grace: 0s, drain: 5s}\n" + yaml
 	path := filepath.Join(t.TempDir(), "headgate.yaml")
@@ -36,7 +42,9 @@ func startGateway(t testing.TB, yaml string) *gateway.Gateway {
 		t.Fatalf("configuration:\n%s\n%v", text, err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	g, err := gateway.New(ctx, cfg, gateway.Options{Log: slog.New(slog.NewTextHandler(logTo{t}, nil)), Version: "test", Environ: os.Environ()})
+	g, err := gateway.New(ctx, cfg, gateway.Options{
+		Log: slog.New(log), Version: "test", Environ: os.Environ(),
+	})
 	if err != nil {
 		cancel()
 		t.Fatal(err)

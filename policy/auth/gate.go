@@ -1,0 +1,207 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/headgate/headgate/config"
+	"github.com/headgate/headgate/rpc"
+)
+
+// checkTimeout bounds asking others about one credential. It is shorter than the time
+// after which an answer becomes a stream, which could not be a 401 any more.
+const checkTimeout = 8 * time.Second
+
+func errSlow() error {
+	return &rpc.Error{Code: rpc.AuthDown, Message: "the credential could not be checked in time; try again later", RetryAfter: keysAgain}
+}
+
+// Deps is what a gate works with.
+type Deps struct {
+	Log *slog.Logger
+	// KeyFile is the path of the file with the keys that were made by command; empty
+	// if there is none. It need not exist.
+	KeyFile string
+	// Endpoints reports whether a path is an endpoint.
+	Endpoints func(path string) bool
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+}
+
+// Gate finds out who calls. It may be used by many goroutines at once.
+type Gate struct {
+	log           *slog.Logger
+	now           func() time.Time
+	resources     *resources
+	keys          *keys
+	tries         *tries
+	cache         *cache
+	jwts          *jwts
+	introspectors []*introspector
+	certificates  []config.Certificate
+	anonymous     *rpc.Principal
+}
+
+// New makes a gate. It reads files and asks nobody. The error is that of the key file
+// or of a key in the configuration.
+func New(cfg *config.Auth, deps Deps) (*Gate, error) {
+	g := &Gate{
+		log: deps.Log, now: deps.Now, resources: newResources(cfg, deps.Endpoints),
+		tries: newTries(), cache: newCache(), certificates: cfg.Certificates,
+	}
+	if g.now == nil {
+		g.now = time.Now
+	}
+	if a := cfg.Anonymous; a != nil {
+		g.anonymous = &rpc.Principal{Org: a.Org, Team: a.Team, Scopes: a.Scopes}
+	}
+	fixed, err := configured(cfg.Keys)
+	if err != nil {
+		return nil, err
+	}
+	if g.keys, err = newKeys(fixed, deps.KeyFile, deps.Log); err != nil {
+		return nil, err
+	}
+	if g.jwts, err = newJWTs(cfg.JWT, g.now); err != nil {
+		return nil, err
+	}
+	for _, c := range cfg.Introspection {
+		i, err := newIntrospector(c)
+		if err != nil {
+			return nil, err
+		}
+		g.introspectors = append(g.introspectors, i)
+	}
+	return g, nil
+}
+
+// Close waits for what is being asked of identity providers. No call may be in flight.
+func (g *Gate) Close() {
+	g.jwts.close()
+	for _, i := range g.introspectors {
+		i.close()
+	}
+}
+
+// Metadata serves what clients look for at [MetadataPath] and below.
+func (g *Gate) Metadata() http.Handler { return g.resources }
+
+// Authenticate writes into each call who makes it, or refuses it. Sessions and other
+// handles are no credentials: every call brings its own (MCP 2026-07-28,
+// Authorization).
+func (g *Gate) Authenticate(next rpc.Handler) rpc.Handler {
+	return rpc.HandlerFunc(func(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
+		p, err := g.identify(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		c.Principal = p
+		return next.Handle(ctx, c)
+	})
+}
+
+func (g *Gate) identify(ctx context.Context, c *rpc.Call) (rpc.Principal, error) {
+	credential, err := credentialOf(c.Header)
+	if err != nil {
+		return rpc.Principal{}, err
+	}
+	if credential == "" {
+		return g.withoutCredential(c)
+	}
+	now := g.now()
+	from := c.Remote.Addr()
+	wait := g.tries.wait(from, now)
+	d := digestOf(credential)
+	if k, table := g.keys.find(&d, now); k != nil && (wait == 0 || table.isKnown(k, from)) {
+		table.note(k, from)
+		return k.principal, nil
+	}
+	known := g.cache.get(&d, now)
+	if wait > 0 && (known == nil || known.refusal != nil) {
+		return rpc.Principal{}, &rpc.Error{
+			Code: rpc.TooManyTries, Message: "too many wrong credentials came from this address", RetryAfter: wait,
+		}
+	}
+	if known == nil {
+		limited, cancel := context.WithTimeoutCause(ctx, checkTimeout, errSlow())
+		defer cancel()
+		if known, err = g.findOut(limited, d, credential, now); err != nil {
+			return rpc.Principal{}, err
+		}
+	}
+	return g.judge(c, known, now)
+}
+
+// withoutCredential is for calls that bring none, unless the connection does.
+func (g *Gate) withoutCredential(c *rpc.Call) (rpc.Principal, error) {
+	if p, ok := g.bearer(c.TLS); ok {
+		return p, nil
+	}
+	if g.anonymous != nil {
+		return *g.anonymous, nil
+	}
+	return rpc.Principal{}, g.missing(c)
+}
+
+// judge applies what is known of a token to a call.
+func (g *Gate) judge(c *rpc.Call, known *finding, now time.Time) (rpc.Principal, error) {
+	refused := known.refusal
+	switch id := known.identity; {
+	case refused != nil:
+	case !id.meantFor(g.resources, c.Endpoint):
+		refused = &refusal{reason: "it is meant for somebody else", benign: true}
+	case id.bound != "" && !holds(c.TLS, id.bound):
+		refused = &refusal{reason: "it is bound to a certificate that the client does not present"}
+	default:
+		return id.principal, nil
+	}
+	if !refused.benign {
+		g.tries.failed(c.Remote.Addr(), now)
+	}
+	return rpc.Principal{}, g.refused(c, refused)
+}
+
+// findOut checks a token that nothing is known of. The error is what kept it from being
+// checked; a token that is not good is a finding.
+func (g *Gate) findOut(ctx context.Context, d digest, token string, now time.Time) (*finding, error) {
+	if i := g.jwts.of(token); i != nil {
+		f, err := findingOf(i.verify(ctx, token))
+		if err == nil && f.identity != nil {
+			g.cache.put(&d, f, now, verifiedFor)
+		}
+		return f, err
+	}
+	return g.ask(ctx, d, token, now)
+}
+
+// ask asks all servers about a token until one calls it active. Answers are kept, the
+// bad ones too: they are asked for over the network.
+func (g *Gate) ask(ctx context.Context, d digest, token string, now time.Time) (*finding, error) {
+	found := &finding{refusal: &refusal{reason: "it is not known here"}}
+	var longest time.Duration
+	for _, i := range g.introspectors {
+		var err error
+		if found, err = findingOf(i.verify(ctx, d, token, now)); err != nil {
+			return nil, err
+		}
+		if longest = i.cfg.Cache; found.identity != nil {
+			break
+		}
+	}
+	g.cache.put(&d, found, now, longest)
+	return found, nil
+}
+
+// findingOf tells a token that is not good from one that could not be checked.
+func findingOf(id *identity, err error) (*finding, error) {
+	if err == nil {
+		return &finding{identity: id}, nil
+	}
+	if refused, ok := errors.AsType[*refusal](err); ok {
+		return &finding{refusal: refused}, nil
+	}
+	return nil, err
+}
