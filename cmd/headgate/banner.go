@@ -72,7 +72,9 @@ func authOf(a *config.Auth) string {
 		name string
 		used bool
 	}{
-		{"signed tokens", len(a.JWT) > 0}, {"introspected tokens", len(a.Introspection) > 0}, {"client certificates", len(a.Certificates) > 0},
+		{"signed tokens", len(a.JWT) > 0},
+		{"introspected tokens", len(a.Introspection) > 0},
+		{"client certificates", len(a.Certificates) > 0},
 		{"or none at all", a.Anonymous != nil},
 	} {
 		if w.used {
