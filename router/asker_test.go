@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -108,6 +109,28 @@ func TestCorner5_27_QuestionsSayWhoseTheyAre(t *testing.T) {
 				t.Errorf("on its own endpoint: %s", diff)
 			}
 		})
+	}
+}
+
+// A task that asks does so in a notification too, where its client listens.
+func TestCorner5_27_TasksSayWhoseTheyAre(t *testing.T) {
+	t.Parallel()
+	g := newGateway(t, []string{"hub", "bank"}, map[string]*upstream{"hub": {}, "bank": {}})
+	g.askers = newAskers(map[string]string{"hub": "The Hub", "bank": "Bank (EU)"})
+	const sent = `{"jsonrpc":"2.0","method":"notifications/tasks","params":{"taskId":"t","status":"input_required","inputRequests":{"b":{"method":"elicitation/create","params":{"message":"b?"}}}}}`
+	for endpoint, want := range map[string]string{"/mcp": strings.Replace(sent, "b?", "[The Hub] b?", 1), "/mcp/hub": sent} {
+		m, err := rpc.Parse([]byte(sent), rpc.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		row, _ := mcp.Lookup(mcp.Listen, mcp.LatestModern)
+		c := &rpc.Call{Method: row, Endpoint: endpoint, Client: rpc.Client{Era: rpc.Modern, Revision: mcp.LatestModern}}
+		if diff := cmp.Diff(want, string(g.ExposeTask(t.Context(), c, "hub", m).AppendTo(nil))); diff != "" {
+			t.Errorf("%s: %s", endpoint, diff)
+		}
+		if diff := cmp.Diff(sent, string(m.AppendTo(nil))); diff != "" {
+			t.Errorf("%s: what others are told changed: %s", endpoint, diff)
+		}
 	}
 }
 

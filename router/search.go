@@ -32,7 +32,7 @@ func (r *Router) search(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 			}
 			return r.expose(ctx, view, &try, reply), nil
 		case refusal == nil || isNotFound(refusal):
-			refusal = r.Catalog.Expose(ctx, view, &try, first).Clone() // what went wrong says more than that nothing is there
+			refusal = r.askers.response(upstream, r.Catalog.Expose(ctx, view, &try, first)).Clone() // what went wrong says more than that nothing is there
 		}
 		if err == nil {
 			_ = reply.Close() // it has ended with its error

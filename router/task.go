@@ -63,7 +63,12 @@ func (r *Router) Task(c *rpc.Call, id string) *rpc.Target {
 func (r *Router) ExposeTask(ctx context.Context, c *rpc.Call, upstream string, m *rpc.Message) *rpc.Message {
 	own := *c
 	own.Target = rpc.Target{Kind: rpc.Task, Upstream: upstream}
-	return r.Catalog.ExposeTask(ctx, r.views[c.Endpoint], &own, m)
+	view := r.views[c.Endpoint]
+	m = r.Catalog.ExposeTask(ctx, view, &own, m)
+	if view.Single {
+		return m
+	}
+	return r.askers.response(upstream, m.Fork())
 }
 
 // taskOwner is what the id of a task is bound to.
