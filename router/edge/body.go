@@ -94,7 +94,7 @@ func (x *exchange) grow() {
 
 func (x *exchange) tooLarge() error {
 	err := rpc.Errorf(rpc.TooLarge, "the request exceeds %d bytes", x.cfg.Body)
-	err.Header = hangUp()
+	err.Header = x.hangUp()
 	return err
 }
 
@@ -104,9 +104,15 @@ func (x *exchange) broken(err error) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		out = rpc.Errorf(rpc.InvalidRequest, "the request arrives too slowly")
 	}
-	out.Cause, out.Header = err, hangUp()
+	out.Cause, out.Header = err, x.hangUp()
 	return out
 }
 
-// hangUp ends a connection on which the client may go on with what nobody reads.
-func hangUp() http.Header { return http.Header{"Connection": {"close"}} }
+// hangUp ends a connection on which the client may go on with what nobody reads. Over
+// HTTP/2 that ends with the stream, and others share the connection.
+func (x *exchange) hangUp() http.Header {
+	if x.r.ProtoMajor > 1 {
+		return nil
+	}
+	return http.Header{"Connection": {"close"}}
+}

@@ -98,8 +98,19 @@ func (x *exchange) end() {
 		x.track.End()
 	}
 	x.land()
+	if x.r.ProtoMajor > 1 {
+		x.liftDeadlines()
+	}
 	if x.cancel != nil {
 		x.cancel(nil)
 	}
 	x.buffers.put(x.body)
+}
+
+// liftDeadlines gives back the timers of an HTTP/2 stream. net/http does so when the
+// stream closes, but those that were set later, on one that the client has reset, it
+// would keep until they fire, and all of the stream with them.
+func (x *exchange) liftDeadlines() {
+	_ = x.rc.SetReadDeadline(time.Time{})  // net/http's streams have deadlines
+	_ = x.rc.SetWriteDeadline(time.Time{}) // likewise
 }

@@ -67,9 +67,10 @@ func TestSlowHeadsAreHungUpOn(t *testing.T) {
 	}
 }
 
-// HTTP/2 is served over TLS, with the same rules.
-func TestHTTP2(t *testing.T) {
-	t.Parallel()
+// overTLS opens a gate whose connections are TLS, and returns what its certificate is
+// good for. Requests pass through in on their way.
+func overTLS(t *testing.T, s setup, in func(http.Handler) http.Handler) (*gate, *x509.CertPool) {
+	t.Helper()
 	dir := t.TempDir()
 	certFile, keyFile := filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
 	cert, key := issue(t, "localhost")
@@ -80,9 +81,8 @@ func TestHTTP2(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var g *gate
-	plain := open(t, setup{})
-	server := edge.Server(plain.handler, log)
+	plain := open(t, s)
+	server := edge.Server(in(plain.handler), log)
 	server.TLSConfig = cfg
 	l := loopback(t)
 	done := make(chan error, 1)
@@ -95,7 +95,14 @@ func TestHTTP2(t *testing.T) {
 		_ = server.Close()
 		<-done
 	})
-	g = &gate{tb: t, url: "https://" + l.Addr().String() + "/mcp", client: &http.Client{Transport: transport}, sessions: plain.sessions}
+	addr := l.Addr().String()
+	return &gate{tb: t, addr: addr, url: "https://" + addr + "/mcp", client: &http.Client{Transport: transport}, sessions: plain.sessions}, roots
+}
+
+// HTTP/2 is served over TLS, with the same rules.
+func TestHTTP2(t *testing.T) {
+	t.Parallel()
+	g, _ := overTLS(t, setup{}, func(h http.Handler) http.Handler { return h })
 	bearer := g.session()
 	resp := g.send(t.Context(), "POST", request("7", "x/y"), bearer...)
 	text, err := io.ReadAll(resp.Body)
