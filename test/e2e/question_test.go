@@ -5,6 +5,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -187,6 +188,46 @@ func TestCorner5_27_UsersReadWhoAsksInAllPairings(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// quietLog is a log that can be read while it is written.
+type quietLog struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *quietLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+// What users answer is theirs: the log does not have it, in no pairing, whatever is logged, and even where the answer
+// comes too late.
+func TestCorner5_27_AnswersAreNotLogged(t *testing.T) {
+	t.Parallel()
+	const secret = "xyzzy-plugh"
+	log := &quietLog{}
+	g := startGatewayWith(t, "upstreams:\n"+httpUpstream("old", askingServer(t, false))+httpUpstream("new", askingServer(t, true)),
+		slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	for _, upstream := range []string{"old", "new"} {
+		for _, revision := range []string{"2025-11-25", "2026-07-28"} {
+			s := askedClient(t, endpoint(g, "/mcp"), revision, secret)
+			res, err := s.CallTool(t.Context(), &gosdk.CallToolParams{Name: upstream + "__greet"})
+			if err != nil || !strings.Contains(jsonOf(t, res), secret) {
+				t.Errorf("%s to %s: %v", revision, upstream, err)
+			}
+		}
+	}
+	legacy(t, endpoint(g, "/mcp"), "{}").post(`{"jsonrpc":"2.0","id":99,"result":{"action":"accept","content":{"name":"`+secret+`"}}}`, nil)
+	log.mu.Lock()
+	defer log.mu.Unlock()
+	if !strings.Contains(log.text.String(), "answer to no question") {
+		t.Error("the late answer was not noticed")
+	}
+	if strings.Contains(log.text.String(), secret) {
+		t.Errorf("logged: %s", log.text.String())
 	}
 }
 
