@@ -133,7 +133,7 @@ func BenchmarkServeHTTP(b *testing.B) {
 		}),
 		Sessions: sessions, Endpoints: func(string) bool { return true }, Log: log,
 	})
-	id, err := sessions.Open(b.Context(), rpc.Client{Revision: legacyRevision, Info: []byte(`{"name":"bench","version":"1"}`), Capabilities: []byte(`{}`)}, rpc.Principal{}, "/mcp")
+	id, err := sessions.Open(b.Context(), rpc.Client{Revision: legacyRevision, Info: []byte(`{"name":"bench","version":"1"}`), Capabilities: []byte(`{}`)}, rpc.Principal{}, "/mcp", nil)
 	if err != nil {
 		b.Fatal(err)
 	}

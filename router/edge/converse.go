@@ -150,7 +150,7 @@ func (d *dialogue) initialize(c *rpc.Call) (err error) {
 		d.send(response)
 		return nil
 	}
-	s, err := d.open(c)
+	s, err := d.open(c, response)
 	if err != nil {
 		return err
 	}
@@ -162,11 +162,11 @@ func (d *dialogue) initialize(c *rpc.Call) (err error) {
 }
 
 // open makes the session, for the principal that connected only.
-func (d *dialogue) open(c *rpc.Call) (*session.Session, error) {
+func (d *dialogue) open(c *rpc.Call, response *rpc.Message) (*session.Session, error) {
 	if !d.same(c.Principal) {
 		return nil, rpc.Errorf(rpc.SessionUnknown, "the connection is somebody else's")
 	}
-	id, err := d.Sessions.Open(d.ctx, c.Client, c.Principal, c.Endpoint)
+	id, err := d.Sessions.Open(d.ctx, c.Client, c.Principal, c.Endpoint, response)
 	if err != nil {
 		return nil, err
 	}

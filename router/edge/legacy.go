@@ -77,7 +77,7 @@ func (x *exchange) initialize(m *rpc.Message) error {
 		return err
 	}
 	if response.Err == nil {
-		id, err := x.Sessions.Open(x.r.Context(), client, c.Principal, c.Endpoint)
+		id, err := x.Sessions.Open(x.r.Context(), client, c.Principal, c.Endpoint, response)
 		if err != nil {
 			return err
 		}

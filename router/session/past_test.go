@@ -50,7 +50,7 @@ func TestVerboseClientsGoOnAfterARestart(t *testing.T) {
 func TestAClientThatIsNotWrittenGetsNoSession(t *testing.T) {
 	t.Parallel()
 	r := registry(t, Config{Store: &readable{}}, keyring(t))
-	if _, err := r.Open(t.Context(), verbose(), alice, "/mcp"); err == nil || rpc.AsError(err).Code != rpc.Internal {
+	if _, err := r.Open(t.Context(), verbose(), alice, "/mcp", nil); err == nil || rpc.AsError(err).Code != rpc.Internal {
 		t.Errorf("got %v", err)
 	}
 }

@@ -94,11 +94,12 @@ func (r *Registry) OnEnd(f func(key string)) { r.onEnd.Store(&f) }
 
 // Open returns the id of a new session. Nothing is stored until the id is used,
 // except for clients that say so much of themselves that it does not fit into an id.
-func (r *Registry) Open(ctx context.Context, c rpc.Client, p rpc.Principal, endpoint string) (string, error) {
+// The answer to initialize says what the client is offered; without one that is all.
+func (r *Registry) Open(ctx context.Context, c rpc.Client, p rpc.Principal, endpoint string, answer *rpc.Message) (string, error) {
 	if len(c.Info)+len(c.Capabilities) > maxIdentity {
 		return "", rpc.Errorf(rpc.InvalidParams, "clientInfo and capabilities exceed %d bytes", maxIdentity)
 	}
-	t := ticket{form: whole, owner: ownerOf(p), created: time.Now(), client: c}
+	t := ticket{form: whole, unknown: notOffered(answer), owner: ownerOf(p), created: time.Now(), client: c}
 	_, _ = rand.Read(t.key[:]) // it never fails: crypto/rand ends the process instead
 	id := r.keys.Seal(purpose, []byte(endpoint), t.encode())
 	if len(id) <= maxHandle {

@@ -18,6 +18,7 @@ type Session struct {
 	endpoint string
 	owner    owner
 	created  time.Time
+	unknown  lists                  // those that the client was not offered
 	level    atomic.Pointer[string] // of log messages; nil before the client set one
 	used     atomic.Int64           // time of last use, in nanoseconds since 1970
 	noted    atomic.Int64           // the last use that the store was told of
@@ -36,7 +37,7 @@ type Session struct {
 
 func newSession(r *Registry, key, endpoint string, t *ticket, known *state.Session, now time.Time) *Session {
 	s := &Session{
-		registry: r, client: t.client, endpoint: endpoint, owner: t.owner, created: t.created,
+		registry: r, client: t.client, endpoint: endpoint, owner: t.owner, created: t.created, unknown: t.unknown,
 		// A client may still show a question that an earlier process asked in this
 		// session, or come back to a stream of that one. Neither must fit a new one, so
 		// numbers go on from the clock.

@@ -53,7 +53,7 @@ var (
 
 func opened(tb testing.TB, r *Registry, c rpc.Client) string {
 	tb.Helper()
-	id, err := r.Open(tb.Context(), c, alice, "/mcp")
+	id, err := r.Open(tb.Context(), c, alice, "/mcp", nil)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -122,7 +122,7 @@ func TestClientsThatSayTooMuchAreRefused(t *testing.T) {
 	r := registry(t, Config{}, keyring(t))
 	c := client
 	c.Info = []byte(`"` + strings.Repeat("x", maxIdentity) + `"`)
-	if _, err := r.Open(t.Context(), c, alice, "/mcp"); err == nil || rpc.AsError(err).Code != rpc.InvalidParams {
+	if _, err := r.Open(t.Context(), c, alice, "/mcp", nil); err == nil || rpc.AsError(err).Code != rpc.InvalidParams {
 		t.Errorf("error = %v", err)
 	}
 }

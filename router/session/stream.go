@@ -136,13 +136,14 @@ func (s *Session) post(m *rpc.Message) {
 	s.wakeNewest()
 }
 
-// Broadcast queues a notification for every live session whose endpoint matches. It
+// Broadcast queues a notification for every live session whose endpoint matches, but not
+// of a list that the client was not offered. It
 // keeps a copy of m, which all sessions share, and does not wait for any of them.
 func (r *Registry) Broadcast(match func(endpoint string) bool, m *rpc.Message) {
 	shared := m.Clone()
 	for i := range r.shards {
 		for _, s := range r.shards[i].sessions() {
-			if match(s.endpoint) {
+			if match(s.endpoint) && !s.unknown.changeIn(m.Method) {
 				s.post(shared)
 			}
 		}

@@ -22,7 +22,7 @@ type Sealer interface {
 	Open(purpose string, bind []byte, handle string) ([]byte, error)
 }
 
-// Forms of a ticket, its first byte.
+// Forms of a ticket, in its first byte.
 const (
 	whole   = 1 // everything is inside
 	shelved = 2 // what the client said of itself is in the store, because an id with it inside would be too long
@@ -31,12 +31,14 @@ const (
 const (
 	keySize   = 16
 	ownerSize = 16
+	formBits  = 4 // of the first byte; the rest are lists
 	headSize  = 1 + keySize + ownerSize + 8
 )
 
 // ticket is what a session id says once its seal is opened.
 type ticket struct {
 	form    byte
+	unknown lists // those that the client was not offered
 	key     [keySize]byte
 	owner   owner
 	created time.Time
@@ -60,7 +62,7 @@ func ownerOf(p rpc.Principal) owner {
 // encode returns the ticket's bytes.
 func (t *ticket) encode() []byte {
 	out := make([]byte, 0, headSize+len(t.client.Revision)+len(t.client.Info)+len(t.client.Capabilities)+8)
-	out = append(out, t.form)
+	out = append(out, t.form|byte(t.unknown)<<formBits)
 	out = append(out, t.key[:]...)
 	out = append(out, t.owner[:]...)
 	out = binary.BigEndian.AppendUint64(out, uint64(t.created.UnixMilli()))
@@ -82,10 +84,13 @@ func appendClient(out []byte, c *rpc.Client) []byte {
 // decode reads what encode wrote; the ticket keeps parts of text. It returns false
 // for a form that is not known, which a newer process may have written.
 func (t *ticket) decode(text []byte) bool {
-	if len(text) < headSize || text[0] != whole && text[0] != shelved {
+	if len(text) < headSize {
 		return false
 	}
-	t.form = text[0]
+	t.form, t.unknown = text[0]&(1<<formBits-1), lists(text[0]>>formBits)
+	if t.form != whole && t.form != shelved {
+		return false
+	}
 	text = text[1:]
 	text = text[copy(t.key[:], text):]
 	text = text[copy(t.owner[:], text):]
