@@ -19,7 +19,7 @@ type Config struct {
 	Idle     time.Duration // a session with no call and no stream ends this long after its last use; 30 minutes
 	Max      time.Duration // a session ends this long after it was opened, whatever it does; 24 hours
 	InFlight int           // calls in flight in one session; 128
-	Queue    int           // notifications kept for one session until a stream takes them; 64
+	Queue    int           // notifications kept for one session until a stream takes them, beside those that resources have changed; 64
 
 	// Store remembers what must outlive the process. Without one, a process forgets
 	// its sessions when it ends.

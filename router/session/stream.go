@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/mcp"
+	"github.com/headgate/headgate/state"
 )
 
 // maxStreams bounds the open GET streams of one session. Beyond it the oldest ends:
@@ -118,17 +120,33 @@ func (s *Session) endStreams() {
 	}
 }
 
+// Bounds of what waits for a session's stream beside [Config].Queue. Each resource that a
+// client has subscribed to may have changed by the time it opens its stream again.
+const (
+	maxUpdates      = state.MaxSubscriptions // notifications that resources have changed
+	maxPendingBytes = 1 << 20                // of all that waits, if it is more than one
+)
+
 // post queues a notification for the session's stream. One that waits already in the
-// same words is not queued again, and none is queued beyond the limit.
+// same words is not queued again, and none is queued beyond the limits.
 func (s *Session) post(m *rpc.Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ended || slices.ContainsFunc(s.pending, func(p *rpc.Message) bool {
-		return p.Method == m.Method && bytes.Equal(p.Params, m.Params)
-	}) {
+	if s.ended {
 		return
 	}
-	if len(s.pending) >= s.registry.cfg.Queue {
+	size := len(m.Params)
+	for _, p := range s.pending {
+		if p.Method == m.Method && bytes.Equal(p.Params, m.Params) {
+			return
+		}
+		size += len(p.Params)
+	}
+	limit := s.registry.cfg.Queue
+	if m.Method == mcp.ResourceUpdated {
+		limit += maxUpdates
+	}
+	if len(s.pending) >= limit || len(s.pending) > 0 && size > maxPendingBytes {
 		s.registry.log.Debug("notification dropped: queue is full", slog.String("method", m.Method))
 		return
 	}

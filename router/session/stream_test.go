@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -177,4 +178,38 @@ func BenchmarkResume(b *testing.B) {
 			}
 		}
 	})
+}
+
+// All that a client has subscribed to may change while it has no stream, and none of it is
+// lost for other notifications, as long as it is not too much.
+func TestUpdatesWaitForAStream(t *testing.T) {
+	t.Parallel()
+	r := registry(t, Config{Queue: 2}, keyring(t))
+	s := resumed(t, r, opened(t, r, client))
+	update := func(uri string) *rpc.Message {
+		return rpc.NewNotification(mcp.ResourceUpdated, append(rpc.AppendString([]byte(`{"uri":`), uri), '}'))
+	}
+	r.Broadcast(everywhere, notice(1))
+	for range 2 {
+		for i := range maxUpdates {
+			r.Post(s.client.Session, update(fmt.Sprint("x:", i)))
+		}
+	}
+	r.Broadcast(everywhere, notice(2)) // too many of its kind
+	stream := listening(t.Context(), t, r, s)
+	for i := range maxUpdates + 1 {
+		m, err := stream.Next()
+		if want := fmt.Sprintf(`{"uri":"x:%d"}`, i-1); err != nil || i > 0 && string(m.Params) != want {
+			t.Fatalf("%s, %v, want %s", m.Params, err, want)
+		}
+	}
+	if err := stream.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 40 {
+		r.Post(s.client.Session, update(fmt.Sprint(i, strings.Repeat("x", maxPendingBytes/20))))
+	}
+	if n := len(s.pending); n < 10 || n > 20 {
+		t.Errorf("%d long notifications wait", n)
+	}
 }

@@ -61,12 +61,12 @@ func (r *Registry) Restore(ctx context.Context, c *rpc.Call, subs []state.Resour
 			r.Log.DebugContext(ctx, "subscription is not possible any more", "upstream", sub.Upstream)
 			continue
 		}
-		h, err := r.hold(ctx, session, sub.URI, topic{upstream: sub.Upstream, own: sub.Own})
+		h, fresh, err := r.hold(ctx, session, sub.URI, topic{upstream: sub.Upstream, own: sub.Own})
 		if err != nil {
 			r.Log.DebugContext(ctx, "subscription is not taken up again", "upstream", sub.Upstream, "error", err.Error())
 			continue
 		}
-		if h == nil {
+		if !fresh {
 			continue // the client was faster
 		}
 		if wanted[sub.Upstream] == nil {
@@ -90,6 +90,7 @@ func (r *Registry) resubscribe(session, upstream string, holds map[string]*hold)
 			gone = append(gone, h.topic.own)
 		}
 		h.agreed = true
+		h.close()
 	}
 	r.mu.Unlock()
 	r.Upstreams[upstream].Resubscribe(uris, func(refused []string) { r.resubscribed(session, upstream, holds, refused) })

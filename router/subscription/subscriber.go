@@ -19,6 +19,16 @@ type hold struct {
 	topic  topic
 	agreed bool // the upstream has been asked and tells of it
 	gone   bool // given up before the upstream agreed
+
+	settled chan struct{} // closed when the upstream has been asked, or it was given up
+}
+
+func (h *hold) close() {
+	select {
+	case <-h.settled:
+	default:
+		close(h.settled)
+	}
 }
 
 // deliver implements [recipient].
@@ -35,11 +45,11 @@ func (r *Registry) subscribe(ctx context.Context, c *rpc.Call) (*rpc.Reply, erro
 	if up == nil {
 		return nil, rpc.Errorf(rpc.InvalidParams, "unknown resource %s", rpc.Excerpt(uri))
 	}
-	h, err := r.hold(ctx, c.Client.Session, uri, topic{upstream: t.Upstream, own: t.Own})
+	h, fresh, err := r.claim(ctx, c.Client.Session, uri, topic{upstream: t.Upstream, own: t.Own})
 	if err != nil {
 		return nil, err
 	}
-	if h != nil {
+	if fresh {
 		ctx, cancel := context.WithTimeoutCause(ctx, agreeTimeout, rpc.Errorf(rpc.UpstreamTimeout, "upstream %q did not agree in time", t.Upstream))
 		defer cancel()
 		_, err = up.Subscribe(ctx, []string{t.Own})
@@ -61,30 +71,51 @@ func (r *Registry) subscribe(ctx context.Context, c *rpc.Call) (*rpc.Reply, erro
 
 func done(c *rpc.Call) *rpc.Reply { return rpc.Respond(rpc.NewResult(c.Message.ID, []byte("{}"))) }
 
+// claim is hold for who tells the client what came of it: another request of the same client's
+// for the same resource is waited for, and what was refused is asked for again.
+func (r *Registry) claim(ctx context.Context, session, uri string, t topic) (h *hold, fresh bool, err error) {
+	for {
+		if h, fresh, err = r.hold(ctx, session, uri, t); err != nil || fresh {
+			return h, fresh, err
+		}
+		select {
+		case <-h.settled:
+		case <-ctx.Done():
+			return nil, false, context.Cause(ctx)
+		}
+		r.mu.Lock()
+		agreed := h.agreed && !h.gone
+		r.mu.Unlock()
+		if agreed {
+			return h, false, nil
+		}
+	}
+}
+
 // hold notes a subscription before the upstream is asked, so that the session's end
-// finds it; nil if the session has it already. A session that has ended has
+// finds it, or returns the one that the session has already. A session that has ended has
 // cancelled its calls first.
-func (r *Registry) hold(ctx context.Context, session, uri string, t topic) (*hold, error) {
+func (r *Registry) hold(ctx context.Context, session, uri string, t topic) (h *hold, fresh bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+		return nil, false, context.Cause(ctx)
 	}
 	s := r.sessions[session]
 	if s == nil {
 		s = &subscriber{registry: r, session: session, holds: map[string]*hold{}}
 		r.sessions[session] = s
 	}
-	if s.holds[uri] != nil {
-		return nil, nil
+	if h := s.holds[uri]; h != nil {
+		return h, false, nil
 	}
 	if len(s.holds) >= maxURIs {
-		return nil, rpc.Errorf(rpc.Busy, "the session has subscribed to %d resources already", maxURIs)
+		return nil, false, rpc.Errorf(rpc.Busy, "the session has subscribed to %d resources already", maxURIs)
 	}
-	h := &hold{topic: t}
+	h = &hold{topic: t, settled: make(chan struct{})}
 	s.holds[uri] = h
 	r.join(t, s, uri)
-	return h, nil
+	return h, true, nil
 }
 
 // settle notes what the upstream said; false if the subscription is not held any more.
@@ -95,6 +126,7 @@ func (r *Registry) settle(session, uri string, h *hold, agreed bool) (held bool)
 		return false
 	}
 	h.agreed = agreed
+	h.close()
 	if !agreed {
 		r.release(r.sessions[session], uri)
 	}
@@ -115,6 +147,7 @@ func (r *Registry) release(s *subscriber, uri string) *hold {
 		}
 	}
 	h.gone = true
+	h.close()
 	return h
 }
 

@@ -156,3 +156,33 @@ func TestAncestors(t *testing.T) {
 		t.Errorf("%d", n)
 	}
 }
+
+// A client that asks twice at once is told twice what the upstream said, not that it agreed before it did.
+func TestTwoRequestsForOneResource(t *testing.T) {
+	t.Parallel()
+	for uri, want := range map[string]string{"a:1": `"result":{}`, "forbidden:x": `"code":-32002`} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newStage()
+			asked := 0
+			second := make(chan string, 1)
+			s.one.early = func() {
+				if asked++; asked > 1 {
+					return
+				}
+				go func() { second <- s.respond(t, call(t, mcp.Subscribe, "2", `{"uri":"`+uri+`"}`)) }()
+				synctest.Wait()
+				if len(second) > 0 {
+					t.Errorf("%s: answered before the upstream: %s", uri, <-second)
+				}
+			}
+			first := s.respond(t, call(t, mcp.Subscribe, "1", `{"uri":"`+uri+`"}`))
+			if got := <-second; !strings.Contains(first, want) || !strings.Contains(got, want) {
+				t.Errorf("%s: %s, then %s", uri, first, got)
+			}
+			s.EndSession("s1")
+			if s.one.holds() != "" || len(s.topics)+len(s.sessions) != 0 {
+				t.Errorf("%s: something is held", uri)
+			}
+		})
+	}
+}

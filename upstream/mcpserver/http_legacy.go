@@ -30,7 +30,9 @@ type legacyHTTP struct {
 
 	ended    context.Context // of the event stream and of what is sent aside
 	end      context.CancelCauseFunc
-	streamed atomic.Bool // false once the server has refused the event stream
+	streamed atomic.Bool   // false once the server has refused the event stream
+	hearing  chan struct{} // closed when the event stream has begun or was refused
+	once     sync.Once     // for that
 
 	mu      sync.Mutex
 	calls   map[uint64]*httpCall
@@ -49,7 +51,7 @@ func newLegacyHTTP(d *httpDialer, h hello) (*legacyHTTP, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &legacyHTTP{d: d, turns: h.turns, calls: map[uint64]*httpCall{}}
+	l := &legacyHTTP{d: d, turns: h.turns, calls: map[uint64]*httpCall{}, hearing: make(chan struct{})}
 	l.ended, l.end = context.WithCancelCause(d.s.life)
 	l.post.Store(post)
 	l.spoken.Store(newHop(rpc.Legacy, "", h.info, h.caps))

@@ -34,7 +34,9 @@ func (l *legacyHTTP) listen() {
 		case resp.Status == http.StatusOK && mediaType(resp) == typeEvents:
 			if opened++; opened > 1 && at.id == "" {
 				l.d.s.announceChange(l.about)
+				l.d.s.watch.gap()
 			}
+			l.listening()
 			l.hear(resp, &at)
 			at.retry = min(at.retry, streamLast)
 		case resp.Status == http.StatusBadRequest && at.id != "":
@@ -56,10 +58,30 @@ func (l *legacyHTTP) listen() {
 	}
 }
 
+// streamPatience bounds how long a subscription waits for the stream: not all servers say
+// that it has begun before there is something on it.
+const streamPatience = time.Second
+
+// listening notes that the stream has begun for the first time, or never will.
+func (l *legacyHTTP) listening() { l.once.Do(func() { close(l.hearing) }) }
+
+// awaitStream waits until the stream has begun, so that nothing is told before it.
+func (l *legacyHTTP) awaitStream(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, streamPatience)
+	defer cancel()
+	select {
+	case <-l.hearing:
+	case <-l.ended.Done():
+	case <-ctx.Done():
+		l.listening() // the next need not wait again
+	}
+}
+
 // unheard notes that the server has no stream, and ends the calls that waited for their
 // response on it.
 func (l *legacyHTTP) unheard() {
 	l.streamed.Store(false)
+	l.listening()
 	l.d.s.watch.doubt()
 	l.mu.Lock()
 	defer l.mu.Unlock()

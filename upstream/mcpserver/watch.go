@@ -26,6 +26,7 @@ type watch struct {
 	tried   outcome          // what the keeper last achieved
 	news    chan struct{}    // closed when tried changes
 	doubted bool             // a link may have ended without our being told
+	gapped  bool             // what was said for a while was not heard
 	later   []*resumption    // those who are to be told what became of a version
 }
 
@@ -195,6 +196,23 @@ func (w *watch) doubt() {
 	defer w.mu.Unlock()
 	w.doubted = true
 	w.stir()
+}
+
+// gap notes that changes may have been told while nobody could hear.
+func (w *watch) gap() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.gapped = true
+	w.stir()
+}
+
+// takeGap reports whether there was a gap, and forgets it.
+func (w *watch) takeGap() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	gapped := w.gapped
+	w.gapped = false
+	return gapped
 }
 
 // takeDoubt reports whether there is doubt, and forgets it.

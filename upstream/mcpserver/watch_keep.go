@@ -24,20 +24,26 @@ type keeper struct {
 	link   link              // of a legacy server
 	held   map[interest]bool // what is subscribed to on that link
 	missed bool              // something may have changed that nobody told of
+	// unserved is what is wanted and was refused. When the upstream agrees after all, it
+	// may have changed meanwhile.
+	unserved map[interest]bool
 }
 
-func newKeeper(w *watch) *keeper { return &keeper{s: w.s, w: w, pause: streamFirst} }
+func newKeeper(w *watch) *keeper {
+	return &keeper{s: w.s, w: w, pause: streamFirst, unserved: map[interest]bool{}}
+}
 
 func (k *keeper) run() {
 	defer k.hangUp()
 	for {
+		k.missed = k.w.takeGap() || k.missed
 		wants, version := k.w.all()
 		refused, err := k.apply(wants)
 		k.w.settle(outcome{version, refused, err})
 		if err != nil && k.s.life.Err() == nil {
 			k.s.log.DebugContext(k.s.life, "upstream does not tell of changes", "error", err.Error())
 		}
-		if !k.rest(err != nil) {
+		if !k.rest(err != nil || len(refused) > 0) {
 			return
 		}
 	}
@@ -134,18 +140,23 @@ func ownCall(method string, params []byte) *rpc.Call {
 	}
 }
 
-// catchUp tells that all that is watched may have changed while nobody told of it.
-func (k *keeper) catchUp(ctx context.Context, l link, wants []interest, refused map[interest]error) {
-	if !k.missed {
-		return
+// agreed ends an attempt that the upstream has answered. It tells what may have changed
+// while nobody told of it: all that is watched after a gap, and else what the upstream did not
+// agree to before.
+func (k *keeper) agreed(ctx context.Context, l link, wants []interest, refused map[interest]error) {
+	if len(refused) == 0 {
+		k.pause = streamFirst
 	}
-	k.missed = false
-	if d := l.description(); d.Era == rpc.Modern {
+	missed, unserved := k.missed, k.unserved
+	k.missed, k.unserved = false, make(map[interest]bool, len(refused))
+	if d := l.description(); missed && d.Era == rpc.Modern {
 		k.s.announceChange(d)
 	}
 	for _, want := range wants {
 		switch {
 		case refused[want] != nil:
+			k.unserved[want] = true
+		case !missed && !unserved[want]:
 		case want.task:
 			k.report(ctx, l, want.id)
 		default:

@@ -12,14 +12,19 @@ import (
 // subscribe has a legacy server tell of resources (MCP 2025-11-25, Resources,
 // Subscriptions). Subscriptions belong to the session, so that a new one gets them all again.
 func (k *keeper) subscribe(ctx context.Context, key linkKey, l link, wants []interest) (map[interest]error, error) {
+	k.missed = k.missed || k.stream != nil // it was a modern server
 	k.hangUp()
 	if k.link != l {
 		k.missed = k.missed || k.link != nil
 		k.link, k.held = l, map[interest]bool{}
 	}
-	about := l.description()
-	if !about.promises("resources", "subscribe") {
-		return refuseAll(wants, k.unsupported()), nil
+	if !l.description().promises("resources", "subscribe") {
+		refused := refuseAll(wants, k.unsupported())
+		k.agreed(ctx, l, wants, refused)
+		return refused, nil
+	}
+	if s, ok := l.(*legacyHTTP); ok && len(wants) > 0 {
+		s.awaitStream(ctx)
 	}
 	if k.w.takeDoubt() && len(wants) > 0 {
 		if _, err := k.request(ctx, key, l, mcp.Ping, nil); err != nil {
@@ -53,8 +58,7 @@ func (k *keeper) subscribe(ctx context.Context, key linkKey, l link, wants []int
 			k.held[want] = true
 		}
 	}
-	k.pause = streamFirst
-	k.catchUp(ctx, l, wants, refused)
+	k.agreed(ctx, l, wants, refused)
 	return refused, nil
 }
 

@@ -41,13 +41,15 @@ func (st *listening) close() {
 // wanted before, the new stream begins before the old one ends, so that
 // nothing is missed in between.
 func (k *keeper) listen(ctx context.Context, l link, wants []interest) (map[interest]error, error) {
+	k.missed = k.missed || k.link != nil // it was a legacy server
 	k.link, k.held = nil, nil
-	about := l.description()
-	filter := filterOf(about, wants)
+	filter := filterOf(l.description(), wants)
 	if st := k.stream; st == nil || st.link != l || st.filter != filter {
 		if filter == "{}" {
 			k.hangUp()
-			return refuseAll(wants, k.unsupported()), nil
+			refused := refuseAll(wants, k.unsupported())
+			k.agreed(ctx, l, wants, refused)
+			return refused, nil
 		}
 		capabilities := "{}"
 		if slices.ContainsFunc(wants, func(want interest) bool { return want.task }) {
@@ -60,8 +62,7 @@ func (k *keeper) listen(ctx context.Context, l link, wants []interest) (map[inte
 		if err != nil {
 			return nil, err
 		}
-		k.hangUp()
-		k.stream = next
+		k.replace(next)
 	}
 	refused := map[interest]error{}
 	for _, want := range wants {
@@ -69,8 +70,20 @@ func (k *keeper) listen(ctx context.Context, l link, wants []interest) (map[inte
 			refused[want] = k.unsupported()
 		}
 	}
-	k.catchUp(ctx, l, wants, refused)
+	k.agreed(ctx, l, wants, refused)
 	return refused, nil
+}
+
+// replace puts a stream in the place of the one before. If that had ended already, what
+// was told in between is lost.
+func (k *keeper) replace(next *listening) {
+	select {
+	case <-k.stream.over():
+		k.missed = true
+	default:
+	}
+	k.hangUp()
+	k.stream = next
 }
 
 // refused is the outcome where a server refuses a stream as a whole. It may do so for a
@@ -78,7 +91,11 @@ func (k *keeper) listen(ctx context.Context, l link, wants []interest) (map[inte
 func (k *keeper) refused(ctx context.Context, l link, wants []interest, why error) (map[interest]error, error) {
 	rest := slices.DeleteFunc(slices.Clone(wants), func(want interest) bool { return want.task })
 	if len(rest) == len(wants) {
+		k.missed = k.missed || k.stream != nil
 		k.hangUp()
+		for _, want := range wants {
+			k.unserved[want] = true
+		}
 		return refuseAll(wants, why), nil
 	}
 	refused, err := k.listen(ctx, l, rest)
@@ -87,18 +104,11 @@ func (k *keeper) refused(ctx context.Context, l link, wants []interest, why erro
 	}
 	for _, want := range wants {
 		if want.task {
-			refused = with(refused, want, why)
+			refused[want] = why
+			k.unserved[want] = true
 		}
 	}
 	return refused, nil
-}
-
-func with(refused map[interest]error, want interest, why error) map[interest]error {
-	if refused == nil {
-		refused = map[interest]error{}
-	}
-	refused[want] = why
-	return refused
 }
 
 // report tells how a task is doing, since nobody did while there was no stream.
