@@ -34,7 +34,7 @@ var checks = map[string]func(string) error{
 	"origin":        checkOrigin,
 	"path":          checkPath,
 	"resource":      checkResource,
-	"scope":         checkScope,
+	"scope":         CheckScope,
 	"text":          checkNoNUL,
 	"upstream name": checkName,
 	"url":           checkURL,

@@ -64,8 +64,8 @@ func checkHMACSecret(s string) error {
 	return nil
 }
 
-// checkScope allows a scope (RFC 6749 §3.3).
-func checkScope(s string) error {
+// CheckScope allows a scope (RFC 6749 §3.3). Its error continues a sentence that begins with the scope.
+func CheckScope(s string) error {
 	for i := range len(s) {
 		if c := s[i]; c <= ' ' || c > '~' || c == '"' || c == '\\' {
 			return errors.New("has a character that no scope has")

@@ -43,10 +43,10 @@ func (r *remote) failure(err error) error {
 // answered adds what an HTTP status means where no MCP message came with it.
 func (f *failure) answered(status int) *failure {
 	f.Status = status
-	f.Message, _, _ = strings.Cut(f.Message, ": it does not accept") // there is no configuration that holds credentials
+	f.Message, _, _ = strings.Cut(f.Message, ": it does not accept") // credentials come from no configuration here
 	switch {
 	case status == http.StatusUnauthorized:
-		f.exit, f.Code, f.Hint = exitAuth, "auth_required", "this command sends no credentials"
+		f.exit, f.Code, f.Hint = exitAuth, "auth_required", "export HEADGATE_TOKEN=… with an API key or a token that is good there"
 	case status == http.StatusForbidden, status == http.StatusTooManyRequests:
 		f.exit, f.Code = exitRefused, "refused"
 	case status >= http.StatusInternalServerError:

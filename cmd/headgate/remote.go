@@ -26,18 +26,22 @@ const closeTimeout = 2 * time.Second
 // target is where the flags of a client command point.
 type target struct {
 	url     string
+	token   config.Secret // empty for none
 	timeout time.Duration
 }
 
 // defaultURL is where a gateway serves that was not told otherwise.
 func defaultURL() string { return "http://" + config.Default().Listen + config.DefaultEndpoint }
 
-// register gives a command the flags of a client. The address is that of a gateway, but any MCP server over HTTP will do.
+// register gives a command the flags of a client. The address is that of a gateway, but any MCP server over HTTP will do. What it proves
+// itself with comes from the environment: other users of the machine can see a flag.
 func (t *target) register(cmd *cobra.Command, a *app) {
 	address, _ := a.env("HEADGATE_URL")
 	if address == "" {
 		address = defaultURL()
 	}
+	token, _ := a.env("HEADGATE_TOKEN")
+	t.token = config.Secret(token)
 	cmd.Flags().StringVar(&t.url, "url", address, "the gateway's endpoint; HEADGATE_URL changes the default")
 	cmd.Flags().DurationVar(&t.timeout, "timeout", 2*time.Minute, "how long to wait for an answer")
 }
@@ -50,8 +54,12 @@ type remote struct {
 
 // dial makes a remote. Nothing is sent yet.
 func dial(t target) (*remote, error) {
+	var headers map[string]config.Secret
+	if t.token != "" {
+		headers = map[string]config.Secret{"Authorization": "Bearer " + t.token}
+	}
 	server, err := mcpserver.New(
-		config.Upstream{Name: remoteName, URL: t.url, Transport: "http", Era: "auto", Timeout: t.timeout},
+		config.Upstream{Name: remoteName, URL: t.url, Transport: "http", Era: "auto", Timeout: t.timeout, Headers: headers},
 		mcpserver.Deps{
 			Log: slog.New(slog.DiscardHandler), HTTP: upstream.NewClient(upstream.ClientConfig{}),
 			Identity: mcpserver.Identity{Name: "headgate-cli", Version: buildOf().Version},
