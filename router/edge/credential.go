@@ -16,9 +16,14 @@ func errExpired() error {
 	return rpc.Errorf(rpc.Unauthenticated, "the credential has expired: come back with another one")
 }
 
-// introduce asks the policies about the sender alone, without a message.
+// introduce asks the policies about the sender alone, without a message: may he come
+// in, and is the session his that he names?
 func (x *exchange) introduce() error {
-	return (&turn{Edge: x.Edge, ctx: x.ctx, call: x.arrival(connectRow, x.connecting), out: x}).attempt(x.r.Context())
+	c := x.arrival(connectRow, x.connecting)
+	if x.claimed != nil {
+		c.Client = x.claimed.Client()
+	}
+	return (&turn{Edge: x.Edge, ctx: x.ctx, call: c, out: x}).attempt(x.r.Context())
 }
 
 // first returns what is wrong with a request before anything else is: whoever may not

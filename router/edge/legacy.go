@@ -45,6 +45,7 @@ func (x *exchange) resume() (*session.Session, error) {
 	if err != nil {
 		return nil, err
 	}
+	x.claimed = s
 	// Absent is fine: revisions before 2025-06-18 do not have the header.
 	if version := x.r.Header.Get(mcp.HeaderVersion); version != "" {
 		if t, ok := mcp.Of(rpc.Revision(version)); !ok || t.Era != rpc.Legacy {

@@ -130,6 +130,7 @@ type raw struct {
 	t       testing.TB
 	url     string
 	session string // of a legacy client
+	key     string // what it proves itself with; empty for nothing
 }
 
 // modernHeaders are those a modern request with this method and name needs.
@@ -200,6 +201,9 @@ func (r *raw) send(ctx context.Context, body string, headers map[string]string) 
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "application/json, text/event-stream")
+	if r.key != "" {
+		req.Header.Set("Authorization", "Bearer "+r.key)
+	}
 	if r.session != "" {
 		req.Header.Set("Mcp-Session-Id", r.session)
 		req.Header.Set("MCP-Protocol-Version", "2025-11-25")
