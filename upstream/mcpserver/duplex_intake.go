@@ -16,6 +16,15 @@ var errTooLong = errors.New("it exceeds the size limit")
 // from now on.
 func (c *duplex) receive(ctx context.Context, b *buffer) {
 	m, err := rpc.Parse(b.bytes, upstreamLimits)
+	if items := c.hop().batch(b.bytes, err); items != nil {
+		for _, item := range items {
+			one := c.pool.get()
+			one.bytes = append(one.bytes, item...)
+			c.receive(ctx, one)
+		}
+		c.pool.put(b)
+		return
+	}
 	if err != nil {
 		c.reject(ctx, b.bytes, err)
 		c.pool.put(b)

@@ -12,6 +12,12 @@ import (
 // receive returns the next message of the stream, or of another one if the answer
 // comes there.
 func (k *httpCall) receive() (*rpc.Message, error) {
+	if m, err := k.unpacked(); m != nil || err != nil {
+		return m, err
+	}
+	if k.events == nil && k.batched {
+		return k.cut()
+	}
 	if k.events == nil {
 		return k.await()
 	}
@@ -34,6 +40,8 @@ func (k *httpCall) receive() (*rpc.Message, error) {
 		switch {
 		case err == nil:
 			return m, nil
+		case k.unpack(ev.Data, err):
+			return k.unpacked()
 		case ev.Name == "" || ev.Name == "message":
 			return nil, k.d.s.fault.failed(err, "sent an event that is no message")
 		}

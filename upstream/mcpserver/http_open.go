@@ -38,13 +38,17 @@ func (k *httpCall) open() error {
 	return k.d.s.fault.failed(nil, "answered with content of type %s", rpc.Excerpt(kind))
 }
 
-// openJSON reads an answer that is one message.
+// openJSON reads an answer that is one message, or one batch.
 func (k *httpCall) openJSON() error {
 	body, err := k.readBody()
 	if err != nil {
 		return err
 	}
 	m, err := rpc.Parse(body, upstreamLimits)
+	if k.unpack(body, err) {
+		k.batched = true
+		return nil
+	}
 	if err != nil {
 		return k.d.s.fault.failed(err, "gave an answer that is no message")
 	}

@@ -117,12 +117,20 @@ func (l *legacyHTTP) hear(resp *upstream.Response, at *place) {
 			at.tries = tries // a stream that says nothing is not a good one
 			continue
 		}
-		b := l.d.pool.get()
-		b.bytes = append(b.bytes, ev.Data...)
-		m, err := rpc.Parse(b.bytes, upstreamLimits)
-		if err != nil || !l.route(parcel{m, b}) {
-			l.d.pool.put(b)
-		}
+		l.accept(ev.Data)
+	}
+}
+
+// accept takes one message, or a batch of them.
+func (l *legacyHTTP) accept(text []byte) {
+	b := l.d.pool.get()
+	b.bytes = append(b.bytes, text...)
+	m, err := rpc.Parse(b.bytes, upstreamLimits)
+	for _, item := range l.hop().batch(b.bytes, err) {
+		l.accept(item)
+	}
+	if err != nil || !l.route(parcel{m, b}) {
+		l.d.pool.put(b)
 	}
 }
 

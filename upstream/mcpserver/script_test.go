@@ -43,6 +43,7 @@ var scripts = map[string]func(){
 	"drowsy-sdk":   func() { time.Sleep(probeTimeout + time.Second); serveSDK() },
 	"modern-junk":  serveModernJunk,
 	"inner-output": func() { serveLegacy(withQuestions) },
+	"batching":     func() { serveLegacy(withBatches) },
 }
 
 // request is a line as a scripted server reads it.
@@ -264,6 +265,19 @@ func withGarbage(p *peer, r *request) bool {
 	p.write(`[{"jsonrpc":"2.0"}]`)
 	p.write(`{"jsonrpc":"2.0","id":1,"result"`)
 	return false
+}
+
+// withBatches answers calls in arrays, as MCP 2025-03-26 allows.
+func withBatches(p *peer, r *request) bool {
+	switch r.Method {
+	case "initialize":
+		p.result(r, `{"protocolVersion":"2025-03-26","capabilities":{"tools":{"listChanged":true}},"serverInfo":{"name":"batching","version":"1"}}`)
+	case "tools/call":
+		p.write(`[{"jsonrpc":"2.0","method":"notifications/tools/list_changed"},{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":1}},{"jsonrpc":"2.0","id":%s,"result":{"n":1.0}}]`, r.ID)
+	default:
+		return false
+	}
+	return true
 }
 
 func silentOnDiscover(_ *peer, r *request) bool { return r.Method == "server/discover" }
