@@ -13,8 +13,12 @@ const (
 	MaxJobResult  = 1 << 20 // of a result or failure
 )
 
-// KeepJobKey is how long an idempotency key leads to its job.
-const KeepJobKey = 24 * time.Hour
+const (
+	// KeepJobKey is how long an idempotency key leads to its job.
+	KeepJobKey = 24 * time.Hour
+	// KeepDeadJob is how long a dead job is kept at least.
+	KeepDeadJob = 7 * 24 * time.Hour
+)
 
 var (
 	// ErrNoJob is in the chain of the error for a job that is not there, or another's.
@@ -73,7 +77,7 @@ type Job struct {
 	Created, Started, Finished time.Time // zero for what was not yet
 	NotBefore                  time.Time // of a queued job that failed before: when it may be begun again
 
-	Payload []byte // only from Claim
+	Payload []byte // only from Claim; must not be changed
 	Result  []byte // of a final job, only from Get: the result or the failure
 }
 

@@ -92,7 +92,7 @@ func (b *bucket) encode(key string) []byte {
 			out = binary.AppendVarint(out, b.rolling[(b.step+steps-age)%steps])
 		}
 	}
-	return binary.BigEndian.AppendUint32(out, checksum(key, out))
+	return sealed(key, out)
 }
 
 // decodeBudget returns the bucket that was encoded. What was granted ahead is spent.
@@ -104,10 +104,11 @@ func decodeBudget(key string, text []byte) (*bucket, error) {
 	if len(text) > 0 && text[0] != budgetForm {
 		return nil, errForm
 	}
-	if len(text) < 5 || binary.BigEndian.Uint32(text[len(text)-4:]) != checksum(key, text[:len(text)-4]) {
+	text, err = unsealed(key, text)
+	if err != nil || len(text) == 0 {
 		return nil, errRecord
 	}
-	numbers := text[1 : len(text)-4]
+	numbers := text[1:]
 	next := func() (v int64) {
 		var n int
 		if v, n = binary.Varint(numbers); n <= 0 {

@@ -10,20 +10,42 @@ import (
 	"github.com/headgate/headgate/state"
 )
 
+// Bounds of a transaction: of its commands, the bytes they write until no more are added.
+const (
+	maxCommands     = 256
+	maxCommandBytes = 16 << 20
+)
+
 // place is where a value lies in the file.
 type place struct{ bucket, key string }
 
-// committer gathers writes and does them in groups, one transaction each. Of several
-// writes to one place only the last is done.
+// write is a value for a place; nil removes.
+type write struct {
+	place
+	value []byte
+}
+
+// command is writes that are done together or not at all.
+type command struct {
+	writes []write
+	done   func(error)
+}
+
+// committer gathers writes and does them in groups, one transaction each. There are
+// two sorts. What is put is true already: of several values for one place only
+// the last is written, and what could not be written is tried again. A command becomes
+// true by being written: if it cannot be, it is forgotten, and who submitted it is
+// told.
 type committer struct {
 	db   *bbolt.DB
 	wake chan struct{} // something is to be written
 
-	mu      sync.Mutex
-	pending map[place][]byte // a nil value removes
-	after   map[place]func() // what is to be done when the file has a value of pending
-	waiting []chan error     // who wants to know that what is pending is on disk
-	closed  bool
+	mu       sync.Mutex
+	pending  map[place][]byte // a nil value removes
+	after    map[place]func() // what is to be done when the file has a value of pending
+	commands []command
+	waiting  []chan error // who wants to know that what is pending is on disk
+	closed   bool
 }
 
 func newCommitter(db *bbolt.DB) *committer {
@@ -53,6 +75,21 @@ func (c *committer) putThen(bucket, key string, value []byte, done func()) {
 	c.rouse()
 }
 
+// submit has a command done soon, after what was put before, and then calls done,
+// without locks of the committer.
+func (c *committer) submit(cmd command) {
+	c.mu.Lock()
+	closed := c.closed
+	if !closed {
+		c.commands = append(c.commands, cmd)
+		c.rouse()
+	}
+	c.mu.Unlock()
+	if closed {
+		cmd.done(state.ErrClosed)
+	}
+}
+
 // sync waits until all that was put before is on disk. If ctx ends first, it is
 // written nevertheless.
 func (c *committer) sync(ctx context.Context) error {
@@ -80,50 +117,85 @@ func (c *committer) rouse() {
 	}
 }
 
-// commit writes what is pending. One goroutine at a time calls it. What could not be
-// written stays pending, and all who wait for it are told.
-func (c *committer) commit() error {
+// transaction is what is written at once, and who is told.
+type transaction struct {
+	pending  map[place][]byte
+	after    map[place]func()
+	commands []command
+	waiting  []chan error
+}
+
+// next takes what is to be written now.
+func (c *committer) next() transaction {
 	c.mu.Lock()
-	group, after, waiting := c.pending, c.after, c.waiting
+	defer c.mu.Unlock()
+	n, bytes := 0, 0
+	for ; n < min(len(c.commands), maxCommands) && bytes < maxCommandBytes; n++ {
+		for _, w := range c.commands[n].writes {
+			bytes += len(w.value)
+		}
+	}
+	t := transaction{c.pending, c.after, c.commands[:n:n], c.waiting}
 	c.pending, c.after, c.waiting = make(map[place][]byte), make(map[place]func()), nil
-	c.mu.Unlock()
-	err := c.write(group)
-	if err != nil {
-		c.keep(group, after)
+	if c.commands = c.commands[n:]; len(c.commands) > 0 {
+		c.rouse()
 	} else {
-		for _, done := range after {
+		c.commands = nil
+	}
+	return t
+}
+
+// commit writes what is pending. One goroutine at a time calls it.
+func (c *committer) commit() error {
+	t := c.next()
+	err := c.write(t)
+	if err != nil {
+		c.keep(t.pending, t.after)
+	} else {
+		for _, done := range t.after {
 			done()
 		}
 	}
-	for _, done := range waiting {
+	for _, cmd := range t.commands {
+		cmd.done(err)
+	}
+	for _, done := range t.waiting {
 		done <- err
 	}
 	return err
 }
 
-func (c *committer) write(group map[place][]byte) error {
-	if len(group) == 0 {
+func (c *committer) write(t transaction) error {
+	if len(t.pending) == 0 && len(t.commands) == 0 {
 		return nil
 	}
 	err := c.db.Update(func(tx *bbolt.Tx) error {
-		for at, value := range group {
-			b := tx.Bucket([]byte(at.bucket))
-			var err error
-			if value == nil {
-				err = b.Delete([]byte(at.key))
-			} else {
-				err = b.Put([]byte(at.key), value)
-			}
-			if err != nil {
+		for at, value := range t.pending {
+			if err := (write{at, value}).do(tx); err != nil {
 				return err
+			}
+		}
+		for _, cmd := range t.commands {
+			for _, w := range cmd.writes {
+				if err := w.do(tx); err != nil {
+					return err
+				}
 			}
 		}
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("%w: write %d entries: %w", state.ErrUnavailable, len(group), err)
+		return fmt.Errorf("%w: write %d entries and %d commands: %w", state.ErrUnavailable, len(t.pending), len(t.commands), err)
 	}
 	return nil
+}
+
+func (w write) do(tx *bbolt.Tx) error {
+	b := tx.Bucket([]byte(w.bucket))
+	if w.value == nil {
+		return b.Delete([]byte(w.key))
+	}
+	return b.Put([]byte(w.key), w.value)
 }
 
 // keep puts a group back, except for places that were written anew meanwhile.
@@ -146,5 +218,15 @@ func (c *committer) close() error {
 	c.mu.Lock()
 	c.closed = true
 	c.mu.Unlock()
-	return c.commit()
+	for {
+		if err := c.commit(); err != nil {
+			return err
+		}
+		c.mu.Lock()
+		left := len(c.commands)
+		c.mu.Unlock()
+		if left == 0 {
+			return nil
+		}
+	}
 }

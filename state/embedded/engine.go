@@ -19,6 +19,8 @@ type Options struct {
 	Holds        int           // of quotas, that are open; 1,048,576
 	CacheBytes   int64         // of cached values; 256 MiB
 	LogBytes     int64         // of logs; 64 MiB
+	Jobs         int           // that are queued, running, or kept; 131,072
+	JobBytes     int64         // of their payloads and results, on disk; 4 GiB
 	LockWait     time.Duration // for another process to let go of the file; 5 seconds
 }
 
@@ -41,6 +43,12 @@ func (o Options) withDefaults() Options {
 	if o.LogBytes <= 0 {
 		o.LogBytes = 64 << 20
 	}
+	if o.Jobs <= 0 {
+		o.Jobs = 128 << 10
+	}
+	if o.JobBytes <= 0 {
+		o.JobBytes = 4 << 30
+	}
 	if o.LockWait <= 0 {
 		o.LockWait = 5 * time.Second
 	}
@@ -60,6 +68,7 @@ type Engine struct {
 	writes   *committer
 	sessions *Sessions
 	quota    *Quota
+	jobs     *Jobs
 	cache    *Cache
 	bus      *Bus
 	logs     *Logs
@@ -68,8 +77,8 @@ type Engine struct {
 	stopped  chan struct{}
 }
 
-// Open opens the file at path, which it makes if need be, and starts the engine's
-// one goroutine. [Engine.Close] must be called. The error says whether another
+// Open opens the file at path, which it makes if need be, and starts the engine's two
+// goroutines. [Engine.Close] must be called. The error says whether another
 // process has the file or it is damaged.
 func Open(path string, o Options) (*Engine, error) {
 	o = o.withDefaults()
@@ -82,12 +91,23 @@ func Open(path string, o Options) (*Engine, error) {
 	e.quota = newQuota(e.clock, e.writes, o)
 	e.cache, e.bus, e.logs = newCache(e.clock, o), newBus(), newLogs(e.clock, o)
 	e.sessions = newSessions(e.writes, o)
-	err = errors.Join(e.sessions.read(db), readBucket(db, budgetBucket, e.quota.load))
-	if err != nil {
+	e.jobs = newJobs(e.clock, db, e.writes, o)
+	if err := e.load(); err != nil {
 		return nil, fmt.Errorf("state %s: %w", path, errors.Join(err, db.Close()))
 	}
 	go e.run()
+	go e.jobs.run()
 	return e, nil
+}
+
+// load reads what an earlier engine left.
+func (e *Engine) load() error {
+	return errors.Join(
+		e.sessions.read(e.db),
+		readBucket(e.db, budgetBucket, e.quota.load),
+		readBucket(e.db, jobBucket, e.jobs.load),
+		e.jobs.check(),
+	)
 }
 
 // Sessions returns the part that remembers sessions.
@@ -95,6 +115,9 @@ func (e *Engine) Sessions() *Sessions { return e.sessions }
 
 // Quota returns the part that counts what is taken.
 func (e *Engine) Quota() *Quota { return e.quota }
+
+// Jobs returns the part that keeps a queue of work.
+func (e *Engine) Jobs() *Jobs { return e.jobs }
 
 // Cache returns the part that keeps values for a while.
 func (e *Engine) Cache() *Cache { return e.cache }
@@ -118,6 +141,7 @@ func (e *Engine) Close(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	e.bus.close()
+	e.jobs.close()
 	e.quota.close()
 	return errors.Join(e.writes.close(), e.db.Close())
 }

@@ -159,6 +159,7 @@ func TestAClosedEngineSaysSo(t *testing.T) {
 func TestWritesThatFailAreKept(t *testing.T) {
 	t.Parallel()
 	e := opened(t, inFolder(t), Options{})
+	e.jobs.close()
 	close(e.stop)
 	<-e.stopped
 	if err := e.db.Close(); err != nil {

@@ -15,7 +15,7 @@ func subject(t *testing.T, test func(t *testing.T, s *statetest.Subject)) {
 	synctest.Test(t, func(t *testing.T) {
 		e := opened(t, path, Options{})
 		defer closed(t, e)
-		test(t, &statetest.Subject{Quota: e.Quota(), Cache: e.Cache(), Bus: e.Bus(), Logs: e.Logs(), Clock: e, Advance: time.Sleep})
+		test(t, &statetest.Subject{Quota: e.Quota(), Jobs: e.Jobs(), Cache: e.Cache(), Bus: e.Bus(), Logs: e.Logs(), Clock: e, Advance: time.Sleep})
 	})
 }
 

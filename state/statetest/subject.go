@@ -10,6 +10,7 @@ import (
 // Subject is an engine under test.
 type Subject struct {
 	Quota   state.Quota
+	Jobs    state.Jobs
 	Cache   state.Cache
 	Bus     state.Bus
 	Logs    state.Logs
