@@ -25,8 +25,9 @@ type UpstreamHealth struct {
 // Handler serves GET /healthz, which answers 200 as long as the process serves, and
 // GET /readyz, which answers 503 while it should get no traffic: during start-up,
 // and from the beginning of a shutdown. An upstream that is down does not make the
-// gateway unready, because the others still work.
-func Handler(ready func() Readiness) http.Handler {
+// gateway unready, because the others still work. POST /explain answers what would become
+// of a call; it is for programs on this machine.
+func Handler(ready func() Readiness, answer Explainer) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
@@ -41,5 +42,6 @@ func Handler(ready func() Readiness) http.Handler {
 		}
 		_ = json.NewEncoder(w).Encode(state) // as above
 	})
+	mux.Handle("POST /explain", private(explain(answer)))
 	return mux
 }

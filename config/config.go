@@ -32,6 +32,14 @@ type Config struct {
 	Upstreams []Upstream `yaml:"upstreams" key:"upstream name"`
 	// Paths for clients. /mcp (all upstreams) and /mcp/UPSTREAM (one, nothing renamed) exist without being named here.
 	Endpoints []Endpoint `yaml:"endpoints" key:"path"`
+	// What callers may do, of what their scopes allow. Lists are filtered by the same rules.
+	Access []AccessRule `yaml:"access"`
+	// How much callers may use.
+	Limits []Limit `yaml:"limits"`
+	// What is answered again without asking the server. Without it nothing is but lists.
+	Cache *Cache `yaml:"cache"`
+	// The log of who called what. Without it none is written.
+	Audit *Audit `yaml:"audit"`
 	// How much of anything is taken in.
 	Bounds Bounds `yaml:"bounds"`
 	// Sessions of clients that speak a revision with sessions (2025-11-25 and older).

@@ -51,6 +51,8 @@ func rulesOf(f reflect.StructField) rules {
 // decode reads n into a value of the format. Nothing is written to into when n is wrong, so that its default stays.
 func (d *decoder) decode(n *node, into reflect.Value, r rules, path string) {
 	switch kind := into.Kind(); {
+	case into.Type() == reflect.TypeFor[*Condition](), into.Type() == reflect.TypeFor[Rate]():
+		d.scalar(n, into, r, path)
 	case kind == reflect.Pointer && r.word != "" && n.kind == text:
 		if n.text != r.word {
 			d.fail(n.at, path, fmt.Sprintf("%s must be %s or a mapping", lastKey(path), r.word), "")
@@ -58,6 +60,7 @@ func (d *decoder) decode(n *node, into reflect.Value, r rules, path string) {
 	case kind == reflect.Pointer:
 		if n.kind != null {
 			into.Set(reflect.New(into.Type().Elem()))
+			d.prepare(into.Interface(), "", n.at)
 			d.decode(n, into.Elem(), r, path)
 		}
 	case kind == reflect.Struct:
@@ -161,7 +164,7 @@ func (d *decoder) objects(n *node, into reflect.Value, path string) {
 	}
 }
 
-// prepare gives an element of a list what it has before its keys are read.
+// prepare gives a part of the configuration that may be left out what it has before its keys are read.
 func (d *decoder) prepare(element any, name string, at Position) {
 	switch e := element.(type) {
 	case *Upstream:
@@ -180,6 +183,12 @@ func (d *decoder) prepare(element any, name string, at Position) {
 		e.Position = at
 	case *Certificate:
 		e.Position = at
+	case *AccessRule:
+		e.Position = at
+	case *Limit:
+		*e = Limit{Position: at, Mode: "enforce"}
+	case *Cache:
+		*e = defaultCache()
 	}
 }
 

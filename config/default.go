@@ -36,6 +36,9 @@ func defaultIntrospection() Introspection {
 	return Introspection{Cache: 30 * time.Second, Claims: defaultClaims()}
 }
 
+// defaultCache has what the cache has before its keys are read.
+func defaultCache() Cache { return Cache{MaxSize: 256 * MiB} }
+
 // defaultEndpoint has what an endpoint has before its keys are read.
 func defaultEndpoint(path string) Endpoint {
 	return Endpoint{Path: path, Prefix: "always"}

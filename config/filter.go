@@ -14,21 +14,21 @@ type Filter struct {
 // Allows reports whether name passes. It allocates nothing.
 func (f Filter) Allows(name string) bool {
 	for _, pattern := range f.Deny {
-		if glob(pattern, name) {
+		if Match(pattern, name) {
 			return false
 		}
 	}
 	for _, pattern := range f.Allow {
-		if glob(pattern, name) {
+		if Match(pattern, name) {
 			return true
 		}
 	}
 	return len(f.Allow) == 0
 }
 
-// glob reports whether pattern matches the whole of name. It remembers only the last star, so that its work is at most the
+// Match reports whether a glob matches the whole of name: * stands for any text, ? for one character. It remembers only the last star, so that its work is at most the
 // product of the two lengths whatever the pattern is.
-func glob(pattern, name string) bool {
+func Match(pattern, name string) bool {
 	p, n := 0, 0
 	star, resume := -1, 0
 	for n < len(name) {

@@ -75,6 +75,9 @@ func parse(path string, data []byte, asJSON bool) (*node, error) {
 // finish fills in what follows from the rest.
 func (c *Config) finish(root *node, d *decoder) {
 	c.DataDir = d.beside(c.DataDir)
+	if c.Audit != nil {
+		c.Audit.File = d.beside(c.Audit.File)
+	}
 	if c.TLS != nil {
 		c.TLS.Cert, c.TLS.Key, c.TLS.ClientCA = d.beside(c.TLS.Cert), d.beside(c.TLS.Key), d.beside(c.TLS.ClientCA)
 	}

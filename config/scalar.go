@@ -37,6 +37,19 @@ func (d *decoder) scalar(n *node, into reflect.Value, r rules, path string) bool
 		r.anyScalar = true
 		s, ok := d.text(n, r, path)
 		return ok && ranged(d, n, v, s, r, path, ParseSize)
+	case *Amount:
+		r.anyScalar = true
+		s, ok := d.text(n, r, path)
+		return ok && ranged(d, n, v, s, r, path, ParseAmount)
+	case *Percent:
+		r.anyScalar = true
+		s, ok := d.text(n, r, path)
+		return ok && ranged(d, n, v, s, r, path, ParsePercent)
+	case *Rate:
+		r.anyScalar = true
+		return parsed(d, n, v, r, path, ParseRate)
+	case **Condition:
+		return parsed(d, n, v, r, path, ParseCondition)
 	default: // string and Secret
 		s, ok := d.text(n, r, path)
 		if ok {
@@ -44,6 +57,21 @@ func (d *decoder) scalar(n *node, into reflect.Value, r rules, path string) bool
 		}
 		return ok
 	}
+}
+
+// parsed reads a value of a form of its own.
+func parsed[T any](d *decoder, n *node, into *T, r rules, path string, parse func(string) (T, error)) bool {
+	s, ok := d.text(n, r, path)
+	if !ok {
+		return false
+	}
+	value, err := parse(s)
+	if err != nil {
+		d.fail(n.at, path, lastKey(path)+" "+err.Error(), "")
+		return false
+	}
+	*into = value
+	return true
 }
 
 // ranged parses a value and compares it with the range of the field.

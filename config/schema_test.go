@@ -38,6 +38,9 @@ var patterns = map[string]string{
 	"duration":      `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$|\$\{`,
 	"size":          `^[0-9]+(B|KiB|MiB|GiB)?$|\$\{`,
 	"variable":      `\$\{`,
+	"amount":        `^[0-9]+(\.[0-9]{1,6})?$|\$\{`,
+	"percent":       `^[0-9]{1,3}%$|\$\{`,
+	"rate":          `^[0-9]+/[smhd]$|\$\{`,
 	"key id":        `^[A-Za-z0-9._-]{1,64}$|\$\{`,
 	"key hash":      `^sha256:[0-9A-Fa-f]{64}$|\$\{`,
 	"https":         `^https?://[^@#]+$|\$\{`,
@@ -87,6 +90,14 @@ func (r reflector) value(v reflect.Value, tag reflect.StructTag) object {
 		return withDefault(object{"type": []string{"string", "integer"}, "pattern": patterns["size"]}, !v.IsZero(), x.String())
 	case bool:
 		return object{"type": "boolean"}
+	case config.Amount:
+		return object{"type": []string{"number", "string"}, "pattern": patterns["amount"], "minimum": number(tag.Get("min")), "maximum": number(tag.Get("max"))}
+	case config.Percent:
+		return object{"type": "string", "pattern": patterns["percent"]}
+	case config.Rate:
+		return object{"type": "string", "pattern": patterns["rate"]}
+	case *config.Condition:
+		return object{"type": "string"}
 	case int:
 		return withDefault(object{"type": "integer", "minimum": number(tag.Get("min")), "maximum": number(tag.Get("max"))}, !v.IsZero(), x)
 	}
@@ -94,7 +105,7 @@ func (r reflector) value(v reflect.Value, tag reflect.StructTag) object {
 	case reflect.String:
 		return withDefault(text(tag), v.String() != "", v.String())
 	case reflect.Pointer:
-		o := r.object(reflect.New(v.Type().Elem()).Elem())
+		o := r.object(elementDefault(v.Type().Elem()))
 		if word := tag.Get("word"); word != "" {
 			return object{"anyOf": []object{{"enum": []string{word}}, o}}
 		}
@@ -136,6 +147,10 @@ func elementDefault(t reflect.Type) reflect.Value {
 		return reflect.ValueOf(config.JWT{Claims: claims})
 	case reflect.TypeFor[config.Introspection]():
 		return reflect.ValueOf(config.Introspection{Cache: 30 * time.Second, Claims: claims})
+	case reflect.TypeFor[config.Limit]():
+		return reflect.ValueOf(config.Limit{Mode: "enforce"})
+	case reflect.TypeFor[config.Cache]():
+		return reflect.ValueOf(config.Cache{MaxSize: 256 * config.MiB})
 	}
 	return reflect.Zero(t)
 }
@@ -281,7 +296,7 @@ func TestSchemaRefuses(t *testing.T) {
 	compiled := compileSchema(t)
 	tests := map[string]string{
 		"unknown key":            "upstrems: {}",
-		"planned key":            "limits: []",
+		"planned key":            "routes: []",
 		"version":                "version: 2",
 		"number as text":         "version: '1'",
 		"unknown upstream key":   "upstreams: {a: {command: x, comand: y}}",

@@ -14,6 +14,8 @@ func TestTagsAreWellFormed(t *testing.T) {
 	c.Auth = &Auth{
 		Keys: []APIKey{{}}, JWT: []JWT{{}}, Introspection: []Introspection{defaultIntrospection()}, Certificates: []Certificate{{}}, Anonymous: &Anonymous{},
 	}
+	c.Audit = &Audit{}
+	c.Access, c.Limits, c.Cache = []AccessRule{{When: &Condition{}}}, []Limit{{}}, &Cache{MaxSize: MiB}
 	c.Upstreams = []Upstream{defaultUpstream("a", Position{})}
 	checkTags(t, reflect.ValueOf(c).Elem())
 }
@@ -34,12 +36,17 @@ func checkTags(t *testing.T, v reflect.Value) {
 			checkRange(t, name, x, r, parseDuration)
 		case Size:
 			checkRange(t, name, x, r, ParseSize)
+		case Amount:
+			checkRange(t, name, x, r, ParseAmount)
+		case Percent:
+			checkRange(t, name, x, r, ParsePercent)
 		default:
 			if r.min+r.max != "" {
 				t.Errorf("%s has a range but no order", name)
 			}
 		}
 		switch {
+		case value.Type() == reflect.TypeFor[Rate](), value.Type() == reflect.TypeFor[*Condition]():
 		case value.Kind() == reflect.Struct:
 			checkTags(t, value)
 		case value.Kind() == reflect.Pointer:
@@ -52,7 +59,7 @@ func checkTags(t *testing.T, v reflect.Value) {
 	}
 }
 
-func checkRange[T int | time.Duration | Size](t *testing.T, name string, standard T, r rules, parse func(string) (T, error)) {
+func checkRange[T int | time.Duration | Size | Amount | Percent](t *testing.T, name string, standard T, r rules, parse func(string) (T, error)) {
 	t.Helper()
 	low, err := parse(r.min)
 	high, err2 := parse(r.max)

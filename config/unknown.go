@@ -11,7 +11,7 @@ import (
 // enforcing it would be worse than not to know it.
 var planned = map[string][]string{
 	"Config": {
-		"access", "cache", "jobs", "limits", "models", "routes", "state",
+		"jobs", "models", "routes", "state",
 	},
 	"Admin":     {"token"},
 	"Upstream":  {"backends", "balance", "breaker", "health", "max_in_flight", "retry"},

@@ -30,6 +30,10 @@ func (d *decoder) validate(root *node, c *Config) {
 		}
 	}
 	d.validateAuth(root, c)
+	if n := root.first("audit"); n != nil && n.kind == mapping {
+		d.require(n, "audit", "file")
+	}
+	d.validateLimits(root.first("limits"), c.Limits)
 	if c.Admin.Listen == c.Listen && !strings.HasSuffix(c.Listen, ":0") {
 		d.fail(firstOf(root, root.first("admin").first("listen"), root.first("listen")), "admin.listen",
 			"admin.listen is the same address as listen", "choose another port")

@@ -27,12 +27,14 @@ func (g *Gateway) build(ctx context.Context, opts Options) error {
 	if err := g.buildUpstreams(opts); err != nil {
 		return err
 	}
-	store, err := g.openSessions()
-	if err != nil {
+	if err := g.openState(); err != nil {
+		return err
+	}
+	if err := g.buildPolicies(); err != nil {
 		return err
 	}
 	g.sessions = session.New(session.Config{
-		Idle: g.cfg.Sessions.Idle, Max: g.cfg.Sessions.Max, InFlight: g.cfg.Bounds.PerSessionInFlight, Store: store,
+		Idle: g.cfg.Sessions.Idle, Max: g.cfg.Sessions.Max, InFlight: g.cfg.Bounds.PerSessionInFlight, Store: g.rememberedSessions(),
 	}, keys, g.log)
 	g.onStop("sessions", func(ctx context.Context) error { return g.sessions.Close(ctx) })
 
@@ -47,6 +49,9 @@ func (g *Gateway) build(ctx context.Context, opts Options) error {
 		sources = append(sources, source(s, h, g.upstream(s.Name()).Tools))
 	}
 	g.catalog = catalog.New(ctx, sources, keys, g.log)
+	if g.filtersLists() {
+		g.catalog.ShowOnly(g.sees)
+	}
 	g.onStop("catalogue", func(context.Context) error { g.catalog.Close(); return nil })
 
 	views := g.views()
@@ -127,7 +132,7 @@ func (g *Gateway) buildSubscriptions(views []catalog.View) {
 		Expose: func(ctx context.Context, c *rpc.Call, upstream string, m *rpc.Message) *rpc.Message {
 			return g.router.ExposeTask(ctx, c, upstream, m)
 		},
-		Locate: func(ctx context.Context, c *rpc.Call, uri string) *rpc.Target { return g.router.Resource(ctx, c, uri) },
+		Locate: g.locate,
 	})
 }
 

@@ -1,28 +1,35 @@
 package gateway
 
 import (
+	"context"
+
 	"github.com/headgate/headgate/policy"
 	"github.com/headgate/headgate/policy/auth"
 	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/mcp"
 )
 
 // chain is the way of every call from the edge to dispatch, outermost first. A
 // policy feels everything below it and must not care what is above it. Without a gate
 // nobody is asked who they are.
 func (g *Gateway) chain(gate *auth.Gate) rpc.Handler {
-	identify, scoped := pass, pass
+	identify, unscoped := rpc.Middleware(own), func(*rpc.Call, string) error { return nil }
 	if gate != nil {
-		identify, scoped = gate.Authenticate, gate.Scoped
+		identify, unscoped = gate.Authenticate, gate.Unscoped
 	}
 	return rpc.Chain(g.router,
 		g.clientAddress(),
 		policy.AccessLog(g.log),
+		g.audit,
 		policy.Recover(g.log),
 		policy.Origin(g.origins),
 		identify,
 		g.sessions.Guard,
-		scoped,
 		g.router.Resolve,
+		g.access.Guard(policy.Verbs{Of: mcp.Verb, Listed: mcp.Listed}, unscoped),
+		g.limits.Rate,
+		g.cached,
+		g.limits.Budget,
 	)
 }
 
@@ -36,3 +43,23 @@ func (g *Gateway) clientAddress() rpc.Middleware {
 	}
 	return g.proxies.Client
 }
+
+// cached is the cache, if there is one.
+func (g *Gateway) cached(next rpc.Handler) rpc.Handler {
+	if g.cache == nil {
+		return next
+	}
+	return g.cache.Middleware(next)
+}
+
+// own is who calls where nobody is asked: whoever started the process, or can reach a
+// gateway that is open.
+func own(next rpc.Handler) rpc.Handler {
+	return rpc.HandlerFunc(func(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
+		c.Principal = rpc.Principal{Scopes: ownScopes}
+		return next.Handle(ctx, c)
+	})
+}
+
+// ownScopes allow everything. Nobody may change them.
+var ownScopes = []string{"mcp:*", "infer:*"}

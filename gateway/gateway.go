@@ -17,6 +17,7 @@ import (
 	"github.com/headgate/headgate/router/catalog"
 	"github.com/headgate/headgate/router/session"
 	"github.com/headgate/headgate/router/subscription"
+	"github.com/headgate/headgate/state/embedded"
 	"github.com/headgate/headgate/upstream"
 	"github.com/headgate/headgate/upstream/mcpserver"
 )
@@ -43,6 +44,8 @@ type Gateway struct {
 	sessions *session.Registry
 	catalog  *catalog.Catalog
 	router   *router.Router
+	engine   *embedded.Engine // nil without a data directory
+	policies
 
 	subscriptions *subscription.Registry
 

@@ -12,16 +12,25 @@ import (
 // directory.
 const stateFile = "state.db"
 
-// openSessions opens what remembers sessions. Without a data directory nothing does,
-// nor do their sealing keys outlive the process.
-func (g *Gateway) openSessions() (state.Sessions, error) {
+// openState opens what remembers sessions and counts what callers use. Without a data
+// directory nothing does, nor do the sealing keys of sessions outlive the process.
+func (g *Gateway) openState() error {
 	if g.cfg.DataDir == "" {
-		return nil, nil //nolint:nilnil // no store is one of the choices, not a missing value
+		return nil
 	}
 	engine, err := embedded.Open(filepath.Join(g.cfg.DataDir, stateFile), embedded.Options{Log: g.log})
 	if err != nil {
-		return nil, fmt.Errorf("data_dir: %w", err)
+		return fmt.Errorf("data_dir: %w", err)
 	}
+	g.engine = engine
 	g.onStop("state", engine.Close)
-	return engine.Sessions(), nil
+	return nil
+}
+
+// rememberedSessions is the engine's part for sessions; nil without an engine.
+func (g *Gateway) rememberedSessions() state.Sessions {
+	if g.engine == nil {
+		return nil
+	}
+	return g.engine.Sessions()
 }

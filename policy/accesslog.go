@@ -3,6 +3,7 @@ package policy
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/headgate/headgate/rpc"
@@ -51,10 +52,10 @@ func attributes(c *rpc.Call, err error) []slog.Attr {
 	return out
 }
 
-// clip bounds a field of the log, which may come from outside, to 1 KiB.
+// clip bounds a field of a log, which may come from outside, to 1 KiB of valid text.
 func clip(s string) string {
-	if len(s) <= 1024 {
-		return s
+	if len(s) > 1024 {
+		s = s[:1024] + "…"
 	}
-	return s[:1024] + "…"
+	return strings.ToValidUTF8(s, "\ufffd")
 }

@@ -12,18 +12,26 @@ import (
 // whose method has no owner pass.
 func (r *Router) Resolve(next rpc.Handler) rpc.Handler {
 	return rpc.HandlerFunc(func(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
-		view := r.views[c.Endpoint]
-		if view == nil {
-			return nil, rpc.Errorf(rpc.NoEndpoint, "no endpoint has the path %s", rpc.Excerpt(c.Endpoint))
-		}
-		if c.Method.Dest == rpc.Owner {
-			if err := r.resolve(ctx, view, c); err != nil {
-				return nil, err
-			}
-			c.Target.Merged = !view.Single
+		if err := r.Locate(ctx, c); err != nil {
+			return nil, err
 		}
 		return next.Handle(ctx, c)
 	})
+}
+
+// Locate finds what a call is about as [Router.Resolve] does, without making it.
+func (r *Router) Locate(ctx context.Context, c *rpc.Call) error {
+	view := r.views[c.Endpoint]
+	if view == nil {
+		return rpc.Errorf(rpc.NoEndpoint, "no endpoint has the path %s", rpc.Excerpt(c.Endpoint))
+	}
+	if c.Method.Dest == rpc.Owner {
+		if err := r.resolve(ctx, view, c); err != nil {
+			return err
+		}
+		c.Target.Merged = !view.Single
+	}
+	return nil
 }
 
 func (r *Router) resolve(ctx context.Context, view *catalog.View, c *rpc.Call) error {

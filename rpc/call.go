@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"bytes"
 	"crypto/tls"
 	"encoding/json"
 	"net/http"
@@ -81,6 +82,18 @@ type Call struct {
 	Record    *Record // shared by copies of the call; may be nil
 }
 
+// Detach returns a copy of a call that does not lie in the memory of its request, so
+// that it can outlive that.
+func (c *Call) Detach() *Call {
+	out := *c
+	out.Message = c.Message.Clone()
+	out.Header = http.Header{}
+	out.TLS = nil
+	out.Client.Info = bytes.Clone(c.Client.Info)
+	out.Client.Capabilities = bytes.Clone(c.Client.Capabilities)
+	return &out
+}
+
 // Client is what a client said of itself.
 type Client struct {
 	Revision     Revision
@@ -139,4 +152,15 @@ type Record struct {
 	Revision Revision // what was spoken with it
 	Attempts int
 	Code     string // how it ended: empty for success, else the error's code name
+	Cached   bool   // the answer was given before, and nobody was asked
+	// Lifetime is what the server said of its answer's, where the answer was converted
+	// and no longer says it; else nil.
+	Lifetime *Lifetime
+}
+
+// Lifetime is how long an answer may be kept, and for whom.
+type Lifetime struct {
+	Said   bool // whether the server said anything; nothing else holds if it did not
+	TTL    time.Duration
+	Public bool // others than the caller may be given it
 }

@@ -35,12 +35,16 @@ const (
 	Unauthenticated    // no credential, or one that is not good
 	Forbidden          // the credential does not allow this
 	TooManyTries       // too many wrong credentials came from the client's address
+	RateLimited        // more requests in a time than a limit allows
+	QuotaExhausted     // a budget is used up
+	TooManyInFlight    // more calls at the same time than a limit allows
 
 	// Of nobody in particular.
-	Busy      // a limit on calls in flight is reached
-	Draining  // the gateway is shutting down
-	AuthDown  // whoever knows about the credential cannot be asked
-	Cancelled // the client cancelled or left
+	Busy             // a limit on calls in flight is reached
+	Draining         // the gateway is shutting down
+	AuthDown         // whoever knows about the credential cannot be asked
+	StateUnavailable // what has to be remembered cannot be
+	Cancelled        // the client cancelled or left
 
 	// The upstream's.
 	UpstreamDown    // it cannot be reached, or ended in mid-call
@@ -54,7 +58,8 @@ var codeNames = [...]string{
 	UnsupportedVersion: "unsupported_version", OriginRefused: "origin_refused", SessionRequired: "session_required",
 	SessionUnknown: "session_unknown", TooLarge: "too_large", UnsupportedMedia: "unsupported_media",
 	NotAcceptable: "not_acceptable", WrongVerb: "wrong_verb", NoEndpoint: "no_endpoint", Unauthenticated: "unauthenticated",
-	Forbidden: "forbidden", TooManyTries: "too_many_tries", Busy: "busy", Draining: "draining", AuthDown: "auth_down",
+	Forbidden: "forbidden", TooManyTries: "too_many_tries", RateLimited: "rate_limited",
+	QuotaExhausted: "quota_exhausted", TooManyInFlight: "too_many_in_flight", StateUnavailable: "state_unavailable", Busy: "busy", Draining: "draining", AuthDown: "auth_down",
 	Cancelled: "cancelled", UpstreamDown: "upstream_down", UpstreamFailed: "upstream_failed", UpstreamTimeout: "upstream_timeout",
 }
 

@@ -24,7 +24,13 @@ func (r *remote) failure(err error) error {
 	if answer, ok := errors.AsType[interface {
 		error
 		HTTPStatus() int
+		Body() string
 	}](e.Cause); ok {
+		if m, err := rpc.Parse([]byte(answer.Body()), rpc.Limits{}); err == nil && m.Err != nil {
+			f = refusal(m.Err)
+			f.Status = answer.HTTPStatus()
+			return f
+		}
 		return f.answered(answer.HTTPStatus())
 	}
 	switch e.Code {
@@ -79,8 +85,12 @@ func refusal(e *rpc.WireError) *failure {
 	switch e.Code {
 	case mcp.CodeUpstreamDown, mcp.CodeUpstreamTimeout:
 		f.exit, f.Hint = exitUnreachable, invocation()+" doctor tells how the upstreams are"
-	case mcp.CodeBusy, mcp.CodeDraining:
+	case mcp.CodeBusy, mcp.CodeDraining, mcp.CodeRateLimited, mcp.CodeTooManyInFlight, mcp.CodeStateUnavailable, mcp.CodeTooManyTries:
 		f.exit, f.Hint = exitRefused, "try again later"
+	case mcp.CodeForbidden, mcp.CodeQuotaExhausted:
+		f.exit, f.Hint = exitRefused, invocation()+" explain, on the gateway's machine, tells why"
+	case mcp.CodeUnauthenticated:
+		f.exit = exitAuth
 	case mcp.CodeInvalidParams:
 		f.Code = "invalid_params"
 	case mcp.CodeMethodNotFound:

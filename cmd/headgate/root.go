@@ -51,7 +51,8 @@ func (a *app) root() *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
 		a.serveCommand(), a.stdioCommand(), a.validateCommand(), a.doctorCommand(), a.toolsCommand(), a.callCommand(),
-		a.importCommand(), a.keysCommand(), a.schemaCommand(), a.healthcheckCommand(), a.versionCommand(),
+		a.explainCommand(), a.auditCommand(), a.keysCommand(), a.importCommand(), a.schemaCommand(), a.healthcheckCommand(),
+		a.versionCommand(),
 	)
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd("completion")

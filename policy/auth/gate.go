@@ -86,6 +86,10 @@ func (g *Gate) Close() {
 	}
 }
 
+// Bearer returns who has the API key of a name, so that an operator can ask what it may
+// do.
+func (g *Gate) Bearer(id string) (rpc.Principal, bool) { return g.keys.bearer(id) }
+
 // Metadata serves what clients look for at [MetadataPath] and below.
 func (g *Gate) Metadata() http.Handler { return g.resources }
 

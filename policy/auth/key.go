@@ -73,6 +73,16 @@ func (t *keyTable) find(d *digest, now time.Time) *apiKey {
 	return k
 }
 
+// bearer returns who has the key of a name.
+func (t *keyTable) bearer(id string) (rpc.Principal, bool) {
+	for _, k := range t.keys {
+		if k.principal.Key == id {
+			return k.principal, true
+		}
+	}
+	return rpc.Principal{}, false
+}
+
 // isKnown reports whether the key was used at an address before.
 func (t *keyTable) isKnown(k *apiKey, at netip.Addr) bool {
 	h := t.place(at)

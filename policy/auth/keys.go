@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/headgate/headgate/rpc"
 )
 
 // lookInterval is how often the key file is looked at, at most: so long a key that was
@@ -51,6 +53,12 @@ func (k *keys) find(d *digest, now time.Time) (*apiKey, *keyTable) {
 	}
 	t := k.table.Load()
 	return t.find(d, now), t
+}
+
+// bearer returns who has the key of a name, whether or not it has expired.
+func (k *keys) bearer(id string) (rpc.Principal, bool) {
+	k.refresh(time.Now())
+	return k.table.Load().bearer(id)
 }
 
 // refresh reads the key file again if it changed. Calls do not wait for one that is

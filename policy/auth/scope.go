@@ -1,14 +1,14 @@
 package auth
 
 import (
-	"context"
 	"strings"
 
 	"github.com/headgate/headgate/rpc"
 )
 
 // A scope names the methods it is good for: dialect, colon, method. A * at its end
-// stands for any rest: mcp:* is all of MCP, mcp:tools/* is tools/list and tools/call.
+// stands for any rest: mcp:* is all of MCP, mcp:tools/* is tools/call, and
+// what there is to call.
 
 // Covers reports whether one of the scopes is good for a method of a dialect. It
 // allocates nothing.
@@ -29,24 +29,10 @@ func Covers(scopes []string, dialect rpc.Dialect, method string) bool {
 	return false
 }
 
-// unscoped are methods that every client needs to speak at all.
-func unscoped(method string) bool {
-	switch method {
-	case "initialize", "ping", "server/discover", "logging/setLevel":
-		return true
-	}
-	return strings.HasPrefix(method, "notifications/") || strings.HasPrefix(method, "session/")
-}
-
-// Scoped lets a call pass only if a scope of its principal is good for its method. It
-// belongs behind [Gate.Authenticate].
-func (g *Gate) Scoped(next rpc.Handler) rpc.Handler {
-	return rpc.HandlerFunc(func(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
-		if !unscoped(c.Method.Name) && !Covers(c.Principal.Scopes, c.Dialect, c.Method.Name) {
-			return nil, g.Insufficient(c, g.needed(c.Dialect, c.Method.Name))
-		}
-		return next.Handle(ctx, c)
-	})
+// Unscoped is the answer to a call whose method none of its principal's scopes is good
+// for.
+func (g *Gate) Unscoped(c *rpc.Call, method string) error {
+	return g.Insufficient(c, g.needed(c.Dialect, method))
 }
 
 // needed returns the scope to ask for: the first of those clients are told of that is

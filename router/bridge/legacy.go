@@ -20,6 +20,9 @@ func toLegacy(c *rpc.Call, m *rpc.Message) *rpc.Message {
 	if kind, ok := m.Text("resultType"); ok && kind != "complete" {
 		return failed(c, m, "it answered "+rpc.Excerpt(kind)+", which this client cannot take part in")
 	}
+	if c.Method.Cacheable && c.Record != nil {
+		c.Record.Lifetime = mcp.LifetimeOf(m)
+	}
 	for _, name := range []string{"resultType", "ttlMs", "cacheScope"} {
 		if _, ok := m.Get(name); ok {
 			m.Drop(name)

@@ -21,14 +21,17 @@ func toModern(c *rpc.Call, m *rpc.Message) *rpc.Message {
 		m.Set("resultType", []byte(`"complete"`))
 	}
 	if c.Method.Cacheable {
-		addLifetime(m)
+		addLifetime(c, m)
 	}
 	return m
 }
 
 // addLifetime gives a result the cache hints that the modern era requires. A legacy
 // server gives none, so nothing may be kept and nothing be shared.
-func addLifetime(m *rpc.Message) {
+func addLifetime(c *rpc.Call, m *rpc.Message) {
+	if c.Record != nil {
+		c.Record.Lifetime = &rpc.Lifetime{}
+	}
 	if _, ok := m.Get("ttlMs"); !ok {
 		m.Set("ttlMs", []byte("0"))
 	}

@@ -1,9 +1,7 @@
 package bridge
 
 import (
-	"bytes"
 	"context"
-	"net/http"
 	"sync"
 
 	"github.com/headgate/headgate/rpc"
@@ -43,7 +41,7 @@ func (b *Bridge) begin(ctx context.Context, c *rpc.Call, next rpc.Handler) (*rpc
 		}
 		return wrap(reply, &opening{bridge: b, call: c, reply: reply, release: func(error) {}}), nil
 	}
-	c = detach(c)
+	c = c.Detach()
 	life, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
 	reply, err := next.Handle(life, c)
@@ -55,17 +53,6 @@ func (b *Bridge) begin(ctx context.Context, c *rpc.Call, next rpc.Handler) (*rpc
 	return wrap(reply, &opening{
 		bridge: b, call: c, reply: reply, lasting: true, ctx: ctx, stop: stop, release: cancel,
 	}), nil
-}
-
-// detach returns a copy of a call that does not lie in the memory of its request.
-func detach(c *rpc.Call) *rpc.Call {
-	out := *c
-	out.Message = c.Message.Clone()
-	out.Header = http.Header{}
-	out.TLS = nil
-	out.Client.Info = bytes.Clone(c.Client.Info)
-	out.Client.Capabilities = bytes.Clone(c.Client.Capabilities)
-	return &out
 }
 
 // opening is the reply to a modern client's call until its server asks something.

@@ -71,7 +71,7 @@ func (b *builder) finish() *Table {
 	for _, f := range b.found {
 		name := b.exposed(f)
 		if b.claim(name, name, f) {
-			t.entries = append(t.entries, entry{b.shown(f, name)})
+			t.entries = append(t.entries, entry{b.shown(f, name), t.targets[name]})
 		}
 		if f.pattern != nil {
 			t.patterns = append(t.patterns, fitting{f.pattern, f.upstream})
@@ -102,7 +102,7 @@ func (b *builder) claim(name, exposed string, f found) bool {
 	}
 	b.table.targets[name] = &rpc.Target{
 		Kind: b.list.traits().kind, Exposed: exposed, Canonical: f.canonical, Upstream: f.upstream, Own: f.own,
-		Idempotent: f.idempotent, Task: f.task, ParamHeaders: f.headers,
+		Idempotent: f.hints.idempotent, Cacheable: f.hints.cacheable && !f.task, Task: f.task, ParamHeaders: f.headers,
 	}
 	return true
 }

@@ -13,10 +13,10 @@ type item struct {
 	canonical string
 	text      json.RawMessage // as listed, but for what no client could read
 
-	idempotent bool              // of a tool
-	task       bool              // of a tool: it runs as a task only
-	headers    []rpc.ParamHeader // of a tool
-	pattern    *pattern          // of a template; nil if nothing can be matched with it
+	hints   hints             // of a tool
+	task    bool              // of a tool: it runs as a task only
+	headers []rpc.ParamHeader // of a tool
+	pattern *pattern          // of a template; nil if nothing can be matched with it
 }
 
 // readItem reads an entry of a list. A strict reader refuses what clients must refuse.

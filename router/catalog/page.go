@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/headgate/headgate/rpc"
@@ -40,6 +41,7 @@ func (c *Catalog) List(ctx context.Context, v *View, call *rpc.Call) (json.RawMe
 	if v.Single && l != toolList && len(t.offering) == 0 {
 		return nil, rpc.Errorf(rpc.MethodNotFound, "method %s is not available on %s", l.traits().method, v.Endpoint)
 	}
+	t = c.shownTo(call, t)
 	from, err := c.offset(t, call)
 	if err != nil {
 		return nil, err
@@ -54,6 +56,18 @@ func (c *Catalog) List(ctx context.Context, v *View, call *rpc.Call) (json.RawMe
 		next = c.keys.Seal(purposeCursor, bound(call), cursor(t, to))
 	}
 	return t.page(l, from, to, size, next, call.Client.Era), nil
+}
+
+// shownTo returns the list as one caller sees it. Where callers see different things,
+// nobody may keep a list for others (MCP 2026-07-28, Caching).
+func (c *Catalog) shownTo(call *rpc.Call, t *Table) *Table {
+	if c.sees == nil {
+		return t
+	}
+	own := *t
+	own.public = false
+	own.entries = slices.DeleteFunc(slices.Clone(t.entries), func(e entry) bool { return !c.sees(call, e.target) })
+	return &own
 }
 
 // page writes one page as the result of a list (MCP 2026-07-28, Caching: all pages

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"time"
 
 	"github.com/headgate/headgate/rpc"
@@ -159,21 +158,12 @@ func (d *drainer) add(text json.RawMessage) {
 	}
 }
 
-// hints reads ttlMs and cacheScope (SEP-2549); the least generous page counts.
+// hints reads how long a page may be kept (SEP-2549); the least generous page counts.
 func (d *drainer) hints(m *rpc.Message) {
-	if scope, _ := m.Text("cacheScope"); scope != "public" {
-		d.public = false
-	}
-	text, ok := m.Get("ttlMs")
-	if !ok {
-		return
-	}
-	ms, err := strconv.ParseInt(string(text), 10, 64)
-	if err != nil || ms < 0 {
-		ms = 0
-	}
-	if ttl := time.Duration(min(ms, int64(time.Hour/time.Millisecond))) * time.Millisecond; d.ttl < 0 || ttl < d.ttl {
-		d.ttl = ttl
+	life := mcp.LifetimeOf(m)
+	d.public = d.public && life.Public
+	if life.Said && (d.ttl < 0 || life.TTL < d.ttl) {
+		d.ttl = life.TTL
 	}
 }
 

@@ -52,8 +52,11 @@ type Table struct {
 	failure    error // why an absent upstream is absent
 }
 
-// entry is one line of a list.
-type entry struct{ text json.RawMessage }
+// entry is one line of a list, and what it leads to.
+type entry struct {
+	text   json.RawMessage
+	target *rpc.Target
+}
 
 // fitting is a template that URIs may fit.
 type fitting struct {

@@ -31,7 +31,7 @@ func readTool(upstream string, text json.RawMessage, strict bool) (item, error) 
 	if err != nil {
 		return t.withoutAnnotations(schema)
 	}
-	t.idempotent = hinted(o)
+	t.hints = hinted(o)
 	return t, nil
 }
 
@@ -60,23 +60,32 @@ func (t item) withoutAnnotations(schema json.RawMessage) (item, error) {
 	if err != nil {
 		return item{}, err
 	}
-	t.text, t.headers, t.idempotent = o.With("inputSchema", clean), nil, hinted(o)
+	t.text, t.headers, t.hints = o.With("inputSchema", clean), nil, hinted(o)
 	return t, nil
 }
 
-// hinted reports whether the server says that a second call changes nothing more.
-func hinted(o rpc.Object) bool {
+// hints are what a server says of a call's effects.
+type hints struct {
+	idempotent bool // a second call changes nothing more
+	cacheable  bool // no call changes anything, and the same one has the same answer
+}
+
+// hinted reads the annotations of a tool.
+func hinted(o rpc.Object) hints {
 	text, ok := o.Get("annotations")
 	if !ok || text[0] != '{' {
-		return false
+		return hints{}
 	}
-	hints, err := rpc.ReadObject(text)
+	annotations, err := rpc.ReadObject(text)
 	if err != nil {
-		return false
+		return hints{}
 	}
-	readOnly, _ := hints.Get("readOnlyHint")
-	idempotent, _ := hints.Get("idempotentHint")
-	return string(readOnly) == "true" || string(idempotent) == "true"
+	readOnly, _ := annotations.Get("readOnlyHint")
+	idempotent, _ := annotations.Get("idempotentHint")
+	return hints{
+		idempotent: string(readOnly) == "true" || string(idempotent) == "true",
+		cacheable:  string(readOnly) == "true" && string(idempotent) != "false",
+	}
 }
 
 // runsAsTask reports whether the server says that a tool cannot be called but as a task (MCP 2025-11-25, Tasks,

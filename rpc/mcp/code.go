@@ -21,17 +21,21 @@ const (
 	CodeUnsupportedVersion = -32022
 	CodeURLElicitation     = -32042 // legacy only: pages must be visited first
 
-	CodeUpstreamDown    = 101
-	CodeUpstreamFailed  = 102
-	CodeUpstreamTimeout = 103
-	CodeBusy            = 104
-	CodeDraining        = 105
-	CodeCancelled       = 106
-	CodeTooLarge        = 107
-	CodeUnauthenticated = 108
-	CodeForbidden       = 109
-	CodeTooManyTries    = 110
-	CodeAuthDown        = 111
+	CodeUpstreamDown     = 101
+	CodeUpstreamFailed   = 102
+	CodeUpstreamTimeout  = 103
+	CodeBusy             = 104
+	CodeDraining         = 105
+	CodeCancelled        = 106
+	CodeTooLarge         = 107
+	CodeUnauthenticated  = 108
+	CodeForbidden        = 109
+	CodeTooManyTries     = 110
+	CodeAuthDown         = 111
+	CodeRateLimited      = 112
+	CodeQuotaExhausted   = 113
+	CodeTooManyInFlight  = 114
+	CodeStateUnavailable = 115
 )
 
 // wire says how a kind of failure looks: its error code, and its HTTP status if it
@@ -62,6 +66,10 @@ var wires = map[rpc.Code]wire{
 	rpc.Forbidden:          {CodeForbidden, 403},
 	rpc.TooManyTries:       {CodeTooManyTries, 429},
 	rpc.AuthDown:           {CodeAuthDown, 503},
+	rpc.RateLimited:        {CodeRateLimited, 429},
+	rpc.QuotaExhausted:     {CodeQuotaExhausted, 429},
+	rpc.TooManyInFlight:    {CodeTooManyInFlight, 429},
+	rpc.StateUnavailable:   {CodeStateUnavailable, 503},
 	rpc.Busy:               {CodeBusy, 429},
 	rpc.Draining:           {CodeDraining, 503},
 	rpc.Cancelled:          {CodeCancelled, 200},

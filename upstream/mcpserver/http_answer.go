@@ -34,6 +34,9 @@ func (e *statusError) Error() string {
 // failure find it with errors.As and an interface of this method.
 func (e *statusError) HTTPStatus() int { return e.status }
 
+// Body returns the beginning of what came with the status, which may be anything.
+func (e *statusError) Body() string { return e.body }
+
 // misunderstood reports whether this is how a server answers a request that it does
 // not understand.
 func (e *statusError) misunderstood() bool {
@@ -48,7 +51,7 @@ func (e *statusError) misunderstood() bool {
 // refused makes the error for an answer that is an HTTP status only. What the body
 // says is for the log: it may hold anything.
 func (f fault) refused(resp *upstream.Response, body []byte) *rpc.Error {
-	e := f.failed(&statusError{resp.Status, string(body[:min(len(body), 256)])}, "answered with HTTP status %d", resp.Status)
+	e := f.failed(&statusError{resp.Status, string(body[:min(len(body), 2048)])}, "answered with HTTP status %d", resp.Status)
 	switch {
 	case resp.Status == http.StatusUnauthorized, resp.Status == http.StatusForbidden:
 		e.Message += ": it does not accept the credentials in the headers of its configuration"

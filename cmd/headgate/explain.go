@@ -1,0 +1,144 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/headgate/headgate/admin"
+	"github.com/headgate/headgate/config"
+	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/mcp"
+)
+
+// explainTimeout leaves the gateway time to ask upstreams that it has not yet heard of.
+const explainTimeout = 15 * time.Second
+
+// explained are the words for what can be explained, and the methods behind them.
+var explained = map[string]string{"call": mcp.ToolsCall, "prompt": mcp.PromptsGet, "read": mcp.ResourcesRead}
+
+func (a *app) explainCommand() *cobra.Command {
+	var q admin.Question
+	var address, verbatim string
+	cmd := &cobra.Command{
+		Use: "explain call|prompt|read NAME [KEY=VALUE...]", Short: "Say why something is hidden, denied or limited", Args: someArgs("what to explain"),
+		Long: "Ask a running gateway on this machine what would become of a call, without making it: who the caller is, which upstream it goes to,\n" +
+			"which scope or rule stands in its way, and how the limits stand that it counts against. The exit code is 8 if it would be refused.\n\n" +
+			"--as names an API key by its id, never the key itself. Other callers are described by --org, --team, --user and --scope.",
+		Example: "  headgate explain call files__write_file --as ci\n" +
+			"  headgate explain call search__find query=all --org acme --team build --scope 'mcp:*'\n" +
+			"  headgate explain read file:///etc/hosts --as ci -o json",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var err error
+			if q.Method = explained[args[0]]; q.Method == "" || len(args) < 2 {
+				return usage("explain takes call, prompt or read, and a name: headgate explain call NAME")
+			}
+			q.Name = args[1]
+			if q.Arguments, err = a.arguments(args[2:], verbatim, cmd.Flags().Changed("json")); err != nil {
+				return err
+			}
+			return a.explain(cmd.Context(), address, q)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&q.As, "as", "", "the id of the API key that calls")
+	flags.StringVar(&q.Org, "org", "", "the organisation of who calls")
+	flags.StringVar(&q.Team, "team", "", "the team of who calls")
+	flags.StringVar(&q.User, "user", "", "the user who calls")
+	flags.StringSliceVar(&q.Scopes, "scope", nil, "a scope of who calls; may be given more than once")
+	flags.StringVar(&q.Address, "address", "", "the IP address of the client; a loopback one if it is left out")
+	flags.StringVar(&q.Endpoint, "endpoint", config.DefaultEndpoint, "the path that is called")
+	flags.StringVar(&verbatim, "json", "", "the arguments as one JSON object")
+	flags.StringVar(&address, "admin", "http://"+config.Default().Admin.Listen, "the operators' listener")
+	a.outputFlag(cmd)
+	return cmd
+}
+
+func (a *app) explain(ctx context.Context, address string, q admin.Question) error {
+	e, err := askAdmin(ctx, address, q)
+	if err != nil {
+		return err
+	}
+	if a.output == asJSON {
+		err = a.printJSON(e)
+	} else {
+		err = a.printExplanation(e)
+	}
+	if err != nil || e.Outcome == "passes" {
+		return err
+	}
+	return &failure{exit: exitRefused, Code: e.Outcome, Message: "the call would not pass: " + firstRefusal(e)}
+}
+
+func (a *app) printExplanation(e *admin.Explanation) error {
+	rows := make([][]string, 0, len(e.Steps))
+	for _, s := range e.Steps {
+		verdict := "passes"
+		if !s.Passes {
+			verdict = "refuses"
+		}
+		rows = append(rows, []string{s.Stage, verdict, s.Reason})
+	}
+	return a.printTable([]string{"STAGE", "VERDICT", "REASON"}, rows)
+}
+
+func firstRefusal(e *admin.Explanation) string {
+	i := slices.IndexFunc(e.Steps, func(s admin.Step) bool { return !s.Passes })
+	if i < 0 {
+		return e.Outcome
+	}
+	return e.Steps[i].Reason
+}
+
+// askAdmin asks the operators' listener.
+func askAdmin(ctx context.Context, address string, q admin.Question) (*admin.Explanation, error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" {
+		return nil, usage("--admin %s is not a URL such as http://127.0.0.1:8971", address)
+	}
+	body, err := json.Marshal(q)
+	if err != nil {
+		return nil, unexpected(err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, explainTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimRight(address, "/")+"/explain", bytes.NewReader(body))
+	if err != nil {
+		return nil, unexpected(err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	// A transport of its own: a proxy from the environment has no place between a process and its neighbour.
+	response, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(request)
+	if err != nil {
+		return nil, &failure{exit: exitUnreachable, Code: "unreachable", Message: fmt.Sprintf("nothing answers at %s: %v", u.Host, err), Hint: "is the gateway running? --admin names another operators' listener"}
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	if err != nil {
+		return nil, unexpected(err)
+	}
+	var e struct {
+		admin.Explanation
+		Error string `json:"error"`
+	}
+	if err := json.Unmarshal(text, &e); err != nil || response.StatusCode != http.StatusOK {
+		return nil, usage("the gateway at %s cannot explain this: %s", u.Host, rpc.Excerpt(firstOr(e.Error, response.Status)))
+	}
+	return &e.Explanation, nil
+}
+
+func firstOr(text, otherwise string) string {
+	if text != "" {
+		return text
+	}
+	return otherwise
+}

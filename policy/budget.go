@@ -1,0 +1,81 @@
+package policy
+
+import (
+	"context"
+	"time"
+
+	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/state"
+)
+
+// holdTime is how long a hold outlives whoever should renew it.
+const holdTime = 2 * time.Minute
+
+// Budget makes calls pay to the budgets that concern them, and hold slots while they
+// run. What a call turns out to cost beyond that is paid before it is passed on, so that
+// nobody gets more than a budget has.
+func (l *Limits) Budget(next rpc.Handler) rpc.Handler {
+	if len(l.budgets) == 0 {
+		return next
+	}
+	return rpc.HandlerFunc(func(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
+		if !c.Message.IsRequest() {
+			return next.Handle(ctx, c)
+		}
+		b := l.billFor(c, l.budgets)
+		if len(b.charges) == 0 {
+			l.put(b)
+			return next.Handle(ctx, c)
+		}
+		return l.charge(ctx, c, b, next)
+	})
+}
+
+func (l *Limits) charge(ctx context.Context, c *rpc.Call, b *bill, next rpc.Handler) (*rpc.Reply, error) {
+	var id state.HoldID
+	var ttl time.Duration
+	for _, each := range b.limits {
+		if each.lasts() {
+			id, ttl = newHold(), holdTime
+			break
+		}
+	}
+	var err error
+	if b.balances, err = l.quota.Reserve(ctx, id, b.charges, ttl, b.balances[:0]); err != nil {
+		defer l.put(b)
+		return nil, l.refusal(b, err)
+	}
+	l.watchShares(ctx, b)
+	fields := b.fields()
+	if ttl == 0 {
+		l.put(b)
+		reply, err := next.Handle(ctx, c)
+		if err == nil {
+			fields.addTo(reply)
+		}
+		return reply, err
+	}
+	h := newHeld(ctx, l, b, id)
+	reply, err := next.Handle(ctx, c)
+	if err != nil {
+		h.settle()
+		return nil, err
+	}
+	out := h.wrap(reply)
+	fields.addTo(out)
+	return out, nil
+}
+
+// watchShares warns of budgets that are used up to the share that the configuration
+// names.
+func (l *Limits) watchShares(ctx context.Context, b *bill) {
+	for i, each := range b.limits {
+		if each.WarnAt == 0 {
+			continue
+		}
+		balance := b.balances[i]
+		if (balance.Limit-balance.Remaining)*100 >= balance.Limit*int64(each.WarnAt) {
+			l.warn(ctx, each, b.charges[i].Bucket, max(balance.Reset, time.Minute), "limit nearly used up")
+		}
+	}
+}

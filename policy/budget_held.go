@@ -1,0 +1,97 @@
+package policy
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/state"
+)
+
+// held is what a running call holds of budgets: slots until it ends, and what it pays as
+// its answer goes by.
+type held struct {
+	*rpc.Reply
+	limits *Limits
+	ctx    context.Context //nolint:containedctx // of the call, without its end: what is held must be settled
+	id     state.HoldID
+	bill   *bill
+	more   []int64 // what the next message costs, by charge; nil if nothing is paid by the message
+
+	mu      sync.Mutex
+	renewal *time.Timer
+	settled bool
+}
+
+func newHeld(ctx context.Context, l *Limits, b *bill, id state.HoldID) *held {
+	h := &held{limits: l, ctx: context.WithoutCancel(ctx), id: id, bill: b}
+	for _, each := range b.limits {
+		if each.Unit == unitBytes {
+			h.more = make([]int64, len(b.limits))
+			break
+		}
+	}
+	h.renewal = time.AfterFunc(holdTime/2, h.renew)
+	return h
+}
+
+// wrap returns the reply whose end settles what is held.
+func (h *held) wrap(r *rpc.Reply) *rpc.Reply {
+	h.Reply = r
+	out := rpc.NewReply(h)
+	out.Header, out.Revision = r.Header, r.Revision
+	return out
+}
+
+// Next implements [rpc.Source].
+func (h *held) Next() (*rpc.Message, error) {
+	m, err := h.Reply.Next()
+	if err != nil || h.more == nil {
+		return m, err
+	}
+	size := int64(m.Size())
+	for i, each := range h.bill.limits {
+		if each.Unit == unitBytes {
+			h.more[i] = size
+		}
+	}
+	if _, err := h.limits.quota.Extend(h.ctx, h.id, h.more, holdTime, nil); err != nil {
+		return nil, h.limits.refusal(h.bill, err)
+	}
+	return m, nil
+}
+
+// Close implements [rpc.Source].
+func (h *held) Close() error {
+	err := h.Reply.Close()
+	h.settle()
+	return err
+}
+
+// renew keeps a long call's hold.
+func (h *held) renew() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.settled {
+		return
+	}
+	if _, err := h.limits.quota.Extend(h.ctx, h.id, nil, holdTime, nil); err != nil {
+		h.limits.log.WarnContext(h.ctx, "what a call holds of its limits cannot be renewed", "error", err)
+	}
+	h.renewal.Reset(holdTime / 2)
+}
+
+// settle ends the hold. What it took was paid step by step.
+func (h *held) settle() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.settled {
+		return
+	}
+	h.settled = true
+	h.renewal.Stop()
+	if _, err := h.limits.quota.Settle(h.ctx, h.id, nil); err != nil {
+		h.limits.log.WarnContext(h.ctx, "what a call holds of its limits cannot be settled", "error", err)
+	}
+}

@@ -1,0 +1,161 @@
+package policy
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"log/slog"
+	"time"
+
+	"github.com/headgate/headgate/config"
+	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/state"
+)
+
+// Cache answers calls with what was answered to the same call before. Only what a server
+// or the operator allows is kept, and for nobody but the caller, unless both say that
+// others may have it. It may be used by many goroutines at once.
+type Cache struct {
+	store    state.Cache
+	tools    config.CachedTools
+	unsaid   time.Duration // how long what its server says nothing of is kept
+	share    bool
+	lifetime func(*rpc.Message) *rpc.Lifetime
+	log      *slog.Logger
+	flights  flights
+}
+
+// NewCache returns the cache of a configuration. Lifetime reads what a server says of a
+// result's.
+func NewCache(c config.Cache, store state.Cache, lifetime func(*rpc.Message) *rpc.Lifetime, log *slog.Logger) *Cache {
+	out := &Cache{store: store, tools: c.Tools, unsaid: c.Lists.TTL, share: c.SharePublic, lifetime: lifetime, log: log}
+	out.flights.init()
+	return out
+}
+
+// Middleware answers what it can and keeps what it may.
+func (c *Cache) Middleware(next rpc.Handler) rpc.Handler {
+	return rpc.HandlerFunc(func(ctx context.Context, call *rpc.Call) (*rpc.Reply, error) {
+		if !c.Concerns(call) {
+			return next.Handle(ctx, call)
+		}
+		own := keyOf(call, false)
+		if hit, mark := c.look(ctx, call, own); hit != nil {
+			c.revive(ctx, call, own, hit, mark, next)
+			return respondWith(call, hit), nil
+		}
+		return c.fetch(ctx, call, own, next)
+	})
+}
+
+// Concerns reports whether the answer to a call may be one that was given before: to a
+// read, or to a tool that the operator chose and that its server marks. A call that
+// goes on with another one, or says what no key knows of, is not like any other.
+func (c *Cache) Concerns(call *rpc.Call) bool {
+	t := &call.Target
+	switch {
+	case !call.Message.IsRequest() || t.Upstream == "":
+		return false
+	case t.Kind == rpc.Resource && call.Method.Cacheable:
+	case t.Kind == rpc.Tool && t.Cacheable && c.tools.Keeps(t.Canonical):
+	default:
+		return false
+	}
+	for _, name := range []string{"requestState", "inputResponses", "task"} {
+		if _, ok := call.Message.Get(name); ok {
+			return false
+		}
+	}
+	return ordinaryMeta(call.Message)
+}
+
+// ordinaryMeta reports whether the _meta of a call has only members that do not change
+// its answer.
+func ordinaryMeta(m *rpc.Message) bool {
+	text, ok := m.Get("_meta")
+	if !ok {
+		return true
+	}
+	o, err := rpc.ReadObject(text)
+	if err != nil {
+		return false
+	}
+	ordinary := true
+	o.Each(func(name string, _ json.RawMessage) bool {
+		switch name {
+		case "progressToken", "traceparent", "tracestate", "baggage",
+			"io.modelcontextprotocol/protocolVersion", "io.modelcontextprotocol/clientInfo",
+			"io.modelcontextprotocol/clientCapabilities", "io.modelcontextprotocol/logLevel":
+		default:
+			ordinary = false
+		}
+		return ordinary
+	})
+	return ordinary
+}
+
+// keyOf makes the key of a call: all that its answer depends on. A public key leaves out
+// who calls.
+func keyOf(call *rpc.Call, public bool) state.CacheKey {
+	var space [512]byte
+	out := append(space[:0], 1)
+	if public {
+		out[0] = 2
+	} else {
+		p := &call.Principal
+		out = part(part(part(part(out, p.Org), p.Team), p.Key), p.User)
+	}
+	out = part(part(part(out, call.Endpoint), string(call.Client.Revision)), call.Method.Name)
+	out = part(part(part(out, call.Target.Upstream), call.Target.Own), call.Target.Exposed)
+	arguments, _ := call.Message.Get("arguments")
+	for _, text := range [][]byte{arguments, call.Client.Capabilities} {
+		out = append(binary.AppendUvarint(out, uint64(len(text))), text...)
+	}
+	return sha256.Sum256(out)
+}
+
+// look finds the answer to a call, among what others may have too last.
+func (c *Cache) look(ctx context.Context, call *rpc.Call, own state.CacheKey) (*state.Cached, state.CacheMark) {
+	hit, mark := c.get(ctx, own)
+	if hit == nil && c.share && call.Target.Kind == rpc.Resource {
+		hit, _ = c.get(ctx, keyOf(call, true))
+	}
+	return hit, mark
+}
+
+// get reads the store, whose failures cost a fetch and nothing more.
+func (c *Cache) get(ctx context.Context, key state.CacheKey) (*state.Cached, state.CacheMark) {
+	hit, mark, err := c.store.Get(ctx, key)
+	if err != nil || hit.Value == nil {
+		return nil, mark
+	}
+	return &hit, mark
+}
+
+// respondWith answers a call with a result that was kept. What it says of its lifetime
+// is less by its age.
+func respondWith(call *rpc.Call, hit *state.Cached) *rpc.Reply {
+	m := rpc.NewResult(call.Message.ID, hit.Value)
+	if _, ok := m.Get("ttlMs"); ok {
+		m.Set("ttlMs", rpc.AppendInt(nil, max(hit.Fresh, 0).Milliseconds()))
+	}
+	if call.Record != nil {
+		call.Record.Cached = true
+	}
+	return rpc.Respond(m)
+}
+
+// Invalidate forgets what an upstream answered: of one resource, or of all and of its
+// tools where the URI is empty.
+func (c *Cache) Invalidate(ctx context.Context, upstream, uri string) {
+	tag := upstream
+	if uri != "" {
+		tag = resourceTag(upstream, uri)
+	}
+	if err := c.store.Invalidate(ctx, tag); err != nil {
+		c.log.WarnContext(ctx, "the cache may keep what has changed", "upstream", upstream, "error", err)
+	}
+}
+
+func resourceTag(upstream, uri string) string { return upstream + "\x00" + uri }

@@ -1,0 +1,47 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/state"
+)
+
+// Standing is how a limit stands for a call, which is not charged for it.
+type Standing struct {
+	Refuses bool
+	Reason  string
+}
+
+// Explain says how each limit that concerns a call stands, refusing ones or not.
+func (l *Limits) Explain(ctx context.Context, c *rpc.Call) []Standing {
+	var out []Standing
+	for _, limits := range [][]*limit{l.rates, l.budgets, l.watched} {
+		for _, each := range limits {
+			b := l.billFor(c, []*limit{each})
+			if len(b.charges) > 0 {
+				out = append(out, l.explain(ctx, each, b))
+			}
+			l.put(b)
+		}
+	}
+	return out
+}
+
+func (l *Limits) explain(ctx context.Context, each *limit, b *bill) Standing {
+	balances, err := l.quota.Peek(ctx, b.charges, nil)
+	refusal, refused := errors.AsType[*state.Refusal](err)
+	switch {
+	case refused:
+		reason := rpc.AsError(each.refuse(refusal)).Message
+		if each.Mode != "enforce" {
+			reason += "; it is not enforced"
+		}
+		return Standing{Refuses: each.Mode == "enforce", Reason: reason}
+	case err != nil:
+		return Standing{Refuses: each.Mode == "enforce", Reason: fmt.Sprintf("limit %q cannot be checked: %v", each.Name, err)}
+	}
+	return Standing{Reason: fmt.Sprintf("limit %q of %s for this %s has %g left", each.Name, each.text(), each.whose(), each.amount(balances[0].Remaining))}
+}

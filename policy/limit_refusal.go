@@ -1,0 +1,118 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/headgate/headgate/config"
+	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/state"
+)
+
+// refusal makes the error for a client out of what the engine said of a bill.
+func (l *Limits) refusal(b *bill, err error) error {
+	r, ok := errors.AsType[*state.Refusal](err)
+	if !ok {
+		out := rpc.Errorf(rpc.StateUnavailable, "limits cannot be checked at the moment")
+		out.RetryAfter, out.Cause = time.Second, err
+		return out
+	}
+	return b.limits[r.Charge].refuse(r)
+}
+
+// refuse says which limit stands in the way, whose it is, and when it will not.
+func (l *limit) refuse(r *state.Refusal) error {
+	reset := r.Balance.Reset
+	out := &rpc.Error{
+		Code: rpc.QuotaExhausted, Message: fmt.Sprintf("the limit %q of %s for this %s is used up", l.Name, l.text(), l.whose()),
+		Header: http.Header{headerPolicy: {l.policy}, headerLimit: {l.standing(r.Balance)}},
+		Data: map[string]any{
+			"limitName": l.Name, "scope": l.Scope, "unit": l.Unit, "limit": l.amount(r.Balance.Limit), "remaining": l.amount(r.Balance.Remaining),
+			"resetAt": time.Now().Add(reset).UTC().Format(time.RFC3339),
+		},
+	}
+	switch {
+	case l.counted.Kind == state.Rate:
+		out.Code, out.Message = rpc.RateLimited, fmt.Sprintf("this %s makes more than %s (limit %q)", l.whose(), l.text(), l.Name)
+	case l.counted.Kind == state.InFlight:
+		out.Code, out.Message = rpc.TooManyInFlight, fmt.Sprintf("this %s has %s in flight already (limit %q)", l.whose(), l.text(), l.Name)
+	}
+	switch {
+	case r.RetryAfter == state.Never:
+		out.Message = fmt.Sprintf("one call costs more than the limit %q of %s allows at all", l.Name, l.text())
+	case r.RetryAfter > 0:
+		out.RetryAfter = r.RetryAfter
+	default:
+		out.RetryAfter = time.Second // it depends on when other calls end
+	}
+	return out
+}
+
+// text is the limit in words, such as "20 requests in 1s".
+func (l *limit) text() string {
+	count := strconv.FormatFloat(l.amount(l.quota()), 'f', -1, 64) + " " + l.Unit
+	switch {
+	case l.counted.Kind == state.InFlight:
+		return strconv.FormatInt(l.counted.Max, 10) + " calls"
+	case l.counted.Kind == state.Rate || l.counted.Kind == state.Rolling:
+		return count + " in " + l.counted.Per.String()
+	}
+	return count + " a " + l.Per
+}
+
+// whose is whom the limit is counted for.
+func (l *limit) whose() string {
+	switch l.Scope {
+	case "org":
+		return "organisation"
+	case "ip":
+		return "address"
+	}
+	return l.Scope
+}
+
+// amount is a number of the unit's smallest steps in the unit.
+func (l *limit) amount(n int64) float64 {
+	if l.Unit == unitUSD {
+		return float64(n) / config.Millionths
+	}
+	return float64(n)
+}
+
+// recentWarnings remembers what was warned of, so that the log says it once.
+type recentWarnings struct{ seen *lru.Cache[string, time.Time] }
+
+// warnings are remembered at most.
+const warnings = 4096
+
+func newRecentWarnings() *recentWarnings {
+	seen, err := lru.New[string, time.Time](warnings)
+	if err != nil {
+		panic(err) // the size is positive
+	}
+	return &recentWarnings{seen}
+}
+
+// once reports whether a bucket was not warned of in a while.
+func (w *recentWarnings) once(bucket string, while time.Duration) bool {
+	now := time.Now()
+	if until, ok := w.seen.Get(bucket); ok && now.Before(until) {
+		return false
+	}
+	w.seen.Add(bucket, now.Add(while))
+	return true
+}
+
+// warn writes to the log that a limit is near or exceeded, once in a while.
+func (l *Limits) warn(ctx context.Context, each *limit, bucket string, while time.Duration, what string) {
+	if l.warned.once(bucket, while) {
+		l.log.LogAttrs(ctx, slog.LevelWarn, what, slog.String("limit", each.Name), slog.String("scope", each.Scope), slog.String("unit", each.Unit))
+	}
+}

@@ -1,0 +1,152 @@
+package policy
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/headgate/headgate/config"
+	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/state"
+)
+
+// Limits charges calls to everybody whose limits they count against: all of them or, if
+// one refuses, none. It may be used by many goroutines at once.
+type Limits struct {
+	quota   state.Quota
+	log     *slog.Logger
+	rates   []*limit // enforced, paid by every request
+	budgets []*limit // enforced, paid by what the cache does not answer
+	watched []*limit // never refuse anything
+	warned  *recentWarnings
+	charges sync.Pool // *bill
+}
+
+// NewLimits returns the limits of a configuration, counted by an engine.
+func NewLimits(limits []config.Limit, quota state.Quota, log *slog.Logger) (*Limits, error) {
+	out := &Limits{quota: quota, log: log, warned: newRecentWarnings()}
+	out.charges.New = func() any { return new(bill) }
+	for _, c := range limits {
+		l, err := newLimit(c)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("limit %q: %w", c.Name, err)
+		case c.Mode != "enforce":
+			out.watched = append(out.watched, l)
+		case l.counted.Kind == state.Rate:
+			out.rates = append(out.rates, l)
+		default:
+			out.budgets = append(out.budgets, l)
+		}
+	}
+	return out, nil
+}
+
+// bill is what one call has to pay. Bills are used again.
+type bill struct {
+	limits   []*limit
+	charges  []state.Charge
+	balances []state.Balance
+}
+
+func (b *bill) reset() {
+	clear(b.limits)
+	clear(b.charges)
+	b.limits, b.charges = b.limits[:0], b.charges[:0]
+}
+
+// add charges a call to a limit if that concerns it.
+func (b *bill) add(l *limit, c *rpc.Call) {
+	if !l.concerns(c) {
+		return
+	}
+	if bucket, ok := l.bucket(c); ok {
+		b.limits = append(b.limits, l)
+		b.charges = append(b.charges, state.Charge{Bucket: bucket, Cost: l.initial(c), Limit: &l.counted})
+	}
+}
+
+// initial is what a call costs for certain, before it runs.
+func (l *limit) initial(c *rpc.Call) int64 {
+	if l.Unit == unitBytes {
+		return int64(c.Message.Size())
+	}
+	return l.cost
+}
+
+// lasts reports whether the limit has more to do with a call once that runs.
+func (l *limit) lasts() bool { return l.Unit == unitBytes || l.Unit == unitInFlight }
+
+// billFor collects what a call pays to limits.
+func (l *Limits) billFor(c *rpc.Call, limits []*limit) *bill {
+	b := l.charges.Get().(*bill) //nolint:errcheck // there is nothing else in it
+	for _, each := range limits {
+		b.add(each, c)
+	}
+	return b
+}
+
+func (l *Limits) put(b *bill) {
+	b.reset()
+	l.charges.Put(b)
+}
+
+// newHold returns the name of a hold, which need not be secret.
+func newHold() (id state.HoldID) {
+	for i := 0; i < len(id); i += 8 {
+		for j, r := 0, rand.Uint64(); j < 8; j, r = j+1, r>>8 {
+			id[i+j] = byte(r)
+		}
+	}
+	return id
+}
+
+// Rate makes every request pay to the rates that concern it. Limits that are only
+// watched are looked after here too, since every request passes.
+func (l *Limits) Rate(next rpc.Handler) rpc.Handler {
+	if len(l.rates)+len(l.watched) == 0 {
+		return next
+	}
+	return rpc.HandlerFunc(func(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
+		if !c.Message.IsRequest() {
+			return next.Handle(ctx, c)
+		}
+		l.watch(ctx, c)
+		b := l.billFor(c, l.rates)
+		defer l.put(b)
+		if len(b.charges) == 0 {
+			return next.Handle(ctx, c)
+		}
+		var err error
+		b.balances, err = l.quota.Reserve(ctx, state.HoldID{}, b.charges, 0, b.balances[:0])
+		if err != nil {
+			return nil, l.refusal(b, err)
+		}
+		fields := b.fields()
+		reply, err := next.Handle(ctx, c)
+		if err == nil {
+			fields.addTo(reply)
+		}
+		return reply, err
+	})
+}
+
+// watch counts a call where limits do not refuse, and says what they would have done.
+func (l *Limits) watch(ctx context.Context, c *rpc.Call) {
+	for _, each := range l.watched {
+		b := l.billFor(c, []*limit{each})
+		if len(b.charges) > 0 && each.counted.Kind != state.InFlight {
+			balances, err := l.quota.Reserve(ctx, state.HoldID{}, b.charges, 0, b.balances[:0])
+			if err != nil && each.Mode == "warn" {
+				l.warn(ctx, each, b.charges[0].Bucket, time.Minute, "limit exceeded, not enforced")
+			}
+			if err == nil {
+				b.balances = balances
+			}
+		}
+		l.put(b)
+	}
+}
