@@ -13,7 +13,7 @@ import (
 func (a *app) auditCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "audit", Short: "Work with the audit log", Args: noArgs,
-		Long: "Work with the log of who called what, which the key audit of the configuration switches on.",
+		Long:    "Work with the log of who called what, which the key audit of the configuration switches on.",
 		Example: "  headgate audit verify audit.jsonl",
 	}
 	verify := &cobra.Command{
