@@ -38,8 +38,10 @@ func (ch Change) Concerns(v *View) bool {
 
 // changes collects what changed until it is told.
 type changes struct {
-	mu      sync.Mutex
 	tell    func(Change)
+	telling sync.Mutex // held meanwhile, and not with the other: what lists goes on
+
+	mu      sync.Mutex
 	waiting map[string]map[string]diff // by method and upstream
 	timer   *time.Timer
 	closed  bool
@@ -75,25 +77,35 @@ func (c *changes) add(method, upstream string, names diff) {
 
 // flush tells what waits.
 func (c *changes) flush() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.timer = nil
-	if c.closed {
-		return
-	}
-	for method, touched := range c.waiting {
+	c.telling.Lock()
+	defer c.telling.Unlock()
+	for method, touched := range c.take() {
 		c.tell(Change{method, touched})
 	}
+}
+
+// take returns what waits, which then waits no more.
+func (c *changes) take() map[string]map[string]diff {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := c.waiting
+	c.waiting, c.timer = nil, nil
+	if c.closed {
+		return nil
+	}
+	return out
 }
 
 // stop tells nothing any more.
 func (c *changes) stop() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.closed = true
 	if c.timer != nil {
 		c.timer.Stop()
 	}
+	c.mu.Unlock()
+	c.telling.Lock() // until what is being told has been
+	defer c.telling.Unlock()
 }
 
 // compare returns in what two snapshots of a list of tools differ. What filters show of other lists does not depend

@@ -111,6 +111,46 @@ func TestCorner5_23_UpstreamThatHangs(t *testing.T) {
 	})
 }
 
+// To an upstream all sessions are one subscriber. What one of them gives up, or leaves behind, another still has.
+func TestCorner5_35_SubscriptionsAreEachSessionsOwn(t *testing.T) {
+	t.Parallel()
+	s := newStage()
+	as := func(session, user, method, uri string) {
+		c := call(t, method, "1", `{"uri":"`+uri+`"}`)
+		c.Client.Session, c.Principal.User = session, user
+		s.respond(t, c)
+	}
+	told := func(want ...string) {
+		t.Helper()
+		s.posted = nil
+		s.Updated("one", updated(t, `{"uri":"a:1"}`))
+		var sessions []string
+		for _, line := range s.posted {
+			session, _, _ := strings.Cut(line, " ")
+			sessions = append(sessions, session)
+		}
+		slices.Sort(sessions)
+		if diff := cmp.Diff(want, sessions); diff != "" {
+			t.Error(diff)
+		}
+	}
+	as("alice's", "alice", mcp.Subscribe, "a:1")
+	as("bob's", "bob", mcp.Subscribe, "a:1")
+	as("carol's", "carol", mcp.Subscribe, "a:2")
+	told("alice's", "bob's")
+	as("carol's", "carol", mcp.Unsubscribe, "a:1") // which is not hers
+	told("alice's", "bob's")
+	as("alice's", "alice", mcp.Unsubscribe, "a:1")
+	told("bob's")
+	s.EndSession("carol's")
+	told("bob's")
+	s.EndSession("bob's")
+	told()
+	if s.one.holds() != "" {
+		t.Errorf("asked for %q", s.one.holds())
+	}
+}
+
 // A session that ends while an upstream is asked leaves nothing behind.
 func TestSessionEndsWhileItSubscribes(t *testing.T) {
 	t.Parallel()
