@@ -19,7 +19,7 @@ func errExpired() error {
 // introduce asks the policies about the sender alone, without a message: may he come
 // in, and is the session his that he names?
 func (x *exchange) introduce() error {
-	c := x.arrival(connectRow, x.connecting)
+	c := x.arrival(checkRow, x.checking)
 	if x.claimed != nil {
 		c.Client = x.claimed.Client()
 	}
@@ -81,7 +81,7 @@ func (d *dialogue) until(expires time.Time) {
 // recheck ends a connection whose client would not be let in any more. The call is what
 // is known of the client.
 func (d *dialogue) recheck(hello rpc.Call) {
-	hello.Record, hello.Received = &rpc.Record{}, time.Now()
+	hello.Method, hello.Message, hello.Record, hello.Received = checkRow, d.checking, &rpc.Record{}, time.Now()
 	if err := d.turn(&hello).attempt(d.ctx); isRefusal(err) {
 		d.cancel(err)
 	}

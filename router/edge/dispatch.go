@@ -20,6 +20,7 @@ var (
 	postRow    = mcp.EdgeMethod(mcp.SessionPost)
 	streamRow  = mcp.EdgeMethod(mcp.SessionStream)
 	resumeRow  = mcp.EdgeMethod(mcp.SessionResume)
+	checkRow   = mcp.EdgeMethod(mcp.SessionCheck)
 	endRow     = mcp.EdgeMethod(mcp.SessionEnd)
 	answerRow  = mcp.EdgeMethod(mcp.SessionAnswer)
 )

@@ -71,6 +71,7 @@ type Edge struct {
 	resuming   *rpc.Message // stands for a GET with an event's id
 	connecting *rpc.Message // stands for the opening of a connection
 	posting    *rpc.Message // stands for a POST whose message makes a call of its own
+	checking   *rpc.Message // stands for the question whether a client may be here
 	dialogues  connections
 }
 
@@ -85,6 +86,7 @@ func New(cfg Config, deps Deps) *Edge {
 		resuming:   rpc.NewNotification(resumeRow.Name, nil),
 		connecting: rpc.NewNotification(connectRow.Name, nil),
 		posting:    rpc.NewNotification(postRow.Name, nil),
+		checking:   rpc.NewNotification(checkRow.Name, nil),
 	}
 }
 

@@ -55,6 +55,7 @@ const (
 	SessionConnect = "session/connect" // a connection that will carry many messages
 	SessionPost    = "session/post"    // a POST for such a connection; its message makes a call of its own
 	SessionResume  = "session/resume"  // a legacy client's GET of the rest of a call's stream
+	SessionCheck   = "session/check"   // may a client be here? Asked before it is told what is wrong with a request, and again while a stream lasts
 	SessionAnswer  = "session/answer"  // a legacy client's answer to a question
 	SessionStream  = "session/stream"  // a legacy client's GET stream
 	SessionEnd     = "session/end"     // a legacy client's DELETE
@@ -94,6 +95,7 @@ var edgeMethods = table(
 	rpc.Method{Name: SessionConnect, Dest: rpc.Holder},
 	rpc.Method{Name: SessionPost, Dest: rpc.Holder, Prelude: true},
 	rpc.Method{Name: SessionResume, Dest: rpc.Holder},
+	rpc.Method{Name: SessionCheck, Dest: rpc.Holder, Prelude: true},
 	rpc.Method{Name: SessionAnswer, Dest: rpc.Holder},
 	rpc.Method{Name: SessionStream, Dest: rpc.Holder},
 	rpc.Method{Name: SessionEnd, Dest: rpc.Holder},

@@ -132,7 +132,7 @@ func TestMethodsByRevision(t *testing.T) {
 // makes of HTTP requests.
 func TestNobodyCanNameEdgeMethods(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{mcp.SessionConnect, mcp.SessionPost, mcp.SessionResume, mcp.SessionAnswer, mcp.SessionStream, mcp.SessionEnd} {
+	for _, name := range []string{mcp.SessionConnect, mcp.SessionPost, mcp.SessionResume, mcp.SessionCheck, mcp.SessionAnswer, mcp.SessionStream, mcp.SessionEnd} {
 		row := mcp.EdgeMethod(name)
 		if row == nil || row.Name != name || row.Dest != rpc.Holder {
 			t.Errorf("the edge's own %s is %+v", name, row)
