@@ -15,7 +15,10 @@ const maxBatch = 100
 // Protocol, Batching: implementations must support receiving them). It returns nil for what is none: a batch is one of
 // objects, and what could not be parsed for another reason than that it is an array was no batch.
 func (h *hop) batch(text []byte, why error) []json.RawMessage {
-	if traits, known := mcp.Of(h.revision); !known || !traits.Batches || !errors.Is(why, rpc.ErrBatch) {
+	if why == nil || !errors.Is(why, rpc.ErrBatch) {
+		return nil
+	}
+	if traits, known := mcp.Of(h.revision); !known || !traits.Batches {
 		return nil
 	}
 	items, err := rpc.Elements(text)
