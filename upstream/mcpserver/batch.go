@@ -33,19 +33,26 @@ func (h *hop) batch(text []byte, why error) []json.RawMessage {
 	return items
 }
 
-// unpack begins with a batch in the call's own answer, if that is what could not be parsed.
-func (k *httpCall) unpack(text []byte, why error) bool {
-	k.rest = k.x.hop.batch(text, why)
-	return k.rest != nil
+// unpacking is a batch that is being read.
+type unpacking struct {
+	rest  []json.RawMessage
+	whole bool // nothing follows it
 }
 
-// unpacked returns the next message of a batch; nil if all were read.
-func (k *httpCall) unpacked() (*rpc.Message, error) {
-	if len(k.rest) == 0 {
-		return nil, nil //nolint:nilnil // there is none, which is no error
+// unpack begins with a batch in the call's own answer, if that is what could not be parsed. It is not empty.
+func (k *httpCall) unpack(text []byte, why error, whole bool) bool {
+	items := k.x.hop.batch(text, why)
+	if items == nil {
+		return false
 	}
-	m, err := rpc.Parse(k.rest[0], upstreamLimits)
-	k.rest = k.rest[1:]
+	k.batch = &unpacking{items, whole}
+	return true
+}
+
+// unpacked returns the next message of the batch.
+func (k *httpCall) unpacked() (*rpc.Message, error) {
+	m, err := rpc.Parse(k.batch.rest[0], upstreamLimits)
+	k.batch.rest = k.batch.rest[1:]
 	if err != nil {
 		return nil, k.d.s.fault.failed(err, "gave an answer that is no message")
 	}

@@ -2,7 +2,6 @@ package mcpserver
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -46,15 +45,14 @@ type httpCall struct {
 	// questions are those that came on the session's stream; nil where none are asked.
 	questions chan *rpc.Message
 
-	mu      sync.Mutex // held by Next while it reads
-	resp    *upstream.Response
-	ready   *rpc.Message      // a response that has been read whole
-	buffer  *buffer           // its bytes
-	events  *frame.SSEReader  // or the stream it comes on
-	place   place             // how far that was read
-	rest    []json.RawMessage // of a batch that is being read
-	batched bool              // the whole answer was one
-	over    error             // what Next returns from now on
+	mu     sync.Mutex // held by Next while it reads
+	resp   *upstream.Response
+	ready  *rpc.Message     // a response that has been read whole
+	buffer *buffer          // its bytes
+	events *frame.SSEReader // or the stream it comes on
+	place  place            // how far that was read
+	batch  *unpacking       // that is being read; nil in most revisions
+	over   error            // what Next returns from now on
 }
 
 var _ rpc.Source = (*httpCall)(nil)

@@ -12,13 +12,12 @@ import (
 // receive returns the next message of the stream, or of another one if the answer
 // comes there.
 func (k *httpCall) receive() (*rpc.Message, error) {
-	if m, err := k.unpacked(); m != nil || err != nil {
-		return m, err
-	}
-	if k.events == nil && k.batched {
+	switch {
+	case k.batch != nil && len(k.batch.rest) > 0:
+		return k.unpacked()
+	case k.batch != nil && k.batch.whole:
 		return k.cut()
-	}
-	if k.events == nil {
+	case k.events == nil:
 		return k.await()
 	}
 	for {
@@ -40,7 +39,7 @@ func (k *httpCall) receive() (*rpc.Message, error) {
 		switch {
 		case err == nil:
 			return m, nil
-		case k.unpack(ev.Data, err):
+		case k.unpack(ev.Data, err, false):
 			return k.unpacked()
 		case ev.Name == "" || ev.Name == "message":
 			return nil, k.d.s.fault.failed(err, "sent an event that is no message")

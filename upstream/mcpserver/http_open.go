@@ -45,8 +45,7 @@ func (k *httpCall) openJSON() error {
 		return err
 	}
 	m, err := rpc.Parse(body, upstreamLimits)
-	if k.unpack(body, err) {
-		k.batched = true
+	if k.unpack(body, err, true) {
 		return nil
 	}
 	if err != nil {
