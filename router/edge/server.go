@@ -62,6 +62,12 @@ type connKey struct{}
 type strict struct{ next http.Handler }
 
 func (s strict) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	// A target with an authority of its own overrules Host (RFC 9112 §3.2.2), by which a
+	// proxy in front may have decided. Only requests to forward proxies have one.
+	if r.URL.Host != "" {
+		refuseRequest(w, rpc.Errorf(rpc.InvalidRequest, "ambiguous request: the target names a host"))
+		return
+	}
 	if c, ok := r.Context().Value(connKey{}).(*watchedConn); ok {
 		if what := c.ambiguity(r.ProtoAtLeast(1, 1)); what != "" {
 			refuseRequest(w, rpc.Errorf(rpc.InvalidRequest, "ambiguous request: %s", what))

@@ -190,3 +190,23 @@ func TestGoodClientsAmongDrippingOnes(t *testing.T) {
 		}
 	}
 }
+
+// A target that names a host overrules the field by which a proxy may have decided.
+func TestTargetsThatNameAHostAreRefused(t *testing.T) {
+	t.Parallel()
+	g := open(t, setup{})
+	for _, target := range []string{"http://" + g.addr + "/mcp", "http://other/mcp", "https://other/mcp"} {
+		c, in := g.dial()
+		if _, err := io.WriteString(c, "GET "+target+" HTTP/1.1\r\nHost: "+g.addr+"\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.ReadResponse(in, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != http.StatusBadRequest || !resp.Close {
+			t.Errorf("%s: %s", target, resp.Status)
+		}
+	}
+}

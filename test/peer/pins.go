@@ -55,11 +55,18 @@ type DebianProgram struct {
 	Depends []string
 }
 
-// DebianPrograms lists the programs that the installation unpacks. Their versions are the release's: it is stable.
-func DebianPrograms() []DebianProgram {
-	return []DebianProgram{
-		{Name: "websocketd", Path: "usr/bin/websocketd"},
+// DebianPrograms lists the programs of a part. Their versions are the release's: it is stable.
+func DebianPrograms(p Part) []DebianProgram {
+	switch p {
+	case Debian:
+		return []DebianProgram{{Name: "websocketd", Path: "usr/bin/websocketd"}}
+	case Proxies:
+		return []DebianProgram{
+			{Name: "nginx", Path: "usr/sbin/nginx"},
+			{Name: "haproxy", Path: "usr/sbin/haproxy", Depends: []string{"liblua5.3-0", "libopentracing-c-wrapper0", "libopentracing1"}},
+		}
 	}
+	return nil
 }
 
 // Part is a folder of the installation.
@@ -71,10 +78,11 @@ const (
 	Tools   Part = "tools"   // what runs on it
 	Bin     Part = "bin"     // what is built from Go
 	Debian  Part = "debian"  // what is unpacked from packages
+	Proxies Part = "proxies" // reverse proxies, unpacked likewise
 )
 
 // Parts lists the parts in the order in which they are installed.
-func Parts() []Part { return []Part{Runtime, Tools, Bin, Debian} }
+func Parts() []Part { return []Part{Runtime, Tools, Bin, Debian, Proxies} }
 
 // Stamp identifies what is pinned for a part. One that was installed with another stamp is out of date.
 func (p Part) Stamp() (string, error) {
@@ -90,8 +98,8 @@ func (p Part) Stamp() (string, error) {
 		for _, program := range GoPrograms() {
 			fmt.Fprintf(sum, "%+v\n", program)
 		}
-	case Debian:
-		for _, program := range DebianPrograms() {
+	default:
+		for _, program := range DebianPrograms(p) {
 			fmt.Fprintf(sum, "%+v\n", program)
 		}
 	}

@@ -107,6 +107,6 @@ func (s *Set) ServeWebSocket(ctx context.Context, name Name, args ...string) (*P
 	}
 	return Launch(ctx, func(addr string) Launched {
 		host, port, _ := strings.Cut(addr, ":")
-		return Launched{Argv: slices.Concat([]string{s.debian("websocketd"), "--address=" + host, "--port=" + port}, argv), URL: "ws://" + addr + "/"}
+		return Launched{Argv: slices.Concat([]string{s.debian(Debian, "websocketd"), "--address=" + host, "--port=" + port}, argv), URL: "ws://" + addr + "/"}
 	})
 }

@@ -71,9 +71,9 @@ func (s *Set) node(major, script string) []string {
 }
 
 // debian returns the path of a program that was unpacked, or that PATH has.
-func (s *Set) debian(name string) string {
-	for _, p := range DebianPrograms() {
-		path := filepath.Join(s.dir, string(Debian), filepath.FromSlash(p.Path))
+func (s *Set) debian(part Part, name string) string {
+	for _, p := range DebianPrograms(part) {
+		path := filepath.Join(s.dir, string(part), filepath.FromSlash(p.Path))
 		if _, err := os.Stat(path); p.Name == name && err == nil {
 			return path
 		}

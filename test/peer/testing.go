@@ -54,6 +54,17 @@ func ServeWebSocket(t testing.TB, name Name, args ...string) *Process {
 	return p
 }
 
+// ServeProxy starts a reverse proxy in front of a server and stops it when the test ends. It returns the proxy's log.
+func ServeProxy(t testing.TB, name, server string) (p *Process, log string) {
+	t.Helper()
+	p, log, err := Installed(t).ServeProxy(t.Context(), name, t.TempDir(), server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Stop)
+	return p, log
+}
+
 // Wscat starts wscat on a WebSocket and ends it with the test.
 func Wscat(t testing.TB, url string, args ...string) *Terminal {
 	t.Helper()
