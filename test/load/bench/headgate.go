@@ -15,11 +15,29 @@ import (
 	"time"
 )
 
-const headgateTarget = "headgate"
+const (
+	headgateTarget = "headgate"
+	policiesTarget = "policies"
+)
+
+// benchKey is the API key that calls bear where there is authentication.
+const benchKey = "a-key-of-the-benchmark-0123456789"
+
+// policies are what an organisation switches on, with limits that nothing reaches.
+const policies = `
+auth:
+  keys: [{id: bench, key: ` + benchKey + `, org: acme, team: load, user: generator, scopes: ["mcp:*"]}]
+limits:
+  - {name: key-rate, scope: key, unit: requests, rate: 100000000/s}
+  - {name: org-day, scope: org, unit: requests, limit: 1000000000, per: day}
+  - {name: team-day, scope: team, unit: requests, limit: 1000000000, per: day}
+  - {name: key-day, scope: key, unit: requests, limit: 1000000000, per: day}
+  - {name: user-day, scope: user, unit: requests, limit: 1000000000, per: day}
+`
 
 // buildHeadgate builds the gateway when it is a target and no binary was given.
 func buildHeadgate(ctx context.Context, o *options) error {
-	if !slices.Contains(o.targets, headgateTarget) {
+	if !slices.Contains(o.targets, headgateTarget) && !slices.Contains(o.targets, policiesTarget) {
 		return nil
 	}
 	if o.headgate != "" {
@@ -44,8 +62,8 @@ type gateway struct {
 }
 
 // startGateway starts Headgate in front of the upstreams and waits until it is ready. era pins the upstreams' era; empty
-// leaves it to be found out.
-func startGateway(ctx context.Context, o *options, upstreams []string, era string) (*gateway, error) {
+// leaves it to be found out. The rest is appended to the configuration.
+func startGateway(ctx context.Context, o *options, upstreams []string, era, rest string) (*gateway, error) {
 	addresses, err := freeAddresses(2)
 	if err != nil {
 		return nil, err
@@ -56,7 +74,7 @@ func startGateway(ctx context.Context, o *options, upstreams []string, era strin
 		return nil, err
 	}
 	file := filepath.Join(dir, "headgate.yaml")
-	if err := os.WriteFile(file, gatewayConfig(g, dir, upstreams, era), 0o600); err != nil {
+	if err := os.WriteFile(file, gatewayConfig(g, dir, upstreams, era, rest), 0o600); err != nil {
 		return nil, err
 	}
 	if g.child, err = startChild(ctx, dir, "gateway", nil, o.headgate, "serve", "-c", file); err != nil {
@@ -69,8 +87,8 @@ func startGateway(ctx context.Context, o *options, upstreams []string, era strin
 	return g, nil
 }
 
-// gatewayConfig returns the configuration: nothing but the upstreams, everything else as it comes.
-func gatewayConfig(g *gateway, dir string, upstreams []string, era string) []byte {
+// gatewayConfig returns the configuration: the upstreams and what is given, everything else as it comes.
+func gatewayConfig(g *gateway, dir string, upstreams []string, era, rest string) []byte {
 	var text strings.Builder
 	fmt.Fprintf(&text, "version: 1\nlisten: %s\nadmin: {listen: %s}\ndata_dir: %s\nupstreams:\n", g.address, g.admin, filepath.Join(dir, "data"))
 	for i, address := range upstreams {
@@ -79,7 +97,7 @@ func gatewayConfig(g *gateway, dir string, upstreams []string, era string) []byt
 			fmt.Fprintf(&text, "    era: %s\n", era)
 		}
 	}
-	return []byte(text.String())
+	return []byte(text.String() + rest)
 }
 
 func upstreamName(i int) string { return fmt.Sprintf("u%d", i) }

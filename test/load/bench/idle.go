@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 )
 
@@ -52,7 +53,7 @@ type idleTarget struct {
 	metrics string
 }
 
-// runIdle measures idle streams at the last target; at "direct" it is the upstream itself that keeps them.
+// runIdle measures idle streams at Headgate if that is a target; at "direct" it is the upstream itself that keeps them.
 func runIdle(ctx context.Context, o *options) error {
 	upstream, addresses, err := startRole(ctx, o.dir, upstreamRole, "1")
 	if err != nil {
@@ -60,14 +61,14 @@ func runIdle(ctx context.Context, o *options) error {
 	}
 	defer upstream.stop()
 	t := &idleTarget{name: directTarget, process: upstream, url: "http://" + addresses[0] + "/mcp"}
-	if last := o.targets[len(o.targets)-1]; last == headgateTarget {
-		g, err := startGateway(ctx, o, addresses, "legacy")
+	if slices.Contains(o.targets, headgateTarget) {
+		g, err := startGateway(ctx, o, addresses, "legacy", "")
 		if err != nil {
 			return err
 		}
 		defer g.stop()
-		t = &idleTarget{name: last, process: g.child, url: "http://" + g.address + "/mcp", metrics: "http://" + g.admin + "/metrics"}
-	} else if last != directTarget {
+		t = &idleTarget{name: headgateTarget, process: g.child, url: "http://" + g.address + "/mcp", metrics: "http://" + g.admin + "/metrics"}
+	} else if last := o.targets[len(o.targets)-1]; last != directTarget {
 		return fmt.Errorf("-idle: target %q keeps no streams", last)
 	}
 	r, err := measureIdle(ctx, o, t, upstream)

@@ -24,6 +24,7 @@ Each connection has one call in flight; legacy connections have a session each (
   compression, immediate flushing. With ten upstreams each connection takes ten paths in turn.
 - **headgate**: as it comes. One upstream is called at its own endpoint; with ten, each connection calls ten tools of the merged
   endpoint in turn, by their canonical names.
+- **policies**: the same with an API key, a rate, and a budget for each of organisation, team, key and user.
 
 Upstreams, middle and load generator are processes of their own that share the cores. Therefore calls per second and latencies
 are those of all of them together, and **CPU is the figure to compare**: processor time, user and system, of the process in the
@@ -36,8 +37,10 @@ the same round, then the median. Each combination starts new processes: the peak
 func (m matrixReport) markdown(w io.Writer) {
 	fmt.Fprint(w, introduction)
 	fmt.Fprintf(w, "Commit %s, %s, %s, %d cores; %d rounds of %g s.\n", m.Facts.Commit, m.Facts.Go, m.Facts.System, m.Facts.Cores, m.Rounds, m.Seconds)
-	if last := m.Results[len(m.Results)-1].Target; last != proxyTarget && m.measured(proxyTarget) {
-		m.ratios(w, last)
+	for _, target := range []string{headgateTarget, policiesTarget} {
+		if m.measured(target) && m.measured(proxyTarget) {
+			m.ratios(w, target)
+		}
 	}
 	type group struct{ upstreams, payload int }
 	var groups []group

@@ -78,7 +78,7 @@ func openLane(ctx context.Context, o *options, c cell, name string, upstreams []
 	}
 	l := &lane{target: t, series: series{target: name, failures: map[generator.Fault]int64{}}}
 	l.fleet, err = generator.Connect(ctx, generator.Config{
-		Routes: t.routes, Era: c.Era, Connections: c.Connections, Payload: c.Payload,
+		Routes: t.routes, Era: c.Era, Connections: c.Connections, Payload: c.Payload, Header: t.header,
 	})
 	if err != nil {
 		words := ""

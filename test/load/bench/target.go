@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/http"
 
 	"github.com/headgate/headgate/test/load/generator"
 )
@@ -13,6 +14,7 @@ import (
 type target struct {
 	name   string
 	routes []generator.Route
+	header http.Header // that every call bears
 	// process is the process in the middle; nil when there is none.
 	process *child
 }
@@ -30,7 +32,8 @@ const (
 var starters = map[string]starter{
 	directTarget:   startDirect,
 	proxyTarget:    startProxyTarget,
-	headgateTarget: startGatewayTarget,
+	headgateTarget: startGatewayTarget(""),
+	policiesTarget: startGatewayTarget(policies),
 }
 
 // startDirect needs nothing: connections are spread over the upstreams.
@@ -56,21 +59,27 @@ func startProxyTarget(ctx context.Context, o *options, upstreams []string) (*tar
 }
 
 // startGatewayTarget starts Headgate. One upstream is called at the endpoint of its own, several at the endpoint that
-// merges them, where each connection calls the tools of all upstreams in turn, by canonical names.
-func startGatewayTarget(ctx context.Context, o *options, upstreams []string) (*target, error) {
-	g, err := startGateway(ctx, o, upstreams, "")
-	if err != nil {
-		return nil, err
-	}
-	t := &target{name: headgateTarget, process: g.child}
-	if len(upstreams) == 1 {
-		t.routes = []generator.Route{{URL: fmt.Sprintf("http://%s/mcp/%s", g.address, upstreamName(0)), Tool: echoTool}}
+// merges them, where each connection calls the tools of all upstreams in turn, by canonical names. The rest of its
+// configuration is as given; calls bear the key that the policies know.
+func startGatewayTarget(rest string) starter {
+	return func(ctx context.Context, o *options, upstreams []string) (*target, error) {
+		g, err := startGateway(ctx, o, upstreams, "", rest)
+		if err != nil {
+			return nil, err
+		}
+		t := &target{name: headgateTarget, process: g.child}
+		if rest != "" {
+			t.name, t.header = policiesTarget, http.Header{"Authorization": {"Bearer " + benchKey}}
+		}
+		if len(upstreams) == 1 {
+			t.routes = []generator.Route{{URL: fmt.Sprintf("http://%s/mcp/%s", g.address, upstreamName(0)), Tool: echoTool}}
+			return t, nil
+		}
+		for i := range upstreams {
+			t.routes = append(t.routes, generator.Route{URL: "http://" + g.address + "/mcp", Tool: upstreamName(i) + "__" + echoTool})
+		}
 		return t, nil
 	}
-	for i := range upstreams {
-		t.routes = append(t.routes, generator.Route{URL: "http://" + g.address + "/mcp", Tool: upstreamName(i) + "__" + echoTool})
-	}
-	return t, nil
 }
 
 // stop ends the target's process.
