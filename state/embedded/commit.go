@@ -3,6 +3,7 @@ package embedded
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 
 	"go.etcd.io/bbolt"
@@ -38,7 +39,8 @@ type command struct {
 // told.
 type committer struct {
 	db   *bbolt.DB
-	wake chan struct{} // something is to be written
+	sums map[string]bucketSum // of what is in the file
+	wake chan struct{}        // something is to be written
 
 	mu       sync.Mutex
 	pending  map[place][]byte // a nil value removes
@@ -48,8 +50,8 @@ type committer struct {
 	closed   bool
 }
 
-func newCommitter(db *bbolt.DB) *committer {
-	return &committer{db: db, wake: make(chan struct{}, 1), pending: map[place][]byte{}, after: map[place]func(){}}
+func newCommitter(db *bbolt.DB, sums map[string]bucketSum) *committer {
+	return &committer{db: db, sums: sums, wake: make(chan struct{}, 1), pending: map[place][]byte{}, after: map[place]func(){}}
 }
 
 // put has a value written soon, or removed if it is nil.
@@ -169,33 +171,44 @@ func (c *committer) write(t transaction) error {
 	if len(t.pending) == 0 && len(t.commands) == 0 {
 		return nil
 	}
-	err := c.db.Update(func(tx *bbolt.Tx) error {
-		for at, value := range t.pending {
-			if err := (write{at, value}).do(tx); err != nil {
-				return err
-			}
-		}
-		for _, cmd := range t.commands {
-			for _, w := range cmd.writes {
-				if err := w.do(tx); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
-	})
+	sums := maps.Clone(c.sums)
+	err := c.db.Update(func(tx *bbolt.Tx) error { return t.do(tx, sums) })
 	if err != nil {
 		return fmt.Errorf("%w: write %d entries and %d commands: %w", state.ErrUnavailable, len(t.pending), len(t.commands), err)
 	}
+	c.sums = sums
 	return nil
 }
 
-func (w write) do(tx *bbolt.Tx) error {
-	b := tx.Bucket([]byte(w.bucket))
-	if w.value == nil {
-		return b.Delete([]byte(w.key))
+// do makes the writes, and has sums and the file say what is there then.
+func (t *transaction) do(tx *bbolt.Tx, sums map[string]bucketSum) error {
+	for at, value := range t.pending {
+		if err := (write{at, value}).do(tx, sums); err != nil {
+			return err
+		}
 	}
-	return b.Put([]byte(w.key), w.value)
+	for _, cmd := range t.commands {
+		for _, w := range cmd.writes {
+			if err := w.do(tx, sums); err != nil {
+				return err
+			}
+		}
+	}
+	return writeSums(tx, sums)
+}
+
+func (w write) do(tx *bbolt.Tx, sums map[string]bucketSum) error {
+	b, key, s := tx.Bucket([]byte(w.bucket)), []byte(w.key), sums[w.bucket]
+	if old := b.Get(key); old != nil {
+		s.remove(key, old)
+	}
+	if w.value == nil {
+		sums[w.bucket] = s
+		return b.Delete(key)
+	}
+	s.add(key, w.value)
+	sums[w.bucket] = s
+	return b.Put(key, w.value)
 }
 
 // keep puts a group back, except for places that were written anew meanwhile.

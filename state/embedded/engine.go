@@ -82,11 +82,11 @@ type Engine struct {
 // process has the file or it is damaged.
 func Open(path string, o Options) (*Engine, error) {
 	o = o.withDefaults()
-	db, err := openFile(path, o.LockWait)
+	db, sums, err := openFile(path, o.LockWait)
 	if err != nil {
 		return nil, fmt.Errorf("state %s: %w", path, err)
 	}
-	e := &Engine{db: db, log: o.Log, writes: newCommitter(db), stop: make(chan struct{}), stopped: make(chan struct{})}
+	e := &Engine{db: db, log: o.Log, writes: newCommitter(db, sums), stop: make(chan struct{}), stopped: make(chan struct{})}
 	e.clock = newClock()
 	e.quota = newQuota(e.clock, e.writes, o)
 	e.cache, e.bus, e.logs = newCache(e.clock, o), newBus(), newLogs(e.clock, o)

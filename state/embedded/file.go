@@ -20,27 +20,32 @@ var buckets = []string{budgetBucket, jobBucket, payloadBucket, resultBucket, ses
 // written.
 var ErrDamaged = errors.New("the file is damaged; move it away to begin with an empty one")
 
-// openFile opens the file for this process alone, after it has proved sound.
-func openFile(path string, wait time.Duration) (*bbolt.DB, error) {
+// openFile opens the file for this process alone, after it has proved sound. It
+// returns the sums of its buckets too.
+func openFile(path string, wait time.Duration) (*bbolt.DB, map[string]bucketSum, error) {
 	if err := verify(path, wait); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: wait, FreelistType: bbolt.FreelistMapType})
 	if err != nil {
-		return nil, openError(err)
+		return nil, nil, openError(err)
 	}
+	var sums map[string]bucketSum
 	err = db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range buckets {
+		if sums, err = readSums(tx); err != nil {
+			return err
+		}
+		for _, name := range append([]string{sumBucket}, buckets...) {
 			if _, err := tx.CreateBucketIfNotExists([]byte(name)); err != nil {
 				return err
 			}
 		}
-		return nil
+		return writeSums(tx, sums)
 	})
 	if err != nil {
-		return nil, errors.Join(err, db.Close())
+		return nil, nil, errors.Join(err, db.Close())
 	}
-	return db, nil
+	return db, sums, nil
 }
 
 // verify reads the whole file without changing it. A file that is not there yet, or
@@ -68,8 +73,9 @@ func verify(path string, wait time.Duration) error {
 }
 
 // verifyPages reads every entry in order and finds it again by its key, which
-// follows every pointer. Tx.Check is not used: it reads in a goroutine of its own,
-// where a length that is wrong would end the process instead of being reported.
+// follows every pointer. Tx.Check comes last: it reads in a goroutine of its own,
+// where a pointer or length that is wrong would end the process instead of being
+// reported, and finds what is left: pages that are in use and free, or neither.
 func verifyPages(tx *bbolt.Tx, size int64) error {
 	if tx.Size() > size {
 		return fmt.Errorf("%w: %d of %d bytes are there", ErrDamaged, size, tx.Size())
@@ -77,7 +83,7 @@ func verifyPages(tx *bbolt.Tx, size int64) error {
 	if err := verifyLengths(tx, int(tx.Size()/int64(tx.DB().Info().PageSize))); err != nil {
 		return err
 	}
-	return tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
+	err := tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
 		return b.ForEach(func(key, value []byte) error {
 			if !bytes.Equal(b.Get(key), value) {
 				return fmt.Errorf("%w: an entry of %q is out of order", ErrDamaged, name)
@@ -85,22 +91,40 @@ func verifyPages(tx *bbolt.Tx, size int64) error {
 			return nil
 		})
 	})
+	if err != nil {
+		return err
+	}
+	if err := verifySums(tx); err != nil {
+		return err
+	}
+	for problem := range tx.Check() { // to its end, or its goroutine would wait
+		if err == nil {
+			err = fmt.Errorf("%w: %w", ErrDamaged, problem)
+		}
+	}
+	return err
 }
 
-// verifyLengths sees that no page says it is longer than the file.
+// verifyLengths sees that no page says it is longer than the file, and that all pages
+// that are said to be free are in it.
 func verifyLengths(tx *bbolt.Tx, count int) error {
+	free := 0
 	for id := 0; id < count; id++ {
 		page, err := tx.Page(id)
 		if err != nil {
 			return err
 		}
 		if page.Type == "free" {
+			free++
 			continue
 		}
 		if page.OverflowCount < 0 || page.OverflowCount >= count-id {
 			return fmt.Errorf("%w: page %d of %d says that %d follow", ErrDamaged, id, count, page.OverflowCount)
 		}
 		id += page.OverflowCount
+	}
+	if listed := tx.DB().Stats().FreePageN; listed != free {
+		return fmt.Errorf("%w: %d pages are free, of %d that are said to be", ErrDamaged, free, listed)
 	}
 	return nil
 }

@@ -234,11 +234,11 @@ func (j *Jobs) settle(b *job) {
 	}
 	j.events.push(b)
 	if first, _ := j.events.first(); first == b {
-		signal(j.wake)
+		nudge(j.wake)
 	}
 }
 
-func signal(c chan struct{}) {
+func nudge(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:

@@ -204,7 +204,7 @@ func TestJobsThatAreOverLeaveTheFile(t *testing.T) {
 	})
 	count := func(want ...int) {
 		t.Helper()
-		db, err := openFile(path, time.Second)
+		db, _, err := openFile(path, time.Second)
 		if err != nil {
 			t.Fatal(err)
 		}

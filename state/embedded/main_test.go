@@ -2,7 +2,9 @@ package embedded
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -10,11 +12,22 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if run := children[os.Getenv(childEnv)]; run != nil {
+		if err := run(os.Args[1]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+var discard = slog.New(slog.DiscardHandler)
 
 func opened(tb testing.TB, path string, o Options) *Engine {
 	tb.Helper()
-	o.Log = slog.New(slog.DiscardHandler)
+	o.Log = discard
 	e, err := Open(path, o)
 	if err != nil {
 		tb.Fatal(err)
