@@ -22,7 +22,8 @@ import (
 )
 
 // startGateway runs a gateway on free loopback ports with the given upstreams and
-// endpoints, written as the configuration file has them.
+// endpoints, written as the configuration file has them. Where that begins with listen it
+// listens there.
 func startGateway(t testing.TB, yaml string) *gateway.Gateway {
 	t.Helper()
 	return startGatewayWith(t, yaml, slog.NewTextHandler(logTo{t}, nil))
@@ -31,7 +32,10 @@ func startGateway(t testing.TB, yaml string) *gateway.Gateway {
 // startGatewayWith is startGateway with a log of the caller's, which gets everything.
 func startGatewayWith(t testing.TB, yaml string, log slog.Handler) *gateway.Gateway {
 	t.Helper()
-	text := "version: 1\nlisten: 127.0.0.1:0\nadmin: {listen: 127.0.0.1:0}\ndata_dir: " + filepath.Join(t.TempDir(), "data") +
+	if !strings.HasPrefix(yaml, "listen:") {
+		yaml = "listen: 127.0.0.1:0\n" + yaml
+	}
+	text := "version: 1\nadmin: {listen: 127.0.0.1:0}\ndata_dir: " + filepath.Join(t.TempDir(), "data") +
 		"\nshutdown: {grace: 0s, drain: 5s}\n" + yaml
 	path := filepath.Join(t.TempDir(), "headgate.yaml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {

@@ -10,11 +10,15 @@ import (
 	"strings"
 )
 
-// Manifests holds the npm manifests, one per folder of the installation: "runtime" for the Node.js versions
-// and "tools" for what runs on them. Their versions are exact.
+// Manifests holds the npm manifests, one per folder of the installation: "runtime" for the Node.js versions,
+// "tools" for what runs on them and "identity" for an identity provider, with the script that starts it. Their versions
+// are exact.
 //
-//go:embed runtime/package.json tools/package.json
+//go:embed runtime/package.json tools/package.json identity/package.json identity/provider.mjs
 var Manifests embed.FS
+
+// providerScript starts the identity provider.
+const providerScript = "identity/provider.mjs"
 
 // Versions of the Go modules that foreign programs are built from.
 const (
@@ -74,26 +78,29 @@ type Part string
 
 // The parts, in the order in which they are installed.
 const (
-	Runtime Part = "runtime" // Node.js
-	Tools   Part = "tools"   // what runs on it
-	Bin     Part = "bin"     // what is built from Go
-	Debian  Part = "debian"  // what is unpacked from packages
-	Proxies Part = "proxies" // reverse proxies, unpacked likewise
+	Runtime  Part = "runtime"  // Node.js
+	Tools    Part = "tools"    // what runs on it
+	Identity Part = "identity" // an identity provider
+	Bin      Part = "bin"      // what is built from Go
+	Debian   Part = "debian"   // what is unpacked from packages
+	Proxies  Part = "proxies"  // reverse proxies, unpacked likewise
 )
 
 // Parts lists the parts in the order in which they are installed.
-func Parts() []Part { return []Part{Runtime, Tools, Bin, Debian, Proxies} }
+func Parts() []Part { return []Part{Runtime, Tools, Identity, Bin, Debian, Proxies} }
 
 // Stamp identifies what is pinned for a part. One that was installed with another stamp is out of date.
 func (p Part) Stamp() (string, error) {
 	sum := sha256.New()
 	switch p {
-	case Runtime, Tools:
-		data, err := Manifests.ReadFile(string(p) + "/package.json")
-		if err != nil {
-			return "", fmt.Errorf("manifest of %s: %w", p, err)
+	case Runtime, Tools, Identity:
+		for _, file := range p.Files() {
+			data, err := Manifests.ReadFile(file)
+			if err != nil {
+				return "", fmt.Errorf("manifest of %s: %w", p, err)
+			}
+			sum.Write(data)
 		}
-		sum.Write(data)
 	case Bin:
 		for _, program := range GoPrograms() {
 			fmt.Fprintf(sum, "%+v\n", program)
@@ -104,6 +111,15 @@ func (p Part) Stamp() (string, error) {
 		}
 	}
 	return hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+// Files returns the files of [Manifests] that an npm part begins with.
+func (p Part) Files() []string {
+	files := []string{string(p) + "/package.json"}
+	if p == Identity {
+		files = append(files, providerScript)
+	}
+	return files
 }
 
 // Installed reports whether the part of an installation is what is pinned now.

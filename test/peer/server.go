@@ -3,6 +3,7 @@ package peer
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -108,5 +109,18 @@ func (s *Set) ServeWebSocket(ctx context.Context, name Name, args ...string) (*P
 	return Launch(ctx, func(addr string) Launched {
 		host, port, _ := strings.Cut(addr, ":")
 		return Launched{Argv: slices.Concat([]string{s.debian(Debian, "websocketd"), "--address=" + host, "--port=" + port}, argv), URL: "ws://" + addr + "/"}
+	})
+}
+
+// Provider starts the identity provider on a free port of 127.0.0.1 and returns when it accepts connections. Its URL is
+// the issuer. The caller must Stop it; it is killed when ctx ends.
+func (s *Set) Provider(ctx context.Context) (*Process, error) {
+	return Launch(ctx, func(addr string) Launched {
+		return Launched{
+			Argv: []string{
+				filepath.Join(s.dir, "runtime", "node_modules", "node24", "bin", "node"), filepath.Join(s.dir, filepath.FromSlash(providerScript)),
+			},
+			Env: []string{"LISTEN=" + addr}, URL: "http://" + addr,
+		}
 	})
 }

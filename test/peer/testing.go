@@ -76,6 +76,17 @@ func Wscat(t testing.TB, url string, args ...string) *Terminal {
 	return w
 }
 
+// Provider starts the identity provider on a free port of 127.0.0.1 and stops it when the test ends.
+func Provider(t testing.TB) *Process {
+	t.Helper()
+	p, err := Installed(t).Provider(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Stop)
+	return p
+}
+
 // Inspector runs the Inspector's command line client and returns how it ended.
 func Inspector(t testing.TB, args ...string) Output {
 	t.Helper()

@@ -15,7 +15,7 @@ import (
 // so scripts are allowed here and nowhere else.
 func installNode(ctx context.Context, dir string) error {
 	return step("Node.js 22 and 24", func() error {
-		return npm(ctx, dir, "runtime", os.Environ())
+		return npm(ctx, dir, peer.Runtime, os.Environ())
 	})
 }
 
@@ -23,23 +23,36 @@ func installNode(ctx context.Context, dir string) error {
 // and quietly takes older ones under an old one, so the newest comes first in PATH.
 func installTools(ctx context.Context, dir string) error {
 	return step("conformance suite, npm clients and servers", func() error {
-		newest := filepath.Join(dir, "runtime", "node_modules", "node24", "bin")
-		path := "PATH=" + newest + string(os.PathListSeparator) + os.Getenv("PATH")
-		return npm(ctx, dir, "tools", append(os.Environ(), path), "--ignore-scripts")
+		return npm(ctx, dir, peer.Tools, withNewest(dir), "--ignore-scripts")
 	})
 }
 
-func npm(ctx context.Context, dir, folder string, env []string, flags ...string) error {
-	manifest, err := peer.Manifests.ReadFile(folder + "/package.json")
-	if err != nil {
-		return err
-	}
-	target := filepath.Join(dir, folder)
+// installIdentity installs the identity provider, which is a library, and the script that runs it.
+func installIdentity(ctx context.Context, dir string) error {
+	return step("identity provider", func() error {
+		return npm(ctx, dir, peer.Identity, withNewest(dir), "--ignore-scripts")
+	})
+}
+
+// withNewest is the environment with the newest Node.js first in PATH.
+func withNewest(dir string) []string {
+	newest := filepath.Join(dir, "runtime", "node_modules", "node24", "bin")
+	return append(os.Environ(), "PATH="+newest+string(os.PathListSeparator)+os.Getenv("PATH"))
+}
+
+func npm(ctx context.Context, dir string, part peer.Part, env []string, flags ...string) error {
+	target := filepath.Join(dir, string(part))
 	if err := os.MkdirAll(target, 0o755); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(target, "package.json"), manifest, 0o644); err != nil {
-		return err
+	for _, file := range part.Files() {
+		data, err := peer.Manifests.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, filepath.FromSlash(file)), data, 0o644); err != nil {
+			return err
+		}
 	}
 	args := slices.Concat([]string{"install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error"}, flags)
 	return command(ctx, target, env, "npm", args...)
