@@ -1,7 +1,8 @@
-// Package subscription tells clients what changes: lists, and the resources that they
-// have subscribed to. A modern client opens a stream for it (subscriptions/listen), a
-// legacy one subscribes to resources one by one and hears of them on its session's
-// stream.
+// Package subscription tells clients what changes: lists, the resources that they have
+// subscribed to, and their tasks. A modern client opens a stream for it
+// (subscriptions/listen), a legacy one subscribes to resources one by one and hears of
+// them on its session's stream. Those subscriptions outlive the process, as the session
+// does.
 //
 // The [Registry] knows who wants to hear of what. What is wanted of each upstream is
 // counted and carried there by the upstream's adapter, so that this package need not know

@@ -142,7 +142,7 @@ func TestLegacyTasksAreNotShown(t *testing.T) {
 // which asks in the middle of a task, over standard input and output.
 func TestTasksOfForeignServers(t *testing.T) {
 	t.Parallel()
-	upstreams := "upstreams:\n" + "  go: {url: \"" + mcpGoTasks(t) + "\", era: legacy}\n" + stdioUpstream("everything", peer.Command(t, peer.ServerEverything))
+	upstreams := "upstreams:\n" + httpUpstream("go", mcpGoTasks(t)) + stdioUpstream("everything", peer.Command(t, peer.ServerEverything))
 	url := endpoint(startGateway(t, upstreams), "/mcp")
 	for era, body := range bothEras(t, url, "go__count") {
 		if !strings.Contains(body, "counted to 3") {

@@ -116,9 +116,14 @@ func (t *LegacyTasks) serve(ctx context.Context, c *Call) ([]byte, error) {
 	return t.describe(n), nil
 }
 
+// end ends a task, unless it has ended.
 func (task *legacyTask) end(status string) {
-	task.status = status
-	close(task.over)
+	select {
+	case <-task.over:
+	default:
+		task.status = status
+		close(task.over)
+	}
 }
 
 // result answers tasks/result when the task is over. What it needs to know it asks for on the stream of this request.

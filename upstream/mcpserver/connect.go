@@ -18,7 +18,7 @@ const (
 	closeTimeout = 10 * time.Second
 )
 
-// linkFor returns the link that a call uses, opened if need be.
+// linkFor returns the link that a call uses, opened if need be. A private one is claimed.
 func (s *Server) linkFor(ctx context.Context, c *rpc.Call) (linkKey, link, error) {
 	if s.cfg.Disabled != "" {
 		return linkKey{}, nil, s.fault.down(nil, "is switched off: %s", s.cfg.Disabled)
@@ -28,14 +28,19 @@ func (s *Server) linkFor(ctx context.Context, c *rpc.Call) (linkKey, link, error
 		if err != nil {
 			return linkKey{}, nil, err
 		}
-		k, err := s.lanes.take(ctx, keyOf(c, known.serve(c.Client)))
+		k, err := s.lanes.take(ctx, keyOf(c, known.serve(c)))
 		if err != nil {
 			return k, nil, err
 		}
-		if l := s.links.find(k); l != nil {
+		if l := s.links.claim(k); l != nil {
 			return k, l, nil
 		}
 		l, err := s.await(ctx, fmt.Sprint("open ", k), func(ctx context.Context) (link, error) { return s.open(ctx, k, c.Client) })
+		if err == nil && k.private() {
+			if l = s.links.claim(k); l == nil {
+				err = s.fault.make(rpc.Busy, nil, "serves as many client sessions of their own as it may") // it had to leave for another's
+			}
+		}
 		if err == nil {
 			return k, l, nil
 		}

@@ -33,13 +33,17 @@ func (e *eras) pick(client rpc.Era) rpc.Era {
 	return client
 }
 
-// serve returns the era to speak for a client: its own, but for clients that a server which has no
-// sessions could not ask. It asks them in the modern way, and the bridge translates.
-func (e *eras) serve(c rpc.Client) rpc.Era {
-	if e.sessionless && mcp.Features(declared(c)) != "" {
+// serve returns the era to speak for a call: its client's own, but for clients that a server which has no
+// sessions could not ask. It asks them in the modern way, and the bridge translates. A tool that runs as a
+// task is called in the era that has tasks, if the client does not have them in its own.
+func (e *eras) serve(c *rpc.Call) rpc.Era {
+	switch {
+	case e.sessionless && mcp.Features(declared(c.Client)) != "":
 		return rpc.Modern
+	case c.Target.Task && e.legacy && !mcp.Declares(c.Client.Capabilities, mcp.TasksExtension):
+		return rpc.Legacy
 	}
-	return e.pick(c.Era)
+	return e.pick(c.Client.Era)
 }
 
 // withoutSession notes what a legacy link tells of a server that also speaks the other era: that there is no session

@@ -158,6 +158,9 @@ func (s *Server) try(ctx context.Context, c *rpc.Call, final bool) (*rpc.Reply, 
 	if err != nil {
 		return nil, notRun(err)
 	}
+	if k.private() {
+		defer s.links.hold(k, l, -1)
+	}
 	h := l.hop()
 	if c.Record != nil {
 		c.Record.Upstream, c.Record.Revision = s.cfg.Name, h.revision

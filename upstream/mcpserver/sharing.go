@@ -70,6 +70,35 @@ type links struct {
 type seat struct {
 	link link
 	used time.Time
+	held int // by who is about to use it, and by tasks that run on it without a call in flight
+}
+
+// idle reports whether nothing needs the link now.
+func (s *seat) idle() bool { return s.held == 0 && !s.link.busy() }
+
+// claim is find for who is about to use the link: one that is private does not have to leave
+// for others until it is given back by hold.
+func (t *links) claim(k linkKey) link {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.open[k]
+	if s == nil || !s.link.alive() {
+		return nil
+	}
+	if k.private() {
+		s.used = time.Now()
+		s.held++
+	}
+	return s.link
+}
+
+// hold changes how many hold a link, if it is still in its place.
+func (t *links) hold(k linkKey, l link, more int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s := t.open[k]; s != nil && s.link == l {
+		s.held += more
+	}
 }
 
 // find returns the live link of a key, or nil.
@@ -133,7 +162,7 @@ func (t *links) takeIdlest() link {
 	var key linkKey
 	var oldest *seat
 	for k, s := range t.open {
-		if k.private() && !s.link.busy() && (oldest == nil || s.used.Before(oldest.used)) {
+		if k.private() && s.idle() && (oldest == nil || s.used.Before(oldest.used)) {
 			key, oldest = k, s
 		}
 	}
@@ -187,7 +216,7 @@ func (t *links) expire(now time.Time) (gone []link) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for k, s := range t.open {
-		if k.private() && !s.link.busy() && now.Sub(s.used) >= privateIdle {
+		if k.private() && s.idle() && now.Sub(s.used) >= privateIdle {
 			gone = append(gone, s.link)
 			delete(t.open, k)
 		}

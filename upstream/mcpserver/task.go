@@ -61,8 +61,10 @@ func (s *Server) startTask(ctx context.Context, k linkKey, l link, x *exchange) 
 	stop := context.AfterFunc(r.ctx, func() {
 		time.AfterFunc(taskGrace, func() { give(context.Cause(r.ctx)) })
 	})
+	s.links.hold(k, l, 1)
 	source, err := l.send(creating, x)
 	if err != nil {
+		s.links.hold(k, l, -1)
 		stop()
 		give(err)
 		r.cancel(err)
@@ -79,6 +81,7 @@ func (s *Server) startTask(ctx context.Context, k linkKey, l link, x *exchange) 
 		give(errClosed)
 		r.cancel(errClosed)
 		s.tasks.remove(r)
+		s.links.hold(k, l, -1)
 		return nil, s.fault.down(errClosed, "is shutting down")
 	}
 	return r, nil
@@ -146,6 +149,7 @@ func (r *taskRun) Close() error {
 func (r *taskRun) run(reply *rpc.Reply) {
 	defer close(r.done)
 	defer r.s.tasks.remove(r)
+	defer r.s.links.hold(r.key, r.link, -1)
 	m, err := r.relay(reply)
 	r.ask(nil)
 	_ = reply.Close()
@@ -188,8 +192,8 @@ func (r *taskRun) follow(t *legacyTask) (*rpc.Message, error) {
 		default:
 			return nil, r.s.fault.failed(nil, "says that its task is %s", rpc.Excerpt(t.status))
 		}
-		if !sleep(r.ctx, t.interval()) {
-			return nil, context.Cause(r.ctx)
+		if err := r.rest(t.interval()); err != nil {
+			return nil, err
 		}
 		err := r.look(t)
 		if err == nil {
@@ -199,6 +203,20 @@ func (r *taskRun) follow(t *legacyTask) (*rpc.Message, error) {
 		if unseen++; r.hopeless(err, unseen) {
 			return nil, err
 		}
+	}
+}
+
+// rest waits before the task is asked for again.
+func (r *taskRun) rest(d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-r.ctx.Done():
+		return context.Cause(r.ctx)
+	case <-r.s.life.Done():
+		return r.s.fault.down(errClosed, "was shut down")
 	}
 }
 
@@ -277,6 +295,8 @@ func (r *taskRun) emit(m *rpc.Message) bool {
 	case r.out <- m:
 		return true
 	case <-r.ctx.Done():
+		return false
+	case <-r.s.life.Done():
 		return false
 	}
 }

@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/headgate/headgate/rpc"
 	"github.com/headgate/headgate/rpc/mcp"
+	"github.com/headgate/headgate/test/fake"
 )
 
 const taskCapabilities = `{"tools":{},"tasks":{"cancel":{},"requests":{"tools":{"call":{}}}}}`
@@ -258,5 +261,59 @@ func TestPollInterval(t *testing.T) {
 		if got := task.interval().String(); got != want {
 			t.Errorf("%s: %s, want %s", text, got, want)
 		}
+	}
+}
+
+// Tasks that are cancelled at whatever point of theirs leave nothing that goes on.
+func TestTasksAreCancelledAtAnyPoint(t *testing.T) {
+	t.Parallel()
+	const n = 150
+	tasks := &fake.LegacyTasks{Poll: time.Millisecond, Looks: 2}
+	server := fake.New(fake.Config{Eras: fake.Legacy, LegacyTasks: tasks, Tools: tasks.Tools(), Capabilities: []byte(taskCapabilities)})
+	t.Cleanup(server.Close)
+	s, _ := watched(t, server, "legacy")
+	client := rpc.Client{Era: rpc.Modern, Revision: mcp.LatestModern, Capabilities: []byte(`{"elicitation":{"form":{}}}`)}
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() {
+			c := newCall(t, client, modernToolCall("1", "asks", `{}`))
+			c.Target.Task, c.Principal.User = true, fmt.Sprint(i%8)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*2*time.Millisecond)
+			defer cancel()
+			reply, err := s.Handle(ctx, c)
+			if err != nil {
+				return
+			}
+			for {
+				m, err := reply.Next()
+				if err != nil {
+					break
+				}
+				if m.IsRequest() && i%2 == 0 {
+					_ = reply.Answer(rpc.NewResult(m.ID, []byte(`{"action":"accept"}`)))
+				}
+			}
+			if err := reply.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	ended := map[string]int{}
+	for i := range n {
+		eventually(t, fmt.Sprintf("task %d has ended", i), func() bool {
+			status, _ := tasks.Status(i)
+			if status != "working" && status != "input_required" {
+				ended[status]++
+				return true
+			}
+			return false
+		})
+	}
+	if ended["cancelled"] == 0 {
+		t.Errorf("they ended as %v", ended)
+	}
+	if s.tasks.all != nil && len(s.tasks.all) != 0 {
+		t.Errorf("%d tasks are left", len(s.tasks.all))
 	}
 }
