@@ -56,7 +56,6 @@ type Method struct {
 	Dest         Dest
 	Idempotent   bool     // may be sent again when it is unknown whether it ran
 	Cacheable    bool     // its result carries or may be given a lifetime
-	Prelude      bool     // asks whether a message may come that makes a call of its own: who counts messages counts that one
 	Subject      Field    // the member that names the target; empty if none does
 	Since, Until Revision // first and last revision that has it; empty means unbounded
 }

@@ -165,6 +165,20 @@ func (d *dialogue) listen(c *rpc.Call) {
 	d.retire()
 }
 
+// every does something again and again until the connection ends.
+func (d *dialogue) every(interval time.Duration, do func()) {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-d.ctx.Done():
+			return
+		case <-tick.C:
+			do()
+		}
+	}
+}
+
 // same reports whether a principal is the one who connected.
 func (d *dialogue) same(p rpc.Principal) bool {
 	o := d.owner

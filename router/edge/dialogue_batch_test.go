@@ -53,7 +53,7 @@ func eachParty(t *testing.T, s setup, revision string, test func(t *testing.T, g
 	}
 }
 
-func TestDialogueBatch526AnswersEachRequestOnce(t *testing.T) {
+func TestCorner5_26_DialogueBatchAnswersEachRequestOnce(t *testing.T) {
 	t.Parallel()
 	notice, stray := `{"jsonrpc":"2.0","method":"notifications/initialized"}`, `{"jsonrpc":"2.0","id":99,"result":{}}`
 	tests := map[string]struct {
@@ -92,7 +92,7 @@ func untilCancelled(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 
 // What no request is in has no answer, and neither has what was cancelled: the next
 // thing that is heard is about something else.
-func TestDialogueBatch526CanHaveNoAnswer(t *testing.T) {
+func TestCorner5_26_DialogueBatchCanHaveNoAnswer(t *testing.T) {
 	t.Parallel()
 	for name, batch := range map[string]string{
 		"notifications": `[{"jsonrpc":"2.0","method":"notifications/initialized"},{"jsonrpc":"2.0","id":5,"result":{}}]`,
@@ -111,24 +111,13 @@ func TestDialogueBatch526CanHaveNoAnswer(t *testing.T) {
 	}
 }
 
-func TestDialogueBatch526IsRefused(t *testing.T) {
+func TestCorner5_26_DialogueBatchIsRefused(t *testing.T) {
 	t.Parallel()
-	tests := map[string]struct {
-		revision, text string
-		code           int64
-	}{
-		"empty":                {batchRevision, "[]", -32600},
-		"too many":             {batchRevision, "[" + strings.Repeat(request("1", "ping")+",", 50) + request("1", "ping") + "]", -32600},
-		"cut off":              {batchRevision, "[" + request("1", "ping"), -32700},
-		"text behind it":       {batchRevision, "[" + request("1", "ping") + "] x", -32700},
-		"in a later revision":  {"2025-06-18", "[" + request("1", "ping") + "]", -32600},
-		"in an older revision": {"2024-11-05", "[" + request("1", "ping") + "]", -32600},
-	}
-	for name, test := range tests {
+	for name, test := range refusedBatches {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			eachParty(t, setup{}, test.revision, func(t *testing.T, _ *gate, p party) {
-				p.say(test.text)
+				p.say(test.body)
 				text := p.hear()
 				if f := failureOf(t, text); f.Error == nil || f.Error.Code != test.code || string(f.ID) != "null" {
 					t.Errorf("heard %s, want code %d", text, test.code)
@@ -148,7 +137,7 @@ func TestDialogueBatch526IsRefused(t *testing.T) {
 
 // What is asked in the middle of a batch is heard at once, and may be answered by
 // another one.
-func TestDialogueBatch526IsAnsweredByABatch(t *testing.T) {
+func TestCorner5_26_DialogueBatchIsAnsweredByABatch(t *testing.T) {
 	t.Parallel()
 	for name, connect := range parties {
 		t.Run(name, func(t *testing.T) {
@@ -179,7 +168,7 @@ func TestDialogueBatch526IsAnsweredByABatch(t *testing.T) {
 }
 
 // A gateway that ends lets a batch have its answer.
-func TestDialogueBatch526IsAnsweredAtShutdown(t *testing.T) {
+func TestCorner5_26_DialogueBatchIsAnsweredAtShutdown(t *testing.T) {
 	t.Parallel()
 	begun, goOn := make(chan struct{}), make(chan struct{})
 	g := open(t, setup{handle: func(_ context.Context, c *rpc.Call) (*rpc.Reply, error) {

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/headgate/headgate/rpc"
 	"github.com/headgate/headgate/rpc/frame"
@@ -55,22 +54,8 @@ func (x *exchange) stay() error {
 	defer d.end(hello)
 	x.open(nil)
 	x.announce(x.r.URL.Path + "?" + url.Values{olderQuery: {d.id}}.Encode())
-	d.stay(*hello, x.cfg.Heartbeat)
+	d.every(x.cfg.Heartbeat, func() { d.recheck(*hello) })
 	return nil
-}
-
-// stay waits until the connection ends.
-func (d *dialogue) stay(hello rpc.Call, interval time.Duration) {
-	tick := time.NewTicker(interval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-d.ctx.Done():
-			return
-		case <-tick.C:
-			d.recheck(hello)
-		}
-	}
 }
 
 // arrival is what is known of a sender before there is a message.
@@ -91,8 +76,8 @@ func (x *exchange) announce(to string) {
 
 // contribute takes one message; what comes of it goes to the stream. The policies are
 // asked beforehand too, because a refusal belongs to who sent this, which need not be
-// who reads there. That they see two calls then, and one message, the row of the first
-// tells them.
+// who reads there. They see two calls then, of which the first is no request and counts
+// for none.
 func (x *exchange) contribute() error {
 	if err := checkMedia(x.r.Header); err != nil {
 		return err

@@ -170,32 +170,34 @@ func TestOlderTransportEndsAtShutdown(t *testing.T) {
 	}
 }
 
-// A policy that counts what clients say counts each message once, although each POST
+// A policy that counts what clients ask counts each request once, although each POST
 // asks it twice.
 func TestOlderTransportCountsEachMessageOnce(t *testing.T) {
 	t.Parallel()
-	var counted, asked atomic.Int64
+	var counted, posts, asked atomic.Int64
 	g := open(t, setup{refuse: func(c *rpc.Call) error {
 		if c.Method.Name == mcp.SessionStream {
 			return nil // the session's own, which begins whenever it does
 		}
 		asked.Add(1)
-		if !c.Method.Prelude {
+		if c.Message.IsRequest() {
 			counted.Add(1)
+		} else if c.Method.Name == mcp.SessionPost {
+			posts.Add(1)
 		}
 		return nil
 	}})
 	o := g.older("/sse")
-	if n := counted.Load(); n != 1 {
+	if n := counted.Load(); n != 0 {
 		t.Errorf("a connection counts as %d", n)
 	}
 	o.initialize()
-	before, all := counted.Load(), asked.Load()
+	before, posted, all := counted.Load(), posts.Load(), asked.Load()
 	for i := range 5 {
 		o.say(request(strconv.Itoa(i), "tools/list"))
 		o.hear()
 	}
-	if n, m := counted.Load()-before, asked.Load()-all; n != 5 || m != 10 {
-		t.Errorf("5 messages count as %d, and are asked for %d times", n, m)
+	if n, p, m := counted.Load()-before, posts.Load()-posted, asked.Load()-all; n != 5 || p != 5 || m != 10 {
+		t.Errorf("5 requests count as %d, in %d POSTs, and are asked for %d times", n, p, m)
 	}
 }

@@ -57,7 +57,12 @@ func (x *exchange) upgrade() error {
 	defer context.AfterFunc(d.ctx, s.hangUp)()
 	defer s.conn.Close() //nolint:errcheck // nothing is left to be told
 	s.conn.SetReadLimit(min(x.cfg.Body, maxFrame))
-	d.running.Go(func() { s.ping(d, *hello) })
+	d.running.Go(func() {
+		d.every(pingInterval, func() {
+			s.ping(d)
+			d.recheck(*hello)
+		})
+	})
 	for {
 		text, ok := s.read()
 		if !ok {
@@ -108,20 +113,10 @@ func (s *socket) say(u utterance) bool {
 		s.conn.WriteMessage(websocket.TextMessage, buf) == nil
 }
 
-// ping keeps the connection, and asks whether anybody is there who may be.
-func (s *socket) ping(d *dialogue, hello rpc.Call) {
-	tick := time.NewTicker(pingInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-d.ctx.Done():
-			return
-		case <-tick.C:
-			if s.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(pongTimeout)) != nil {
-				d.cancel(errLeft())
-			}
-			d.recheck(hello)
-		}
+// ping keeps the connection, and asks whether anybody is there.
+func (s *socket) ping(d *dialogue) {
+	if s.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(pongTimeout)) != nil {
+		d.cancel(errLeft())
 	}
 }
 

@@ -93,9 +93,9 @@ var methods = table(
 // made up by the edge only.
 var edgeMethods = table(
 	rpc.Method{Name: SessionConnect, Dest: rpc.Holder},
-	rpc.Method{Name: SessionPost, Dest: rpc.Holder, Prelude: true},
+	rpc.Method{Name: SessionPost, Dest: rpc.Holder},
 	rpc.Method{Name: SessionResume, Dest: rpc.Holder},
-	rpc.Method{Name: SessionCheck, Dest: rpc.Holder, Prelude: true},
+	rpc.Method{Name: SessionCheck, Dest: rpc.Holder},
 	rpc.Method{Name: SessionAnswer, Dest: rpc.Holder},
 	rpc.Method{Name: SessionStream, Dest: rpc.Holder},
 	rpc.Method{Name: SessionEnd, Dest: rpc.Holder},
