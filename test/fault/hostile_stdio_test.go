@@ -13,6 +13,10 @@ func act(role string, args []string) int {
 	switch role {
 	case "hostile":
 		return actHostile(args[0], args[1] == "modern")
+	case "asker":
+		return actAsker()
+	case "worker":
+		return actWorker(args[0], args[1])
 	}
 	fmt.Fprintf(os.Stderr, "there is no role %q\n", role)
 	return 2

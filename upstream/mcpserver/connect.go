@@ -205,14 +205,17 @@ func (s *Server) refresh(ctx context.Context, l link) {
 	}
 }
 
-// retire closes links that nobody uses any more, in the background.
+// retire closes links that nobody uses any more, in the background, or at once if the server is being closed itself.
 func (s *Server) retire(gone []link) {
 	for _, l := range gone {
-		s.life.run(func() {
-			ctx, cancel := context.WithTimeout(s.life, closeTimeout)
+		end := func() {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(s.life), closeTimeout)
 			defer cancel()
 			l.close(ctx)
-		})
+		}
+		if !s.life.runLast(end) {
+			end()
+		}
 	}
 }
 

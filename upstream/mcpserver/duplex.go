@@ -104,7 +104,7 @@ func (c *duplex) register(k *duplexCall) error {
 		return &stale{cause: c.failure}
 	}
 	c.calls[k.x.id] = k
-	if !k.x.own {
+	if k.x.mayBeAsked() {
 		c.served = true
 		for _, p := range c.orphans {
 			k.box.put(p)

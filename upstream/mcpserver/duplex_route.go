@@ -150,7 +150,7 @@ func (c *duplex) candidate() *duplexCall {
 			continue
 		}
 		calls++
-		if newest == nil || id > newest.x.id {
+		if k.x.mayBeAsked() && (newest == nil || id > newest.x.id) {
 			newest = k
 		}
 	}

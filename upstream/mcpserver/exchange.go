@@ -45,6 +45,10 @@ func ownExchange(m *rpc.Message, h *hop) *exchange {
 	return &exchange{call: c, hop: h, message: m.Fork(), own: true}
 }
 
+// mayBeAsked reports whether a question can belong to the call: servers ask on behalf of what is done for a client (MCP
+// 2025-11-25, Streamable HTTP), and the lists on a client's link are the gateway's.
+func (x *exchange) mayBeAsked() bool { return !x.own && x.call.Method.Dest != rpc.Every }
+
 // number gives a request its id and, if the client wants progress, a token. Both are
 // the same short integer: some servers round large numbers, and all of them keep
 // ids apart on one connection (MCP 2025-11-25, Basic, Requests).

@@ -16,6 +16,12 @@ import (
 // pings, the end of a session.
 const respondTimeout = 5 * time.Second
 
+// overtakes is the age of a call up to which its server may not have read it.
+const overtakes = time.Second
+
+// cancelAgain is when the cancellation of a young call is repeated, each time after the last.
+var cancelAgain = [...]time.Duration{20 * time.Millisecond, 200 * time.Millisecond}
+
 // legacyHTTP is a session of Streamable HTTP (MCP 2025-03-26 to 2025-11-25). Servers
 // without sessions are sessions without an id.
 type legacyHTTP struct {
@@ -30,9 +36,10 @@ type legacyHTTP struct {
 
 	ended    context.Context // of the event stream and of what is sent aside
 	end      context.CancelCauseFunc
-	streamed atomic.Bool   // false once the server has refused the event stream
-	hearing  chan struct{} // closed when the event stream has begun or was refused
-	once     sync.Once     // for that
+	asides   sync.WaitGroup // cancellations that are on their way
+	streamed atomic.Bool    // false once the server has refused the event stream
+	hearing  chan struct{}  // closed when the event stream has begun or was refused
+	once     sync.Once      // for that
 
 	mu      sync.Mutex
 	calls   map[uint64]*httpCall
@@ -128,8 +135,11 @@ func (l *legacyHTTP) register(k *httpCall) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.calls[k.x.id] = k
-	l.served = l.served || !k.x.own
-	if k.x.own || l.hop().caps == nil || !l.streamed.Load() {
+	if !k.x.mayBeAsked() {
+		return
+	}
+	l.served = true
+	if l.hop().caps == nil || !l.streamed.Load() {
 		return
 	}
 	k.questions = make(chan *rpc.Message, maxOrphans)
@@ -149,11 +159,32 @@ func (l *legacyHTTP) resumable() *upstream.Endpoint { return l.get.Load() }
 // take a closed connection for a cancellation (MCP 2025-11-25, Streamable HTTP).
 func (l *legacyHTTP) release(k *httpCall, reason string) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	_, inFlight := l.calls[k.x.id]
 	delete(l.calls, k.x.id)
-	l.mu.Unlock()
-	if inFlight && reason != "" {
-		l.d.s.life.run(func() { l.answer(mcp.NewCancelled(rpc.NumberID(k.x.id), reason)) }) // who gave up does not wait
+	if !inFlight || reason == "" || l.over {
+		return
+	}
+	young := time.Since(k.x.call.Received) < overtakes
+	l.asides.Add(1)
+	begun := l.d.s.life.run(func() { // who gave up does not wait
+		defer l.asides.Done()
+		l.cancel(k.x.id, reason, young)
+	})
+	if !begun {
+		l.asides.Done()
+	}
+}
+
+// cancel tells the server that nobody waits for a call. The notification has a connection of its own and can overtake a
+// young call, which it then does not stop: servers ignore what names no request (MCP 2025-11-25, Cancellation). So it is said again.
+func (l *legacyHTTP) cancel(id uint64, reason string, young bool) {
+	l.answer(mcp.NewCancelled(rpc.NumberID(id), reason))
+	for _, pause := range cancelAgain {
+		if !young || !sleep(l.ended, pause) {
+			return
+		}
+		l.answer(mcp.NewCancelled(rpc.NumberID(id), reason))
 	}
 }
 
@@ -182,6 +213,14 @@ func (l *legacyHTTP) respond(ctx context.Context, m *rpc.Message) error {
 	return nil
 }
 
+// said waits until the server was told of the calls that were cancelled: some go on with them when their session has
+// ended.
+func (l *legacyHTTP) said(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, respondTimeout)
+	defer cancel()
+	_ = await(ctx, &l.asides)
+}
+
 // find returns a call in flight, or nil.
 func (l *legacyHTTP) find(id uint64) *httpCall {
 	l.mu.Lock()
@@ -203,6 +242,7 @@ func (l *legacyHTTP) close(ctx context.Context) {
 		}
 	}
 	l.mu.Unlock()
+	l.said(ctx)
 	l.end(errClosed)
 	if lost || l.session == "" {
 		return

@@ -17,6 +17,7 @@ type lifetime struct {
 	ended chan struct{}
 	once  sync.Once
 	work  sync.WaitGroup
+	last  sync.WaitGroup // what of the work is to be done before the rest is cancelled
 
 	mu   sync.Mutex
 	over bool
@@ -68,6 +69,23 @@ func (l *lifetime) run(work func()) bool {
 	return true
 }
 
+// runLast is run for work that is not cut off when the server is closed.
+func (l *lifetime) runLast(work func()) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.over {
+		return false
+	}
+	l.work.Add(1)
+	l.last.Add(1)
+	go func() {
+		defer l.work.Done()
+		defer l.last.Done()
+		work()
+	}()
+	return true
+}
+
 // refuse lets no further work begin.
 func (l *lifetime) refuse() {
 	l.mu.Lock()
@@ -75,12 +93,21 @@ func (l *lifetime) refuse() {
 	l.over = true
 }
 
-// end cancels what still runs and waits for it as long as ctx lasts.
+// end cancels what still runs, but for what runs last, and waits for it as long as ctx lasts.
 func (l *lifetime) end(ctx context.Context) error {
 	l.refuse()
+	err := await(ctx, &l.last)
 	l.once.Do(func() { close(l.ended) })
+	if err != nil {
+		return err
+	}
+	return await(ctx, &l.work)
+}
+
+// await waits for work as long as ctx lasts.
+func await(ctx context.Context, work *sync.WaitGroup) error {
 	done := make(chan struct{})
-	go func() { l.work.Wait(); close(done) }()
+	go func() { work.Wait(); close(done) }()
 	select {
 	case <-done:
 		return nil
