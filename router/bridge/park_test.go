@@ -343,7 +343,8 @@ func TestCorner5_19_AClientThatGoesAwayCancels(t *testing.T) {
 	}
 }
 
-func TestCorner5_35_StatesAreGoodForOneCallOfOnePrincipal(t *testing.T) {
+// Corner case 5.35.
+func TestT5_StatesAreGoodForOneCallOfOnePrincipal(t *testing.T) {
 	t.Parallel()
 	p := newParking(t, Config{})
 	reply, err := p.request(t, t.Context(), `1`, ``)

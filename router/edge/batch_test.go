@@ -111,13 +111,16 @@ var refusedBatches = map[string]struct {
 }{
 	"empty":                {batchRevision, "[]", -32600},
 	"too many":             {batchRevision, "[" + strings.Repeat(request("1", "ping")+",", 50) + request("1", "ping") + "]", -32600},
+	"a thousand":           {batchRevision, "[" + strings.Repeat(request("1", "ping")+",", 999) + request("1", "ping") + "]", -32600},
+	"in the newest":        {"2025-11-25", "[" + request("1", "ping") + "]", -32600},
 	"cut off":              {batchRevision, "[" + request("1", "ping"), -32700},
 	"text behind it":       {batchRevision, "[" + request("1", "ping") + "] x", -32700},
 	"in a later revision":  {"2025-06-18", "[" + request("1", "ping") + "]", -32600},
 	"in an older revision": {"2024-11-05", "[" + request("1", "ping") + "]", -32600},
 }
 
-func TestCorner5_26_BatchIsRefused(t *testing.T) {
+// Corner case 5.26.
+func TestT22_BatchIsRefused(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
 	for name, test := range refusedBatches {

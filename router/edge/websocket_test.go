@@ -2,6 +2,7 @@ package edge_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -150,7 +151,7 @@ func TestWebSocketRefusesWhatIsNoMessage(t *testing.T) {
 
 // The upgrade itself is refused, so that a page of another origin has no connection
 // at all.
-func TestWebSocketUpgradePassesThePolicies(t *testing.T) {
+func TestT13_WebSocketUpgradePassesThePolicies(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{refuse: func(c *rpc.Call) error {
 		if c.Header.Get("Origin") == "https://evil.example" {
@@ -261,7 +262,7 @@ func TestWebSocketCarriesNotices(t *testing.T) {
 }
 
 // Corner cases of threat T13: a corpus of frames as no library sends them.
-func TestWebSocketFrames(t *testing.T) {
+func TestT13_WebSocketFrames(t *testing.T) {
 	t.Parallel()
 	const text, binaryFrame, ping, final = 1, 2, 9, 0x80
 	const unsaid = -1
@@ -283,6 +284,8 @@ func TestWebSocketFrames(t *testing.T) {
 		"long ping":           {raw(final|ping, strings.Repeat("x", 126)), websocket.CloseProtocolError},
 		"too large":           {raw(final|text, strings.Repeat("x", 70_000)), websocket.CloseMessageTooBig},
 		"too large in pieces": {join(raw(text, strings.Repeat("x", 40_000)), raw(final, strings.Repeat("x", 40_000))), websocket.CloseMessageTooBig},
+		"too large in bytes":  {join(raw(text, "x"), bytes.Repeat(raw(0, "x"), 70_000)), websocket.CloseMessageTooBig},
+		"empty without end":   {join(raw(text, ""), bytes.Repeat(raw(0, ""), 1000), raw(final, ask)), 0},
 		"length of 2^63":      {[]byte{final | text, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, unsaid},
 	}
 	g := open(t, setup{edge: edge.Config{Body: 64 << 10}})
@@ -374,7 +377,7 @@ func join(parts ...[]byte) []byte {
 }
 
 // A peer that answers no ping is gone after 30 seconds, one that does stays.
-func TestWebSocketPings(t *testing.T) {
+func TestT13_WebSocketPings(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := open(t, setup{memory: true})

@@ -59,7 +59,7 @@ func byzantine(t *testing.T, on way, deed misdeed, runs int, calls *atomic.Int64
 	}
 	var callers []*caller
 	for i := range 2 * pairs {
-		modern := i/2%2 == 1
+		modern := i/2%2 == 1 && !deed.sessions
 		c := newClient(t, "http://"+g.Addr()+"/mcp", modern, capabilities)
 		k := &caller{client: c, name: string(rune('A' + i)), deed: deed, stdio: on.stdio(), calls: calls}
 		if !modern {

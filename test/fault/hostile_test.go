@@ -49,6 +49,8 @@ type misdeed struct {
 	// asks is set where the clients declare that they can be asked something, so that a legacy upstream has
 	// a connection for each of them.
 	asks bool
+	// sessions is set where the callers have sessions: between modern ones on one connection only time tells calls apart.
+	sessions bool
 	// echoes is set where the upstream's own words may reach the client whom they are about.
 	echoes bool
 	// slow is set where nothing else ends a call than the time-out, or a process's end.

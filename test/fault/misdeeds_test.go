@@ -77,7 +77,7 @@ func misdeedsOfQuestions() []misdeed {
 		{name: "a question after the result", on: anyway, fate: answered, say: func(v *victim) []string {
 			return []string{v.good(), v.elicit(`"late"`)}
 		}},
-		{name: "a question after the result to who can be asked", on: anyway, fate: answered, asks: true, echoes: true, lazy: true, say: func(v *victim) []string {
+		{name: "a question after the result to who can be asked", on: anyway, fate: answered, asks: true, echoes: true, sessions: true, say: func(v *victim) []string {
 			return []string{v.good(), v.elicit(`"late"`)}
 		}},
 		{name: "a question on another stream", on: httpLegacy, fate: answered, asks: true, echoes: true, raw: func(v *victim, c *hostileConn) {

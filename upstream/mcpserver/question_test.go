@@ -134,6 +134,35 @@ func TestQuestionsBetweenCallsAreFewAndWait(t *testing.T) {
 	}
 }
 
+func TestQuestionsBetweenCallsOfSeveralClientsAreRefused(t *testing.T) {
+	t.Parallel()
+	c, calls := unconnected(true)
+	c.turns = true
+	for _, k := range calls {
+		_ = k.Close()
+	}
+	c.receive(t.Context(), &buffer{[]byte(`{"jsonrpc":"2.0","id":"late","method":"elicitation/create"}`)})
+	if len(c.orphans) != 0 {
+		t.Error("the next client is going to be asked")
+	}
+}
+
+// The gateway lists on the links of clients, and cannot be asked itself.
+func TestQuestionsPassByTheGatewaysOwnLists(t *testing.T) {
+	t.Parallel()
+	c, calls := unconnected(true)
+	list := rpc.NewRequest(rpc.NumberID(1), mcp.ToolsList, nil)
+	source, err := c.send(t.Context(), newExchange(&rpc.Call{Message: list, Method: &rpc.Method{Dest: rpc.Every}}, c.hop()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = source.Close() }()
+	c.receive(t.Context(), &buffer{[]byte(`{"jsonrpc":"2.0","id":"q","method":"elicitation/create"}`)})
+	if q, err := calls[1].Next(); err != nil || q.Method != mcp.ElicitationCreate {
+		t.Error(q, err)
+	}
+}
+
 func TestCorner5_20_TheClientsTimeToAnswerDoesNotCount(t *testing.T) { // alone, because it is about time
 	for name, cfg := range map[string]config.Upstream{"stdio": scripted("legacy"), "http": remote(t, sdkHandler(nil))} {
 		t.Run(name, func(t *testing.T) {

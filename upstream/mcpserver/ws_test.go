@@ -174,7 +174,7 @@ func TestQuestionsOverAWebSocket(t *testing.T) {
 	}
 }
 
-func TestFramesThatAreNoMessages(t *testing.T) { // threat T13
+func TestT13_FramesThatAreNoMessages(t *testing.T) {
 	t.Parallel()
 	const answer = `{"jsonrpc":"2.0","id":%,"result":{}}`
 	for name, test := range map[string]struct {
