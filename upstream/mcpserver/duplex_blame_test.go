@@ -109,3 +109,23 @@ func unconnected(private bool) (*stdioConn, []*duplexCall) {
 	}
 	return c, calls
 }
+
+// What answers one of several calls, nobody knows which, takes none of them out of flight.
+func TestAnAnswerToNobodyInParticularLosesNoCall(t *testing.T) {
+	t.Parallel()
+	for _, line := range []string{
+		`{"jsonrpc":"2.0","id":[1],"result":{}}`,
+		`{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"what?"}}`,
+	} {
+		c, calls := unconnected(false)
+		for range 10 {
+			c.receive(t.Context(), &buffer{[]byte(line)})
+		}
+		for i, k := range calls {
+			c.receive(t.Context(), &buffer{fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%d,"result":{}}`, k.x.id)})
+			if m, err := k.Next(); err != nil || m.Result == nil {
+				t.Errorf("after %s call %d: %v %v", line, i, m, err)
+			}
+		}
+	}
+}

@@ -18,7 +18,10 @@ func (c *duplex) only() (id uint64, ok bool) {
 			id, calls = n, calls+1
 		}
 	}
-	return id, calls == 1
+	if calls != 1 {
+		return 0, false
+	}
+	return id, true
 }
 
 // subscriptionOf returns the request whose subscription a notification belongs to; 0
