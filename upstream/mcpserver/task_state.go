@@ -2,11 +2,9 @@ package mcpserver
 
 import (
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/headgate/headgate/rpc"
-	"github.com/headgate/headgate/rpc/mcp"
 )
 
 // Bounds of what a server may make of a task.
@@ -81,58 +79,4 @@ func (t *legacyTask) interval() time.Duration {
 		return taskPollDefault
 	}
 	return t.poll
-}
-
-// withoutTaskMeta takes out which task of the server's a message belongs to.
-func withoutTaskMeta(m *rpc.Message) *rpc.Message {
-	if _, ok := m.Meta(mcp.MetaTask); !ok {
-		return m
-	}
-	text, _ := m.Get("_meta")
-	if o, err := rpc.ReadObject(text); err == nil && o.Len() == 1 {
-		m.Drop("_meta")
-	} else {
-		m.DropMeta(mcp.MetaTask)
-	}
-	return m
-}
-
-// tasks are those that run, by the exchange that began them: progress goes on to have its
-// token when that has long been answered. The zero value is ready.
-type tasks struct {
-	mu  sync.Mutex
-	all map[taskKey]*taskRun
-}
-
-type taskKey struct {
-	link link
-	id   uint64
-}
-
-func (t *tasks) add(r *taskRun) {
-	if r.begun.token == nil {
-		return
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.all == nil {
-		t.all = make(map[taskKey]*taskRun)
-	}
-	t.all[taskKey{r.link, r.begun.id}] = r
-}
-
-func (t *tasks) remove(r *taskRun) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	delete(t.all, taskKey{r.link, r.begun.id})
-}
-
-// progress passes on a notification of no call in flight, if a task has its token.
-func (t *tasks) progress(l link, m *rpc.Message) {
-	t.mu.Lock()
-	r := t.all[taskKey{l, progressOf(m)}]
-	t.mu.Unlock()
-	if r != nil {
-		r.note(m.Clone())
-	}
 }

@@ -313,7 +313,7 @@ func TestTasksAreCancelledAtAnyPoint(t *testing.T) {
 	if ended["cancelled"] == 0 {
 		t.Errorf("they ended as %v", ended)
 	}
-	if s.tasks.all != nil && len(s.tasks.all) != 0 {
+	if len(s.tasks.all) != 0 {
 		t.Errorf("%d tasks are left", len(s.tasks.all))
 	}
 }

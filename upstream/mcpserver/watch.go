@@ -8,7 +8,6 @@ import (
 	"sync"
 
 	"github.com/headgate/headgate/rpc"
-	"github.com/headgate/headgate/rpc/mcp"
 )
 
 // watch is what the gateway wants to be told of by an upstream: changes of its lists,
@@ -35,29 +34,6 @@ type resumption struct {
 	uris    []string
 	version uint64
 	told    func(refused []string)
-}
-
-// interest is one thing that somebody wants to hear of: changes of a resource, by its URI,
-// or of a task of the extension (SEP-2663), by its id.
-type interest struct {
-	task bool
-	id   string
-}
-
-func interestsIn(task bool, ids []string) []interest {
-	out := make([]interest, len(ids))
-	for i, id := range ids {
-		out[i] = interest{task, id}
-	}
-	return out
-}
-
-func idsOf(wants []interest) []string {
-	var out []string
-	for _, want := range wants {
-		out = append(out, want.id)
-	}
-	return out
 }
 
 // outcome is what became of a version of what is wanted.
@@ -286,19 +262,4 @@ func (w *watch) await(ctx context.Context, version uint64) (outcome, error) {
 			return outcome{}, w.s.fault.down(errClosed, "is shutting down")
 		}
 	}
-}
-
-// listsOf returns the lists whose changes a server says it tells of.
-func listsOf(d *Description) []listKind {
-	return slices.DeleteFunc(slices.Clone(listKinds), func(k listKind) bool { return !d.promises(k.capability, "listChanged") })
-}
-
-// listKind is a kind of list: the capability it belongs to, the member of a
-// subscription that asks for its changes, and the notification that tells of them.
-type listKind struct{ capability, filter, method string }
-
-var listKinds = []listKind{
-	{"tools", "toolsListChanged", mcp.ToolsChanged},
-	{"prompts", "promptsListChanged", mcp.PromptsChanged},
-	{"resources", "resourcesListChanged", mcp.ResourcesChanged},
 }
