@@ -272,3 +272,8 @@ func BenchmarkEnqueue(b *testing.B) {
 		}
 	})
 }
+
+func TestJobsMachine(t *testing.T) {
+	t.Parallel()
+	statetest.JobsMachine(t, subject)
+}
