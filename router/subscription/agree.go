@@ -44,7 +44,7 @@ func (r *Registry) agree(ctx context.Context, c *rpc.Call, l *listen) []want {
 	return slices.DeleteFunc(wanted, func(w want) bool {
 		held := slices.Contains(l.held, w)
 		if !held {
-			r.leave(w.topic, l)
+			r.leave(w.topic, l, w.exposed)
 		}
 		return !held
 	})

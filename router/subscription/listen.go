@@ -233,7 +233,7 @@ func (l *listen) Close() error {
 	held := l.held
 	l.held = nil
 	for _, w := range held {
-		r.leave(w.topic, l)
+		r.leave(w.topic, l, w.exposed)
 	}
 	r.mu.Unlock()
 	r.giveUp(held)

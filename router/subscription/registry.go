@@ -4,6 +4,7 @@ import (
 	"context"
 	"hash/maphash"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -78,7 +79,7 @@ type Registry struct {
 	closed   bool
 	listens  map[*listen]struct{}
 	sessions map[string]*subscriber
-	topics   map[topic]map[recipient]string // to the URI or id that the recipient knows it by
+	topics   map[topic]map[recipient][]string // to the URIs or the id that the recipient knows it by
 
 	seed    maphash.Seed
 	writing [64]sync.Mutex // by session: the store is told of one change at a time
@@ -99,7 +100,7 @@ var _ rpc.Handler = (*Registry)(nil)
 func New(deps Deps) *Registry {
 	return &Registry{
 		Deps: deps, listens: map[*listen]struct{}{}, sessions: map[string]*subscriber{},
-		topics: map[topic]map[recipient]string{}, seed: maphash.MakeSeed(),
+		topics: map[topic]map[recipient][]string{}, seed: maphash.MakeSeed(),
 	}
 }
 
@@ -138,17 +139,19 @@ func (r *Registry) Updated(upstream string, m *rpc.Message) {
 	defer r.mu.Unlock()
 	told := map[recipient]bool{}
 	for parent := range ancestors(uri) {
-		for to, known := range r.topics[topic{upstream: upstream, own: parent}] {
+		for to, names := range r.topics[topic{upstream: upstream, own: parent}] {
 			if told[to] {
 				continue
 			}
 			told[to] = true
-			out := m.Fork()
-			if exposed := known + uri[len(parent):]; exposed != uri {
-				out.Set("uri", rpc.AppendString(nil, exposed))
+			for _, known := range names {
+				out := m.Fork()
+				if exposed := known + uri[len(parent):]; exposed != uri {
+					out.Set("uri", rpc.AppendString(nil, exposed))
+				}
+				withoutTag(out)
+				to.deliver(out)
 			}
-			withoutTag(out)
-			to.deliver(out)
 		}
 	}
 }
@@ -161,11 +164,13 @@ func (r *Registry) TaskChanged(upstream string, m *rpc.Message) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for to, known := range r.topics[topic{upstream, own, true}] {
-		out := m.Fork()
-		out.Set("taskId", rpc.AppendString(nil, known))
-		withoutTag(out)
-		to.deliver(out)
+	for to, names := range r.topics[topic{upstream, own, true}] {
+		for _, known := range names {
+			out := m.Fork()
+			out.Set("taskId", rpc.AppendString(nil, known))
+			withoutTag(out)
+			to.deliver(out)
+		}
 	}
 }
 
@@ -192,16 +197,21 @@ func (r *Registry) EndStreams() {
 	}
 }
 
-// join adds a recipient to a topic. The lock is held.
+// join adds a recipient to a topic, under a name. The lock is held.
 func (r *Registry) join(t topic, to recipient, exposed string) {
 	if r.topics[t] == nil {
-		r.topics[t] = map[recipient]string{}
+		r.topics[t] = map[recipient][]string{}
 	}
-	r.topics[t][to] = exposed
+	r.topics[t][to] = append(r.topics[t][to], exposed)
 }
 
-// leave removes a recipient from a topic. The lock is held.
-func (r *Registry) leave(t topic, to recipient) {
+// leave takes a name from a recipient of a topic. The lock is held.
+func (r *Registry) leave(t topic, to recipient, exposed string) {
+	names := slices.DeleteFunc(r.topics[t][to], func(known string) bool { return known == exposed })
+	if len(names) > 0 {
+		r.topics[t][to] = names
+		return
+	}
 	delete(r.topics[t], to)
 	if len(r.topics[t]) == 0 {
 		delete(r.topics, t)

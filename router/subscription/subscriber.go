@@ -140,12 +140,7 @@ func (r *Registry) release(s *subscriber, uri string) *hold {
 	if len(s.holds) == 0 {
 		delete(r.sessions, s.session)
 	}
-	r.leave(h.topic, s)
-	for other, o := range s.holds {
-		if o.topic == h.topic {
-			r.join(o.topic, s, other) // the same resource by another URI
-		}
-	}
+	r.leave(h.topic, s, uri)
 	h.gone = true
 	h.close()
 	return h

@@ -83,12 +83,16 @@ func TestSubscribeThatIsRefused(t *testing.T) {
 	}
 }
 
-// Two URIs of one resource: giving up one leaves the other.
+// Two URIs of one resource: both are told of, and giving up one leaves the other.
 func TestCorner5_6_TwoNamesOfOneResource(t *testing.T) {
 	t.Parallel()
 	s := newStage()
 	for _, uri := range []string{"two:u", "ui://two+u"} {
 		s.respond(t, call(t, mcp.Subscribe, "1", `{"uri":"`+uri+`"}`))
+	}
+	s.Updated("two", updated(t, `{"uri":"two:u"}`))
+	if diff := cmp.Diff(updates("two:u", "ui://two+u"), s.told()); diff != "" {
+		t.Error(diff)
 	}
 	s.respond(t, call(t, mcp.Unsubscribe, "1", `{"uri":"ui://two+u"}`))
 	s.Updated("two", updated(t, `{"uri":"two:u"}`))
