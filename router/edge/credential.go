@@ -20,9 +20,7 @@ func errExpired() error {
 // in, and is the session his that he names?
 func (x *exchange) introduce() error {
 	c := x.arrival(checkRow, x.checking)
-	if x.claimed != nil {
-		c.Client = x.claimed.Client()
-	}
+	c.Client = x.claimed
 	return (&turn{Edge: x.Edge, ctx: x.ctx, call: c, out: x}).attempt(x.r.Context())
 }
 

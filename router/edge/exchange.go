@@ -31,11 +31,11 @@ type exchange struct {
 
 	endpoint string // the path it stands for
 	accepts  accepts
-	id       rpc.ID           // of the client's request, once it has been read
-	era      rpc.Era          // of the client, once it is known
-	body     []byte           // pooled
-	asked    bool             // the policies know of the request
-	claimed  *session.Session // the one it names, whoever sent it
+	id       rpc.ID     // of the client's request, once it has been read
+	era      rpc.Era    // of the client, once it is known
+	body     []byte     // pooled
+	asked    bool       // the policies know of the request
+	claimed  rpc.Client // of the session it names, whoever sent it
 
 	// A legacy call outlives its client, so it has a cancel of its own, and a session
 	// that keeps what it says.

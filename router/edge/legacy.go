@@ -35,6 +35,10 @@ func (x *exchange) legacy(m *rpc.Message) error {
 	return x.run(ctx, x.newCall(s.Client(), row, m))
 }
 
+// noSession stands for a session that ended or never was. Policies treat it as they do
+// somebody else's, so that not even the time it takes tells the two apart.
+const noSession = "none"
+
 // resume returns the session a legacy request belongs to.
 func (x *exchange) resume() (*session.Session, error) {
 	id := x.r.Header.Get(headerSession)
@@ -43,9 +47,10 @@ func (x *exchange) resume() (*session.Session, error) {
 	}
 	s, err := x.Sessions.Resume(id, x.endpoint)
 	if err != nil {
+		x.claimed = rpc.Client{Session: noSession}
 		return nil, err
 	}
-	x.claimed = s
+	x.claimed = s.Client()
 	// Absent is fine: revisions before 2025-06-18 do not have the header.
 	if version := x.r.Header.Get(mcp.HeaderVersion); version != "" {
 		if t, ok := mcp.Of(rpc.Revision(version)); !ok || t.Era != rpc.Legacy {
