@@ -52,7 +52,7 @@ func (f *failure) answered(status int) *failure {
 	f.Message, _, _ = strings.Cut(f.Message, ": it does not accept") // credentials come from no configuration here
 	switch {
 	case status == http.StatusUnauthorized:
-		f.exit, f.Code, f.Hint = exitAuth, "auth_required", "export HEADGATE_TOKEN=… with an API key or a token that is good there"
+		f.exit, f.Code, f.Hint = exitAuth, "auth_required", tokenHint
 	case status == http.StatusForbidden, status == http.StatusTooManyRequests:
 		f.exit, f.Code = exitRefused, "refused"
 	case status >= http.StatusInternalServerError:
@@ -62,6 +62,9 @@ func (f *failure) answered(status int) *failure {
 	}
 	return f
 }
+
+// tokenHint is the advice where a credential is missing or not good.
+const tokenHint = "export HEADGATE_TOKEN=… with an API key or a token that is good there"
 
 // notEndpoint is the advice for an address where something else than MCP answers.
 const notEndpoint = "is this the address of an MCP endpoint? A gateway's is http://HOST:PORT/mcp"
@@ -90,7 +93,7 @@ func refusal(e *rpc.WireError) *failure {
 	case mcp.CodeForbidden, mcp.CodeQuotaExhausted:
 		f.exit, f.Hint = exitRefused, invocation()+" explain, on the gateway's machine, tells why"
 	case mcp.CodeUnauthenticated:
-		f.exit = exitAuth
+		f.exit, f.Code, f.Hint = exitAuth, "auth_required", tokenHint
 	case mcp.CodeInvalidParams:
 		f.Code = "invalid_params"
 	case mcp.CodeMethodNotFound:
