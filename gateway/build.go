@@ -124,8 +124,8 @@ func (g *Gateway) buildSubscriptions(views []catalog.View) {
 	}
 	g.subscriptions = subscription.New(subscription.Deps{
 		Log: g.log, Upstreams: tellers, Post: g.sessions.Post,
-		Shows: func(endpoint, upstream string) bool {
-			return slices.ContainsFunc(views, func(v catalog.View) bool { return v.Endpoint == endpoint && v.Has(upstream) })
+		Shows: func(c *rpc.Call, upstream, own string) bool {
+			return g.mayRead(c, upstream, own) && slices.ContainsFunc(views, func(v catalog.View) bool { return v.Endpoint == c.Endpoint && v.Has(upstream) })
 		},
 		Store: g.sessions,
 		Task:  func(c *rpc.Call, id string) *rpc.Target { return g.router.Task(c, id) },

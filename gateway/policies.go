@@ -9,6 +9,7 @@ import (
 	"fmt"
 
 	"github.com/headgate/headgate/policy"
+	"github.com/headgate/headgate/router/catalog"
 	"github.com/headgate/headgate/rpc"
 	"github.com/headgate/headgate/rpc/mcp"
 )
@@ -45,6 +46,11 @@ func (g *Gateway) filtersLists() bool { return g.cfg.Auth != nil || len(g.cfg.Ac
 // sees reports whether a caller may know of a target.
 func (g *Gateway) sees(c *rpc.Call, t *rpc.Target) bool {
 	return g.access.Sees(&c.Principal, c.Dialect, mcp.VerbOf(t.Kind), t)
+}
+
+// mayRead reports whether a caller may read a resource that an upstream calls own.
+func (g *Gateway) mayRead(c *rpc.Call, upstream, own string) bool {
+	return !g.filtersLists() || g.sees(c, catalog.ResourceOf(upstream, own))
 }
 
 // locate finds a resource for who wants to hear of its changes. One that the caller may

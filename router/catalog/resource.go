@@ -15,7 +15,7 @@ import (
 // [Catalog.Candidates] may be asked.
 func (c *Catalog) ResolveURI(ctx context.Context, v *View, client rpc.Client, p rpc.Principal, uri string) *rpc.Target {
 	if v.Single {
-		return resource(v.Upstreams[0], uri)
+		return ResourceOf(v.Upstreams[0], uri)
 	}
 	for _, wait := range []bool{false, true} {
 		if t := c.locate(ctx, v, client, p, uri, wait); t != nil {
@@ -25,7 +25,8 @@ func (c *Catalog) ResolveURI(ctx context.Context, v *View, client rpc.Client, p 
 	return &rpc.Target{Kind: rpc.Resource, Exposed: uri, Own: uri}
 }
 
-func resource(upstream, own string) *rpc.Target {
+// ResourceOf returns the target that an upstream calls own.
+func ResourceOf(upstream, own string) *rpc.Target {
 	return &rpc.Target{Kind: rpc.Resource, Exposed: own, Canonical: qualify(upstream, own), Upstream: upstream, Own: own}
 }
 
@@ -34,15 +35,15 @@ func (c *Catalog) locate(ctx context.Context, v *View, client rpc.Client, p rpc.
 		return t
 	}
 	if upstream, own, ok := c.qualified(v, uri); ok {
-		return resource(upstream, own)
+		return ResourceOf(upstream, own)
 	}
 	for _, t := range c.table(ctx, v, templateList, client, wait).patterns {
 		if t.pattern.matches(uri) {
-			return resource(t.upstream, uri)
+			return ResourceOf(t.upstream, uri)
 		}
 	}
 	if upstream, ok := c.owners.of(p, uri); ok && slices.Contains(c.members(v), upstream) {
-		return resource(upstream, uri)
+		return ResourceOf(upstream, uri)
 	}
 	return nil
 }

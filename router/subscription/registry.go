@@ -56,8 +56,8 @@ type Deps struct {
 	Expose func(ctx context.Context, c *rpc.Call, upstream string, m *rpc.Message) *rpc.Message
 	// Post queues a notification for the stream of a legacy client's session.
 	Post func(session string, m *rpc.Message)
-	// Shows reports whether clients of an endpoint may see what an upstream has.
-	Shows func(endpoint, upstream string) bool
+	// Shows reports whether who calls may see a resource that an upstream calls own.
+	Shows func(c *rpc.Call, upstream, own string) bool
 	// Store remembers what sessions have subscribed to.
 	Store Store
 }

@@ -184,7 +184,7 @@ func newStage() *stage {
 			out.Set("exposed", rpc.AppendString(nil, upstream+c.Endpoint))
 			return out
 		},
-		Shows: func(endpoint, upstream string) bool { return endpoint == "/mcp" || upstream == "one" }, Store: s,
+		Shows: func(c *rpc.Call, upstream, _ string) bool { return c.Endpoint == "/mcp" || upstream == "one" }, Store: s,
 		Post: func(session string, m *rpc.Message) {
 			s.mu.Lock()
 			defer s.mu.Unlock()

@@ -57,7 +57,7 @@ func (r *Registry) Restore(ctx context.Context, c *rpc.Call, subs []state.Resour
 	session := c.Client.Session
 	wanted := map[string]map[string]*hold{}
 	for _, sub := range subs {
-		if r.Upstreams[sub.Upstream] == nil || !r.Shows(c.Endpoint, sub.Upstream) {
+		if r.Upstreams[sub.Upstream] == nil || !r.Shows(c, sub.Upstream, sub.Own) {
 			r.Log.DebugContext(ctx, "subscription is not possible any more", "upstream", sub.Upstream)
 			continue
 		}
