@@ -78,6 +78,10 @@ conformance: peers ## Run the official suite directly and through Headgate; writ
 faults: ## Make every fault as often as the ledger promises (about half an hour); writes docs/faults.md
 	$(GO) test ./test/fault -count=1 -timeout 2h -full -ledger $(CURDIR)/docs/faults.md
 
+.PHONY: soak
+soak: ## Kill, damage and compare the state's engine as often as is promised (some minutes)
+	HEADGATE_SOAK=1 $(GO) test ./state/embedded -count=1 -timeout 1h -rapid.checks 5000
+
 .PHONY: bench
 bench: ## Measure direct, through a tuned reverse proxy and through Headgate in one run
 	$(GO) run ./test/load/bench

@@ -8,16 +8,19 @@ import (
 	"time"
 )
 
-// MaxCharges bounds the charges of one reservation.
-const MaxCharges = 32
+// Bounds of reservations.
+const (
+	MaxCharges = 32      // of one reservation
+	MaxBucket  = 4 << 10 // bytes of a bucket's name
+)
 
 // HoldID names a hold. It is random, or made of something that is, and used once.
 type HoldID [16]byte
 
 // Charge is what a call takes from one bucket.
 type Charge struct {
-	// Bucket names what is counted, such as one budget of one team. It should be short,
-	// and differ from the others of its reservation.
+	// Bucket names what is counted, such as one budget of one team. It differs from the
+	// others of its reservation.
 	Bucket string
 	// Cost is what is taken, in the unit's smallest step: requests, tokens, millionths
 	// of a dollar, bytes, slots. Not negative.

@@ -65,8 +65,11 @@ func (q *Quota) Lease(ctx context.Context, id state.HoldID, charge state.Charge,
 	if charge.Cost < 1 || ttl <= 0 {
 		return 0, state.Balance{}, fmt.Errorf("%w: a lease of %d for %v", errCharges, charge.Cost, ttl)
 	}
-	var room [1]state.Balance
-	into, got, err := q.reserve(ctx, id, []state.Charge{charge}, ttl, room[:0], true)
+	charges := []state.Charge{charge}
+	if err := checkCharges(charges, ttl); err != nil {
+		return 0, state.Balance{}, err
+	}
+	into, got, err := q.reserve(ctx, id, charges, ttl, nil, true)
 	if err != nil {
 		return 0, state.Balance{}, err
 	}
@@ -95,6 +98,8 @@ func checkCharges(charges []state.Charge, ttl time.Duration) error {
 	for i := range charges {
 		c := &charges[i]
 		switch {
+		case len(c.Bucket) > state.MaxBucket:
+			return fmt.Errorf("%w: a bucket's name of %d bytes", errCharges, len(c.Bucket))
 		case c.Limit == nil:
 			return fmt.Errorf("%w: %q has no limit", errCharges, c.Bucket)
 		case c.Cost < 0 || ttl < 0:

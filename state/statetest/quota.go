@@ -236,6 +236,7 @@ func wrongCharges(t *testing.T, s *Subject) {
 		"twice the same":   {[]state.Charge{good, good}, time.Minute},
 		"too many":         {many, time.Minute},
 		"negative cost":    {[]state.Charge{{Bucket: "b", Cost: -1, Limit: day(10)}}, time.Minute},
+		"a long name":      {[]state.Charge{{Bucket: strings.Repeat("x", state.MaxBucket+1), Cost: 1, Limit: day(10)}}, 0},
 		"negative time":    {[]state.Charge{good}, -1},
 		"no limit":         {[]state.Charge{{Bucket: "b", Cost: 1}}, time.Minute},
 		"a wrong limit":    {[]state.Charge{{Bucket: "c", Cost: 1, Limit: &state.Limit{Kind: state.Rate, Max: 1}}}, time.Minute},
@@ -249,6 +250,8 @@ func wrongCharges(t *testing.T, s *Subject) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	longest := state.Charge{Bucket: strings.Repeat("x", state.MaxBucket), Cost: 1, Limit: day(10)}
+	reserves(t, s, state.HoldID{}, 0, longest)
 	reserves(t, s, hold(1), time.Minute, many[:state.MaxCharges]...)
 	if _, err := s.Quota.Settle(t.Context(), hold(1), []int64{-1}); err == nil {
 		t.Error("a negative cost was settled")
