@@ -8,6 +8,12 @@ import (
 	"github.com/headgate/headgate/state/statetest"
 )
 
+// pass has time pass, and what is due then happen.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
 // subject runs a test with an engine in a bubble, where time passes when it is told to.
 func subject(t *testing.T, test func(t *testing.T, s *statetest.Subject)) {
 	t.Helper()
@@ -15,7 +21,7 @@ func subject(t *testing.T, test func(t *testing.T, s *statetest.Subject)) {
 	synctest.Test(t, func(t *testing.T) {
 		e := opened(t, path, Options{})
 		defer closed(t, e)
-		test(t, &statetest.Subject{Quota: e.Quota(), Jobs: e.Jobs(), Cache: e.Cache(), Bus: e.Bus(), Logs: e.Logs(), Clock: e, Advance: time.Sleep})
+		test(t, &statetest.Subject{Quota: e.Quota(), Jobs: e.Jobs(), Cache: e.Cache(), Bus: e.Bus(), Logs: e.Logs(), Clock: e, Advance: pass})
 	})
 }
 

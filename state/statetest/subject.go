@@ -15,7 +15,7 @@ type Subject struct {
 	Bus     state.Bus
 	Logs    state.Logs
 	Clock   state.Clock
-	Advance func(time.Duration) // has that much time pass for the engine
+	Advance func(time.Duration) // has that much time pass for the engine, and what is due then happen
 }
 
 // Open runs a test with a fresh engine.
