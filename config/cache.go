@@ -18,7 +18,7 @@ type Cache struct {
 
 // CachedLists concerns servers that do not say how long something may be kept.
 type CachedLists struct {
-	// How long their lists and resources are kept, unless they say that something changed.
+	// How long their lists and resources are kept, unless they say that something changed. Left out, lists for 30s and resources not at all.
 	TTL time.Duration `yaml:"ttl" min:"0s" max:"24h"`
 }
 

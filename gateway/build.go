@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/headgate/headgate/config"
 	"github.com/headgate/headgate/router"
@@ -30,7 +31,7 @@ func (g *Gateway) build(ctx context.Context, opts Options) error {
 	if err := g.openState(); err != nil {
 		return err
 	}
-	if err := g.buildPolicies(); err != nil {
+	if err := g.buildPolicies(ctx); err != nil {
 		return err
 	}
 	g.sessions = session.New(session.Config{
@@ -46,7 +47,7 @@ func (g *Gateway) build(ctx context.Context, opts Options) error {
 	for _, s := range g.servers {
 		h := between.Cross(s)
 		upstreams[s.Name()], titles[s.Name()] = h, g.upstream(s.Name()).Title()
-		sources = append(sources, source(s, h, g.upstream(s.Name()).Tools))
+		sources = append(sources, g.source(s, h))
 	}
 	g.catalog = catalog.New(ctx, sources, keys, g.log)
 	if g.filtersLists() {
@@ -60,7 +61,7 @@ func (g *Gateway) build(ctx context.Context, opts Options) error {
 		Catalog: g.catalog, Upstreams: upstreams, Holder: g.sessions, Subscriptions: g.subscriptions, Keys: keys, Info: g.info,
 		Titles: titles,
 	})
-	g.wireNotices(views)
+	g.wireNotices(ctx, views)
 	return g.buildGate()
 }
 
@@ -103,9 +104,13 @@ func (g *Gateway) upstream(name string) config.Upstream {
 }
 
 // source shows an upstream to the catalogue.
-func source(s *mcpserver.Server, h rpc.Handler, tools config.Filter) catalog.Source {
+func (g *Gateway) source(s *mcpserver.Server, h rpc.Handler) catalog.Source {
+	var unsaid time.Duration
+	if g.cfg.Cache != nil {
+		unsaid = g.cfg.Cache.Lists.TTL
+	}
 	return catalog.Source{
-		Name: s.Name(), Handler: h, Allows: tools.Allows,
+		Name: s.Name(), Handler: h, Allows: g.upstream(s.Name()).Tools.Allows, Unsaid: unsaid,
 		Describe: func(ctx context.Context) (catalog.Description, error) {
 			d, err := s.Describe(ctx)
 			return catalog.Description{

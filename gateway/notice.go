@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"context"
+
 	"github.com/headgate/headgate/router/catalog"
 	"github.com/headgate/headgate/router/session"
 	"github.com/headgate/headgate/rpc"
@@ -10,9 +12,10 @@ import (
 
 // wireNotices carries what upstreams say unasked to the catalogue, and what changed
 // there to the clients that can see it.
-func (g *Gateway) wireNotices(views []catalog.View) {
+func (g *Gateway) wireNotices(ctx context.Context, views []catalog.View) {
 	for _, s := range g.servers {
 		s.OnNotice(func(m *rpc.Message) {
+			g.outdate(ctx, s.Name(), m) // before anybody asks again
 			switch m.Method {
 			case mcp.ResourceUpdated:
 				g.subscriptions.Updated(s.Name(), m)
@@ -41,6 +44,21 @@ func (g *Gateway) wireNotices(views []catalog.View) {
 		g.sessions.Broadcast(at, rpc.NewNotification(change.Method, nil))
 		g.subscriptions.Broadcast(at, change.Method)
 	})
+}
+
+// outdate forgets the cached answers that a notification of an upstream is about.
+func (g *Gateway) outdate(ctx context.Context, upstream string, m *rpc.Message) {
+	if g.cache == nil {
+		return
+	}
+	switch m.Method {
+	case mcp.ResourceUpdated:
+		if uri, ok := m.Text("uri"); ok && uri != "" {
+			g.cache.Invalidate(ctx, upstream, uri)
+		}
+	case mcp.ToolsChanged, mcp.ResourcesChanged:
+		g.cache.Invalidate(ctx, upstream, "")
+	}
 }
 
 // passLog carries a log message that belongs to no call to the legacy sessions that may be shown it: the one whose

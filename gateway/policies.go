@@ -23,14 +23,12 @@ type policies struct {
 }
 
 // buildPolicies makes them. The engine has been opened.
-func (g *Gateway) buildPolicies() (err error) {
+func (g *Gateway) buildPolicies(ctx context.Context) (err error) {
 	g.access = policy.NewAccess(g.cfg.Access, g.cfg.Auth == nil)
 	if g.engine == nil && (len(g.cfg.Limits) > 0 || g.cfg.Cache != nil) {
 		return errors.New("limits and cache need a data_dir")
 	}
-	if g.cfg.Cache != nil {
-		return errors.New("this version of Headgate does not implement cache")
-	}
+	g.buildCache(ctx)
 	g.limits = &policy.Limits{}
 	if len(g.cfg.Limits) > 0 {
 		if g.limits, err = policy.NewLimits(g.cfg.Limits, g.engine.Quota(), g.log); err != nil {
@@ -38,6 +36,15 @@ func (g *Gateway) buildPolicies() (err error) {
 		}
 	}
 	return g.buildAudit()
+}
+
+// buildCache makes the cache, if there is one.
+func (g *Gateway) buildCache(ctx context.Context) {
+	if g.cfg.Cache == nil {
+		return
+	}
+	g.cache = policy.NewCache(ctx, *g.cfg.Cache, g.engine.Cache(), mcp.LifetimeOf, g.log)
+	g.onStop("cache", g.cache.Close)
 }
 
 // filtersLists reports whether callers see different things in lists.

@@ -18,7 +18,11 @@ func (g *Gateway) openState() error {
 	if g.cfg.DataDir == "" {
 		return nil
 	}
-	engine, err := embedded.Open(filepath.Join(g.cfg.DataDir, stateFile), embedded.Options{Log: g.log})
+	options := embedded.Options{Log: g.log}
+	if g.cfg.Cache != nil {
+		options.CacheBytes = int64(g.cfg.Cache.MaxSize)
+	}
+	engine, err := embedded.Open(filepath.Join(g.cfg.DataDir, stateFile), options)
 	if err != nil {
 		return fmt.Errorf("data_dir: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/headgate/headgate/config"
@@ -24,15 +25,20 @@ type Cache struct {
 	lifetime func(*rpc.Message) *rpc.Lifetime
 	log      *slog.Logger
 	flights  flights
+	revivals revivals
 }
 
 // NewCache returns the cache of a configuration. Lifetime reads what a server says of a
-// result's.
-func NewCache(c config.Cache, store state.Cache, lifetime func(*rpc.Message) *rpc.Lifetime, log *slog.Logger) *Cache {
+// result's. The cache's background work ends with ctx or [Cache.Close].
+func NewCache(ctx context.Context, c config.Cache, store state.Cache, lifetime func(*rpc.Message) *rpc.Lifetime, log *slog.Logger) *Cache {
 	out := &Cache{store: store, tools: c.Tools, unsaid: c.Lists.TTL, share: c.SharePublic, lifetime: lifetime, log: log}
 	out.flights.init()
+	out.revivals.ending, out.revivals.end = context.WithCancelCause(ctx)
 	return out
 }
+
+// Close ends the calls that nobody waits for, and waits for them as long as ctx lasts.
+func (c *Cache) Close(ctx context.Context) error { return c.revivals.close(ctx) }
 
 // Middleware answers what it can and keeps what it may.
 func (c *Cache) Middleware(next rpc.Handler) rpc.Handler {
@@ -40,12 +46,15 @@ func (c *Cache) Middleware(next rpc.Handler) rpc.Handler {
 		if !c.Concerns(call) {
 			return next.Handle(ctx, call)
 		}
-		own := keyOf(call, false)
-		if hit, mark := c.look(ctx, call, own); hit != nil {
-			c.revive(ctx, call, own, hit, mark, next)
-			return respondWith(call, hit), nil
+		k := c.keysOf(call)
+		hit, mark := c.look(ctx, k)
+		if hit != nil {
+			if hit.Fresh <= 0 {
+				c.revive(ctx, call, k, mark, next)
+			}
+			return c.respondWith(call, hit), nil
 		}
-		return c.fetch(ctx, call, own, next)
+		return c.fetch(ctx, call, k, mark, next)
 	})
 }
 
@@ -62,37 +71,49 @@ func (c *Cache) Concerns(call *rpc.Call) bool {
 	default:
 		return false
 	}
-	for _, name := range []string{"requestState", "inputResponses", "task"} {
-		if _, ok := call.Message.Get(name); ok {
-			return false
-		}
-	}
-	return ordinaryMeta(call.Message)
+	return ordinaryParams(call.Message)
 }
 
-// ordinaryMeta reports whether the _meta of a call has only members that do not change
-// its answer.
-func ordinaryMeta(m *rpc.Message) bool {
+// ordinaryParams reports whether the params of a call have no member that could change its
+// answer and that keys know nothing of.
+func ordinaryParams(m *rpc.Message) bool {
+	return onlyMembers(m.Params, "name", "uri", "arguments", "_meta") && onlyMeta(m)
+}
+
+func onlyMeta(m *rpc.Message) bool {
 	text, ok := m.Get("_meta")
-	if !ok {
-		return true
-	}
+	return !ok || onlyMembers(text, "progressToken", "traceparent", "tracestate", "baggage",
+		"io.modelcontextprotocol/protocolVersion", "io.modelcontextprotocol/clientInfo",
+		"io.modelcontextprotocol/clientCapabilities", "io.modelcontextprotocol/logLevel")
+}
+
+// onlyMembers reports whether a text is an object that has no members but these.
+func onlyMembers(text []byte, names ...string) bool {
 	o, err := rpc.ReadObject(text)
 	if err != nil {
 		return false
 	}
-	ordinary := true
+	only := true
 	o.Each(func(name string, _ json.RawMessage) bool {
-		switch name {
-		case "progressToken", "traceparent", "tracestate", "baggage",
-			"io.modelcontextprotocol/protocolVersion", "io.modelcontextprotocol/clientInfo",
-			"io.modelcontextprotocol/clientCapabilities", "io.modelcontextprotocol/logLevel":
-		default:
-			ordinary = false
-		}
-		return ordinary
+		only = slices.Contains(names, name)
+		return only
 	})
-	return ordinary
+	return only
+}
+
+// cacheKeys are where the answer to a call may be kept.
+type cacheKeys struct {
+	own    state.CacheKey // for its caller
+	public state.CacheKey // for everybody
+	shared bool           // whether that is allowed
+}
+
+func (c *Cache) keysOf(call *rpc.Call) cacheKeys {
+	k := cacheKeys{own: keyOf(call, false)}
+	if k.shared = c.share && call.Target.Kind == rpc.Resource; k.shared {
+		k.public = keyOf(call, true)
+	}
+	return k
 }
 
 // keyOf makes the key of a call: all that its answer depends on. A public key leaves out
@@ -105,6 +126,9 @@ func keyOf(call *rpc.Call, public bool) state.CacheKey {
 	} else {
 		p := &call.Principal
 		out = part(part(part(part(out, p.Org), p.Team), p.Key), p.User)
+		if len(call.Client.Capabilities) > len("{}") { // a server that asks the session may answer for it alone
+			out = part(out, call.Client.Session)
+		}
 	}
 	out = part(part(part(out, call.Endpoint), string(call.Client.Revision)), call.Method.Name)
 	out = part(part(part(out, call.Target.Upstream), call.Target.Own), call.Target.Exposed)
@@ -116,10 +140,10 @@ func keyOf(call *rpc.Call, public bool) state.CacheKey {
 }
 
 // look finds the answer to a call, among what others may have too last.
-func (c *Cache) look(ctx context.Context, call *rpc.Call, own state.CacheKey) (*state.Cached, state.CacheMark) {
-	hit, mark := c.get(ctx, own)
-	if hit == nil && c.share && call.Target.Kind == rpc.Resource {
-		hit, _ = c.get(ctx, keyOf(call, true))
+func (c *Cache) look(ctx context.Context, k cacheKeys) (*state.Cached, state.CacheMark) {
+	hit, mark := c.get(ctx, k.own)
+	if hit == nil && k.shared {
+		hit, _ = c.get(ctx, k.public)
 	}
 	return hit, mark
 }
@@ -133,12 +157,12 @@ func (c *Cache) get(ctx context.Context, key state.CacheKey) (*state.Cached, sta
 	return &hit, mark
 }
 
-// respondWith answers a call with a result that was kept. What it says of its lifetime
+// respondWith answers a call with a result that was kept. What that says of its lifetime
 // is less by its age.
-func respondWith(call *rpc.Call, hit *state.Cached) *rpc.Reply {
+func (c *Cache) respondWith(call *rpc.Call, hit *state.Cached) *rpc.Reply {
 	m := rpc.NewResult(call.Message.ID, hit.Value)
-	if _, ok := m.Get("ttlMs"); ok {
-		m.Set("ttlMs", rpc.AppendInt(nil, max(hit.Fresh, 0).Milliseconds()))
+	if life := c.lifetime(m); life.Said {
+		m.Set("ttlMs", rpc.AppendInt(nil, max(life.TTL-hit.Age, 0).Milliseconds()))
 	}
 	if call.Record != nil {
 		call.Record.Cached = true

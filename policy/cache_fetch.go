@@ -2,67 +2,48 @@ package policy
 
 import (
 	"context"
-	"time"
 
 	"github.com/headgate/headgate/rpc"
 	"github.com/headgate/headgate/state"
 )
 
-// reviveTime bounds a call that is made to have a new answer and that nobody waits for.
-const reviveTime = time.Minute
-
 // fetch makes a call whose answer may be kept. Of equal calls at the same time one is
-// made; the others wait for its answer and make their own if that may not be kept.
-func (c *Cache) fetch(ctx context.Context, call *rpc.Call, key state.CacheKey, next rpc.Handler) (*rpc.Reply, error) {
-	f, first := c.flights.join(key)
-	if !first {
+// made; the others wait for its answer and make their own if that may not be kept. Mark is
+// when the caller was not yet answered.
+func (c *Cache) fetch(ctx context.Context, call *rpc.Call, k cacheKeys, mark state.CacheMark, next rpc.Handler) (*rpc.Reply, error) {
+	f, first := c.flights.join(k.own)
+	for !first {
 		select {
 		case <-f.landed:
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}
-		if f.result != nil {
-			return respondWith(call, &state.Cached{Value: f.result, Fresh: f.fresh}), nil
+		switch {
+		case f.result != nil && f.mark != mark: // something changed before this call came: was it what it asks for?
+			if hit, _ := c.look(ctx, k); hit != nil && hit.Fresh > 0 {
+				return c.respondWith(call, hit), nil
+			}
+			return next.Handle(ctx, call)
+		case f.result != nil:
+			return c.respondWith(call, &state.Cached{Value: f.result}), nil
+		case !f.abandoned:
+			return next.Handle(ctx, call)
 		}
-		return next.Handle(ctx, call)
+		f, first = c.flights.join(k.own) // whoever made the call went away: one of those who wait makes it now
 	}
-	_, mark := c.get(ctx, key)
+	hit, mark := c.look(ctx, k)
+	if hit != nil && hit.Fresh > 0 { // it came while this call was on its way here
+		c.flights.land(k.own, f, landing{result: hit.Value, mark: mark})
+		return c.respondWith(call, hit), nil
+	}
 	reply, err := next.Handle(ctx, call)
 	if err != nil {
-		c.flights.land(key, f, nil, 0)
+		c.flights.land(k.own, f, landing{abandoned: ctx.Err() != nil})
 		return nil, err
 	}
-	out := rpc.NewReply(&fetched{Reply: reply, cache: c, ctx: context.WithoutCancel(ctx), call: call, key: key, mark: mark, flight: f})
+	out := rpc.NewReply(&fetched{Reply: reply, cache: c, ctx: context.WithoutCancel(ctx), call: call, keys: k, mark: mark, flight: f})
 	out.Header, out.Revision = reply.Header, reply.Revision
 	return out, nil
-}
-
-// revive fetches a new answer for one that is stale, unless somebody does already.
-func (c *Cache) revive(ctx context.Context, call *rpc.Call, key state.CacheKey, hit *state.Cached, mark state.CacheMark, next rpc.Handler) {
-	if hit.Fresh > 0 {
-		return
-	}
-	f, first := c.flights.join(key)
-	if !first {
-		return
-	}
-	again := call.Detach()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reviveTime)
-	c.flights.work.Go(func() {
-		defer cancel()
-		defer c.flights.land(key, f, nil, 0)
-		reply, err := next.Handle(ctx, again)
-		if err != nil {
-			return
-		}
-		defer reply.Close() //nolint:errcheck // nobody is there to be told
-		r := &fetched{Reply: reply, cache: c, ctx: ctx, call: again, key: key, mark: mark, flight: f}
-		for {
-			if m, err := r.Next(); err != nil || m.IsResponse() {
-				return
-			}
-		}
-	})
 }
 
 // fetched is a reply whose response is kept as it goes by.
@@ -71,40 +52,48 @@ type fetched struct {
 	cache  *Cache
 	ctx    context.Context //nolint:containedctx // of the call, without its end: what was answered stays true
 	call   *rpc.Call
-	key    state.CacheKey
+	keys   cacheKeys
 	mark   state.CacheMark
 	flight *flight
+	asked  bool // the answer depends on what the user was asked
 }
 
 // Next implements [rpc.Source].
 func (f *fetched) Next() (*rpc.Message, error) {
 	m, err := f.Reply.Next()
-	if err == nil && m.IsResponse() {
-		f.cache.keep(f, m)
+	switch {
+	case err != nil: // who waits makes the call, and gets to know what is wrong
+		f.land(landing{})
+	case m.IsRequest():
+		f.asked = true
+		f.land(landing{})
+	case m.IsResponse() && !f.asked:
+		f.land(landing{result: f.cache.keep(f, m), mark: f.mark})
 	}
 	return m, err
 }
 
 // Close implements [rpc.Source].
 func (f *fetched) Close() error {
-	f.cache.flights.land(f.key, f.flight, nil, 0)
+	f.land(landing{abandoned: true})
 	return f.Reply.Close()
 }
 
-// keep puts a response into the store if it may be kept, and gives it to who waits.
-func (c *Cache) keep(f *fetched, m *rpc.Message) {
+func (f *fetched) land(l landing) { f.cache.flights.land(f.keys.own, f.flight, l) }
+
+// keep puts a response into the store if it may be kept, and returns the result, or nil.
+func (c *Cache) keep(f *fetched, m *rpc.Message) []byte {
 	life := c.lifetimeOf(f.call, m)
 	if life.TTL <= 0 || !lasting(m) {
-		c.flights.land(f.key, f.flight, nil, 0)
-		return
+		return nil
 	}
 	result := m.Clone().Result
-	key, tags := f.key, []string{f.call.Target.Upstream}
+	key, tags := f.keys.own, []string{f.call.Target.Upstream}
 	if f.call.Target.Kind == rpc.Resource {
 		tags = append(tags, resourceTag(f.call.Target.Upstream, f.call.Target.Own))
 	}
-	if life.Public {
-		key = keyOf(f.call, true)
+	if life.Public && f.keys.shared {
+		key = f.keys.public
 	}
 	entry := state.CacheEntry{Value: result, TTL: life.TTL, Tags: tags}
 	if f.call.Target.Kind == rpc.Tool {
@@ -113,7 +102,7 @@ func (c *Cache) keep(f *fetched, m *rpc.Message) {
 	if err := c.store.Put(f.ctx, key, entry, f.mark); err != nil {
 		c.log.DebugContext(f.ctx, "an answer is not cached", "error", err)
 	}
-	c.flights.land(f.key, f.flight, result, life.TTL)
+	return result
 }
 
 // lasting reports whether a response is an answer to keep: a result, complete, and no
@@ -122,7 +111,7 @@ func lasting(m *rpc.Message) bool {
 	if m.Err != nil || m.CheckBody() != nil {
 		return false
 	}
-	if kind, ok := m.Text("resultType"); ok && kind != "complete" {
+	if kind, ok := m.Get("resultType"); ok && string(kind) != `"complete"` {
 		return false
 	}
 	failed, ok := m.Get("isError")
@@ -142,5 +131,5 @@ func (c *Cache) lifetimeOf(call *rpc.Call, m *rpc.Message) rpc.Lifetime {
 	if !life.Said {
 		return rpc.Lifetime{TTL: c.unsaid}
 	}
-	return rpc.Lifetime{TTL: life.TTL, Public: life.Public && c.share}
+	return *life
 }

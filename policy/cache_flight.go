@@ -1,9 +1,7 @@
 package policy
 
 import (
-	"encoding/json"
 	"sync"
-	"time"
 
 	"github.com/headgate/headgate/state"
 )
@@ -17,15 +15,20 @@ type flights struct {
 		mu   sync.Mutex
 		open map[state.CacheKey]*flight
 	}
-	work sync.WaitGroup // of those that nobody waits for
 }
 
 // flight is one of them.
 type flight struct {
-	landed chan struct{}
-	result json.RawMessage // once landed; nil if it may not be kept
-	fresh  time.Duration
-	done   bool
+	landed chan struct{} // closed once there is a landing
+	landing
+	done bool
+}
+
+// landing is what became of a flight.
+type landing struct {
+	result    []byte          // nil if there is none, or none that may be kept
+	mark      state.CacheMark // of the result: when it was asked for
+	abandoned bool            // whoever made the call did not wait for its end
 }
 
 func (f *flights) init() {
@@ -48,15 +51,15 @@ func (f *flights) join(key state.CacheKey) (*flight, bool) {
 	return one, true
 }
 
-// land ends a flight, once.
-func (f *flights) land(key state.CacheKey, one *flight, result json.RawMessage, fresh time.Duration) {
+// land ends a flight. What it came to first holds.
+func (f *flights) land(key state.CacheKey, one *flight, l landing) {
 	s := &f.shards[key[0]%flightShards]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if one.done {
 		return
 	}
-	one.done, one.result, one.fresh = true, result, fresh
+	one.done, one.landing = true, l
 	close(one.landed)
 	delete(s.open, key)
 }

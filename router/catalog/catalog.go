@@ -20,6 +20,7 @@ type Source struct {
 	Handler  rpc.Handler                                    // asks it, below the policies
 	Describe func(ctx context.Context) (Description, error) // may do I/O
 	Allows   func(own string) bool                          // which of its tools exist for us
+	Unsaid   time.Duration                                  // how long lists are kept of which it does not say that; 0 for 30 seconds
 }
 
 // Description is what a server says of itself.

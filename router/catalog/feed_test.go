@@ -89,7 +89,7 @@ func TestCorner5_21_AStaleSnapshotIsServedWhileANewOneIsFetched(t *testing.T) {
 		c := newCatalog(t, named{"u", up})
 		c.Warm(t.Context())
 		up.set(func(l *lister) { l.pages = []string{tools("b")} })
-		time.Sleep(legacyTTL + time.Second)
+		time.Sleep(unsaidTTL + time.Second)
 		if diff := cmp.Diff([]string{"u__a"}, names(t, c, merged(Always), listCall(""))); diff != "" {
 			t.Errorf("served while fetching: %s", diff)
 		}
@@ -137,7 +137,7 @@ func TestCorner5_4_ARenamedToolIsAChange(t *testing.T) {
 		told := counted(c)
 		c.Warm(t.Context())
 		up.set(func(l *lister) { l.pages = []string{tools("a", "c")} })
-		time.Sleep(legacyTTL + time.Second)
+		time.Sleep(unsaidTTL + time.Second)
 		names(t, c, merged(Always), listCall("")) // finds that it is stale
 		time.Sleep(time.Second)
 		synctest.Wait()

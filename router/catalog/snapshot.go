@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -20,10 +21,10 @@ const (
 	maxEntry = 1 << 20
 )
 
-// Lifetimes of a snapshot: legacyTTL where the upstream gives none, minTTL so that
-// "stale at once" does not mean a drain for every call.
+// Lifetimes of a snapshot: unsaidTTL where neither the upstream nor the configuration
+// gives one, minTTL so that "stale at once" does not mean a drain for every call.
 const (
-	legacyTTL = 30 * time.Second
+	unsaidTTL = 30 * time.Second
 	minTTL    = time.Second
 )
 
@@ -170,7 +171,7 @@ func (d *drainer) hints(m *rpc.Message) {
 func (d *drainer) snapshot() *snapshot {
 	s := &snapshot{items: d.items, offered: d.offered, ttl: d.ttl, public: d.public}
 	if s.ttl < 0 {
-		s.ttl = legacyTTL
+		s.ttl = cmp.Or(d.source.Unsaid, unsaidTTL)
 	}
 	s.at = time.Now()
 	s.expires = s.at.Add(max(s.ttl, minTTL))
