@@ -258,7 +258,7 @@ func (s *tally) String() string {
 		return late[int(share*float64(len(late)-1))].Round(100 * time.Microsecond)
 	}
 	return fmt.Sprintf("%d calls, %d reached an upstream, %d of these had finished; %d were cancelled there, %.2f %% within %v "+
-		"(median %v, p99 %v, longest %v); %d began after their cancellation and ended too; %d questions crossed it",
+		"(median %v, p99 %v, longest %v); %d began after their cancellation and ended too; %d are parked for modern clients that left as they were asked",
 		s.calls, s.reached, s.finished, len(late), 100*float64(s.prompt)/float64(len(late)), prompt, at(0.5), at(0.99), at(1), s.overtaken, s.parked)
 }
 
