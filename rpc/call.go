@@ -79,6 +79,13 @@ type Call struct {
 	Principal Principal
 	Target    Target
 	Record    *Record // shared by copies of the call; may be nil
+	Flight    Flight  // its place in a session, which it takes when it is known whose call it is; nil where it has none
+}
+
+// Flight is the place of a call among those of its session that are in flight.
+type Flight interface {
+	// Take takes the place. The error says why there is none.
+	Take() error
 }
 
 // Detach returns a copy of a call that does not lie in the memory of its request, so

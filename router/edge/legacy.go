@@ -26,13 +26,12 @@ func (x *exchange) legacy(m *rpc.Message) error {
 	if err != nil {
 		return err
 	}
+	c := x.newCall(s.Client(), row, m)
 	if m.IsRequest() {
-		if x.flight, err = s.Begin(m.ID, cancel); err != nil {
-			return err
-		}
-		x.session = s
+		x.flight, x.session = s.Prepare(m.ID, cancel), s
+		c.Flight = x.flight
 	}
-	return x.run(ctx, x.newCall(s.Client(), row, m))
+	return x.run(ctx, c)
 }
 
 // noSession stands for a session that ended or never was. Policies treat it as they do

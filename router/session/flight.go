@@ -18,8 +18,11 @@ type Flight struct {
 	session   *Session
 	key       string
 	cancel    context.CancelCauseFunc
+	id        rpc.ID
 	questions []string // ids of those that were asked, guarded by the session
 }
+
+var _ rpc.Flight = (*Flight)(nil)
 
 // question is a server's request that the client has been asked.
 type question struct {
@@ -27,36 +30,55 @@ type question struct {
 	id    rpc.ID // what the server calls it
 }
 
-// Begin registers a call under the client's id for it. The error is InvalidRequest
-// if a call with this id is in flight already (JSON-RPC ids are unique in a session),
-// Busy if there are too many, and SessionUnknown if the session has ended.
-// Whoever begins a flight must finish it.
+// Begin registers a call of the session's owner under the client's id for it, as
+// [Session.Prepare] and [Flight.Take] do. Whoever begins a flight must finish it.
 func (s *Session) Begin(id rpc.ID, cancel context.CancelCauseFunc) (*Flight, error) {
-	f := &Flight{session: s, key: id.Key(), cancel: cancel}
+	f := s.Prepare(id, cancel)
+	if err := f.Take(); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// Prepare makes a flight for a call of which it is not known yet whether it is the
+// owner's. It keeps no place in the session until it is taken.
+func (s *Session) Prepare(id rpc.ID, cancel context.CancelCauseFunc) *Flight {
+	return &Flight{session: s, key: id.Key(), cancel: cancel, id: id}
+}
+
+// Take implements [rpc.Flight]: it registers the call. The error is InvalidRequest if a
+// call with this id is in flight already (JSON-RPC ids are unique in a session), Busy
+// if there are too many, and SessionUnknown if the session has ended.
+func (f *Flight) Take() error {
+	s := f.session
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
-		return nil, errUnknown()
+		return errUnknown()
 	}
 	if s.flights == nil {
 		s.flights = make(map[string]*Flight)
 	}
 	if _, ok := s.flights[f.key]; ok {
-		return nil, rpc.Errorf(rpc.InvalidRequest, "a request with id %s is in flight already", rpc.Excerpt(id.String()))
+		return rpc.Errorf(rpc.InvalidRequest, "a request with id %s is in flight already", rpc.Excerpt(f.id.String()))
 	}
 	if limit := s.registry.cfg.InFlight; len(s.flights) >= limit {
-		return nil, rpc.Errorf(rpc.Busy, "%d calls of this session are in flight already", limit)
+		return rpc.Errorf(rpc.Busy, "%d calls of this session are in flight already", limit)
 	}
 	s.flights[f.key] = f
-	return f, nil
+	return nil
 }
 
-// Finish forgets the call and its questions.
+// Finish forgets the call and its questions. Of a flight that was not taken there is
+// nothing to forget.
 func (f *Flight) Finish() {
 	s := f.session
-	s.use(time.Now())
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.flights[f.key] != f {
+		return
+	}
+	s.use(time.Now())
 	delete(s.flights, f.key)
 	for _, id := range f.questions {
 		delete(s.questions, id)

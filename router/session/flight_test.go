@@ -163,3 +163,50 @@ func TestCallsOfManyGoroutines(t *testing.T) {
 		t.Errorf("%d calls are left", len(s.flights))
 	}
 }
+
+// T3: who only has the id of a session takes no place in it, and no id of its calls.
+func TestT3_OthersTakeNoPlaceInASession(t *testing.T) {
+	t.Parallel()
+	r := registry(t, Config{InFlight: 2}, keyring(t))
+	s := resumed(t, r, opened(t, r, client))
+	served := 0
+	guarded := r.Guard(rpc.HandlerFunc(func(context.Context, *rpc.Call) (*rpc.Reply, error) {
+		served++
+		return rpc.Respond(nil), nil
+	}))
+	ask := func(p rpc.Principal, id uint64) (*Flight, error) {
+		c := call(s, &rpc.Method{Name: "tools/call"}, rpc.NewRequest(rpc.NumberID(id), "tools/call", nil))
+		f := s.Prepare(c.Message.ID, func(error) {})
+		c.Principal, c.Flight = p, f
+		_, err := guarded.Handle(t.Context(), c)
+		return f, err
+	}
+	var foreign []*Flight
+	for id := range uint64(4) {
+		f, err := ask(rpc.Principal{User: "mallory"}, id)
+		if !isUnknown(err) {
+			t.Errorf("a foreign call: %v", err)
+		}
+		foreign = append(foreign, f)
+	}
+	first, err := ask(alice, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range foreign {
+		f.Finish()
+	}
+	if _, err := ask(alice, 1); err == nil || rpc.AsError(err).Code != rpc.InvalidRequest {
+		t.Errorf("an id in flight: %v", err)
+	}
+	if _, err := ask(alice, 2); err != nil {
+		t.Errorf("a second call: %v", err)
+	}
+	if _, err := ask(alice, 3); err == nil || rpc.AsError(err).Code != rpc.Busy {
+		t.Errorf("a third call: %v", err)
+	}
+	first.Finish()
+	if _, err := ask(alice, 1); err != nil || served != 3 {
+		t.Errorf("the id again: %v; %d served", err, served)
+	}
+}

@@ -205,6 +205,11 @@ func (r *Registry) Guard(next rpc.Handler) rpc.Handler {
 			if err != nil {
 				return nil, err
 			}
+			if c.Flight != nil {
+				if err := c.Flight.Take(); err != nil {
+					return nil, err
+				}
+			}
 			s.restore(ctx, c)
 		}
 		return next.Handle(ctx, c)
