@@ -96,6 +96,83 @@ func TestNoGrantIsBeforeTheFile(t *testing.T) {
 	}
 }
 
+// A block is of the window in which it was written: the next one begins with nothing.
+func TestNoGrantIsFromTheBlockOfAnEarlierWindow(t *testing.T) {
+	t.Parallel()
+	path := inFolder(t)
+	e := opened(t, path, Options{})
+	defer closed(t, e)
+	spend := func(cost int64) {
+		t.Helper()
+		if _, err := e.Quota().Reserve(t.Context(), state.HoldID{}, costing(budgets(10_000), cost), 0, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, later := range []time.Duration{2 * time.Hour, 200 * time.Hour} {
+		spend(30)
+		if err := e.writes.sync(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		e.quota.clock.wall += int64(later)
+		before := inBudgets(t, e, 10_000)
+		spend(1)
+		left := opened(t, copied(t, path), Options{})
+		left.quota.clock.wall = e.quota.clock.wall
+		for i, n := range inBudgets(t, left, 10_000) {
+			if n <= before[i] {
+				t.Errorf("%v later, a crash leaves %d in %s, which had %d before the last", later, n, budgets(1)[i].Bucket, before[i])
+			}
+		}
+		closed(t, left)
+	}
+}
+
+// What the file was told to take back is not granted from it any more, whether it has
+// done so yet or not.
+func TestABlockThatIsTakenBackIsNotGranted(t *testing.T) {
+	t.Parallel()
+	const most = 10_000
+	writes := newCommitter(nil, nil)
+	q := newQuota(newClock(), writes, Options{}.withDefaults())
+	for _, c := range budgets(most) {
+		b, h := &bucket{key: c.Bucket, limit: c.Limit}, &held{}
+		b.advance(time.Now().UnixNano())
+		b.take(h, most/2)
+		if !q.keep(b) {
+			t.Errorf("%s: nobody waits for the file", c.Bucket)
+		}
+		first := writes.next()
+		b.giveBack(h, most/2)
+		q.keep(b)
+		for _, done := range first.after { // the first is in the file, and the second is not yet
+			done()
+		}
+		if b.budget.sure > b.budget.asked || b.budget.asked > most/blockShare {
+			t.Errorf("%s: %+v", c.Bucket, b.budget)
+		}
+		second := writes.next()
+		b.advance(b.end + int64(1000*time.Hour))
+		b.take(h, 100)
+		q.keep(b)
+		for _, done := range second.after { // of a window that is over
+			done()
+		}
+		if b.budget.sure != 0 {
+			t.Errorf("%s: before the file has it, %+v", c.Bucket, b.budget)
+		}
+		third := writes.next()
+		for _, done := range third.after {
+			done()
+		}
+		if b.giveBack(h, 100); b.budget.sure < 100 {
+			t.Errorf("%s: when the file has it, %+v", c.Bucket, b.budget)
+		}
+		if q.keep(b); b.budget.sure >= 100 {
+			t.Errorf("%s: when it is to be taken back, %+v", c.Bucket, b.budget)
+		}
+	}
+}
+
 func TestAnOrderlyEndLosesNothingOfABudget(t *testing.T) {
 	t.Parallel()
 	const most = 1_000_000
@@ -247,6 +324,11 @@ func FuzzBudgetRecord(f *testing.F) {
 		b.take(&held{}, 7)
 		b.budget.asked = 9
 		key := b.fileKey()
+		f.Add(key, b.encode(key))
+		for i := range int64(5) {
+			b.advance(time.Now().Add(time.Duration(i*i) * 2 * time.Hour).UnixNano())
+			b.take(&held{}, 3+i)
+		}
 		f.Add(key, b.encode(key))
 	}
 	f.Add("day\x00c3 UTC", []byte{budgetForm})

@@ -69,8 +69,8 @@ func TestACrashLosesNoJob(t *testing.T) {
 	first, once := spec("a"), spec("once")
 	first.Key = "k"
 	once.Class, once.Attempts = "once", 1
-	enqueued(t, e, first)
 	enqueued(t, e, once)
+	enqueued(t, e, first)
 	after(func(left *Engine) {
 		stands(t, left, "a", state.JobQueued, 0, "")
 		again := spec("b")
@@ -78,6 +78,7 @@ func TestACrashLosesNoJob(t *testing.T) {
 		if id, existing, err := left.Jobs().Enqueue(t.Context(), again); id != "a" || !existing || err != nil {
 			t.Errorf("its key leads to %q, %v, %v", id, existing, err)
 		}
+		enqueued(t, left, spec("later"))
 		if c := claimed(t, left); string(c.Job.Payload) != "do a" {
 			t.Errorf("its payload is %q", c.Job.Payload)
 		}

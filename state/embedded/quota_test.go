@@ -19,9 +19,20 @@ func subject(t *testing.T, test func(t *testing.T, s *statetest.Subject)) {
 	t.Helper()
 	path := inFolder(t)
 	synctest.Test(t, func(t *testing.T) {
-		e := opened(t, path, Options{})
-		defer closed(t, e)
-		test(t, &statetest.Subject{Quota: e.Quota(), Jobs: e.Jobs(), Cache: e.Cache(), Bus: e.Bus(), Logs: e.Logs(), Clock: e, Advance: pass})
+		var e *Engine
+		s := &statetest.Subject{Advance: pass}
+		open := func() {
+			e = opened(t, path, Options{})
+			s.Quota, s.Jobs, s.Cache, s.Bus, s.Logs, s.Clock = e.Quota(), e.Jobs(), e.Cache(), e.Bus(), e.Logs(), e
+			synctest.Wait() // what was due is done
+		}
+		s.Restart = func() {
+			closed(t, e)
+			open()
+		}
+		open()
+		defer func() { closed(t, e) }()
+		test(t, s)
 	})
 }
 

@@ -49,7 +49,7 @@ func drawJobOp(r *rapid.T) jobOp {
 	}
 	return jobOp{
 		Do: of("do", "enqueue", "enqueue", "enqueue", "claim", "claim", "claim", "complete", "fail", "fail",
-			"heartbeat", "cancel", "get", "redrive", "advance", "advance"),
+			"heartbeat", "cancel", "get", "redrive", "advance", "advance", "restart"),
 		Owner:    of("owner", "ann", "ann", "ann", "bob"),
 		Tenant:   of("tenant", "a", "b", "c"),
 		Class:    of("class", "default", "default", "batch"),
@@ -89,6 +89,12 @@ func (p *jobPlayer) play(ctx context.Context, op jobOp) error {
 	case "advance":
 		p.s.Advance(op.Pass)
 		p.m.advance(op.Pass)
+		return nil
+	case "restart":
+		if p.s.Restart != nil {
+			p.s.Restart()
+			p.m.restart()
+		}
 		return nil
 	case "enqueue":
 		return p.enqueue(ctx, op)

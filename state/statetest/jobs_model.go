@@ -47,6 +47,15 @@ func (j *modelJob) end(now time.Duration, to state.JobState, result string) {
 	}
 }
 
+// restart takes all jobs from their workers. Whose turn it is is forgotten.
+func (m *jobModel) restart() {
+	for _, j := range m.jobs {
+		j.late = min(j.late, m.now)
+	}
+	m.advance(0)
+	clear(m.served)
+}
+
 // advance has time pass, one loss of a worker after another.
 func (m *jobModel) advance(d time.Duration) {
 	m.now += d

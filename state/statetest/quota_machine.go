@@ -63,7 +63,7 @@ func drawQuotaOp(r *rapid.T) quotaOp {
 		return time.Duration(rapid.IntRange(1, most).Draw(r, "ms")) * time.Millisecond
 	}
 	op := quotaOp{
-		Do:      rapid.SampledFrom([]string{"reserve", "reserve", "spend", "settle", "extend", "lease", "peek", "advance", "relimit"}).Draw(r, "do"),
+		Do:      rapid.SampledFrom([]string{"reserve", "reserve", "spend", "settle", "extend", "lease", "peek", "advance", "relimit", "restart"}).Draw(r, "do"),
 		Charges: rapid.SliceOfNDistinct(rapid.Custom(drawCharge), 1, quotaBuckets, func(c drawnCharge) int { return c.Bucket }).Draw(r, "charges"),
 		Hold:    rapid.OneOf(rapid.IntRange(0, 2), rapid.IntRange(0, 9)).Draw(r, "hold"),
 		Parts:   rapid.SliceOfN(rapid.IntRange(0, 200), 0, 4).Draw(r, "parts"),
@@ -98,7 +98,7 @@ var machineLimits = []*state.Limit{
 
 // quotaPlayer does the same with an engine and the model.
 type quotaPlayer struct {
-	q      state.Quota
+	s      *Subject
 	m      *model
 	limits []*state.Limit
 	ids    []state.HoldID
@@ -109,7 +109,7 @@ func playQuota(ctx context.Context, s *Subject, script quotaScript) error {
 	if err != nil {
 		return err
 	}
-	p := &quotaPlayer{q: s.Quota, m: newModel(now), limits: slices.Clone(script.Limits)}
+	p := &quotaPlayer{s: s, m: newModel(now), limits: slices.Clone(script.Limits)}
 	for i, op := range script.Ops {
 		if op.Do == "advance" {
 			s.Advance(op.TTL)
@@ -133,6 +133,12 @@ func (p *quotaPlayer) play(ctx context.Context, op quotaOp) error {
 		return p.lease(ctx, op)
 	case "peek":
 		return p.peek(ctx, op)
+	case "restart":
+		if p.s.Restart != nil {
+			p.s.Restart()
+			p.m.restart()
+		}
+		return nil
 	default: // as a new configuration does
 		l := *p.limits[op.Bucket]
 		l.Max = op.Max
@@ -173,7 +179,7 @@ func (p *quotaPlayer) reserve(ctx context.Context, op quotaOp) error {
 		return nil
 	}
 	id := p.newID()
-	got, err := p.q.Reserve(ctx, id, charges, ttl, nil)
+	got, err := p.s.Quota.Reserve(ctx, id, charges, ttl, nil)
 	return p.compare(err, p.m.reserve(id, charges, ttl), got, charges)
 }
 
@@ -185,7 +191,7 @@ func (p *quotaPlayer) settle(ctx context.Context, op quotaOp) error {
 			actual = append(actual, h.parts[i].amount*int64(part)/100)
 		}
 	}
-	got, err := p.q.Settle(ctx, id, actual)
+	got, err := p.s.Quota.Settle(ctx, id, actual)
 	if want := p.m.settle(id, actual); got != want || err != nil {
 		return fmt.Errorf("%v, %w, want %v", got, err, want)
 	}
@@ -196,7 +202,7 @@ func (p *quotaPlayer) extend(ctx context.Context, op quotaOp) error {
 	id := p.hold(op)
 	h := p.m.open(id)
 	if h == nil {
-		if _, err := p.q.Extend(ctx, id, nil, op.TTL, nil); !errors.Is(err, state.ErrNoHold) {
+		if _, err := p.s.Quota.Extend(ctx, id, nil, op.TTL, nil); !errors.Is(err, state.ErrNoHold) {
 			return fmt.Errorf("what is not open: %w", err)
 		}
 		return nil
@@ -205,7 +211,7 @@ func (p *quotaPlayer) extend(ctx context.Context, op quotaOp) error {
 	for _, part := range op.Parts[:min(len(op.Parts), len(h.parts))] {
 		more = append(more, int64(part)/20)
 	}
-	got, err := p.q.Extend(ctx, id, more, op.TTL, nil)
+	got, err := p.s.Quota.Extend(ctx, id, more, op.TTL, nil)
 	return p.compare(err, p.m.extend(h, more, op.TTL), got, p.m.charges(h))
 }
 
@@ -213,7 +219,7 @@ func (p *quotaPlayer) lease(ctx context.Context, op quotaOp) error {
 	c := p.charges(op)[0]
 	c.Cost++
 	id := p.newID()
-	got, balance, err := p.q.Lease(ctx, id, c, op.TTL)
+	got, balance, err := p.s.Quota.Lease(ctx, id, c, op.TTL)
 	want, refusal := p.m.lease(id, c, op.TTL)
 	if got != want {
 		return fmt.Errorf("got %d, want %d: %w", got, want, err)
@@ -223,7 +229,7 @@ func (p *quotaPlayer) lease(ctx context.Context, op quotaOp) error {
 
 func (p *quotaPlayer) peek(ctx context.Context, op quotaOp) error {
 	charges := p.charges(op)
-	got, err := p.q.Peek(ctx, charges, nil)
+	got, err := p.s.Quota.Peek(ctx, charges, nil)
 	if err := p.compare(err, p.m.refusal(charges), got, charges); err != nil {
 		return err
 	}

@@ -266,3 +266,13 @@ func (m *model) lease(id state.HoldID, c state.Charge, ttl time.Duration) (int64
 	}
 	return c.Cost, nil
 }
+
+// restart leaves what is durable.
+func (m *model) restart() {
+	clear(m.holds)
+	for key, b := range m.buckets {
+		if !b.limit.Durable {
+			delete(m.buckets, key)
+		}
+	}
+}

@@ -9,12 +9,15 @@ import (
 
 // Subject is an engine under test.
 type Subject struct {
-	Quota   state.Quota
-	Jobs    state.Jobs
-	Cache   state.Cache
-	Bus     state.Bus
-	Logs    state.Logs
-	Clock   state.Clock
+	Quota state.Quota
+	Jobs  state.Jobs
+	Cache state.Cache
+	Bus   state.Bus
+	Logs  state.Logs
+	Clock state.Clock
+	// Restart ends the engine in an orderly way and opens another on what it left, in
+	// its place: holds and whoever ran jobs are gone. It is nil where an engine goes on.
+	Restart func()
 	Advance func(time.Duration) // has that much time pass for the engine, and what is due then happen
 }
 
