@@ -67,13 +67,12 @@ func fillDisk(path string) error {
 		}
 		return err
 	}
-	n := 0
-	for err == nil && n < 1000 {
-		n++
-		err = take(n)
-	}
-	for range 2 { // and it stays so
-		if err = take(n); !errors.Is(err, state.ErrUnavailable) {
+	n, refused := 1, 0
+	for ; refused < 2 && n < 1000; refused++ { // pages that become free may still take one
+		for err = take(n); err == nil && n < 1000; err = take(n) {
+			n, refused = n+1, 0
+		}
+		if !errors.Is(err, state.ErrUnavailable) {
 			return fmt.Errorf("job %d: %w", n, err)
 		}
 	}
