@@ -62,8 +62,12 @@ func (g *Gateway) outdate(ctx context.Context, upstream string, m *rpc.Message) 
 }
 
 // passLog carries a log message that belongs to no call to the legacy sessions that may be shown it: the one whose
-// connection it came on, or all on endpoints that hold the upstream.
+// connection it came on, or all on endpoints that hold the upstream. Where clients are kept apart, what comes on a
+// connection that they share is for none: it may be about a call of one of them.
 func (g *Gateway) passLog(views []catalog.View, upstream string, l mcpserver.Log) {
+	if l.Session == "" && g.gate != nil {
+		return
+	}
 	level, _ := l.Message.Text("level")
 	named := l.Named(upstream)
 	at := make(map[string]*rpc.Message, len(views))

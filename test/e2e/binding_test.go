@@ -212,3 +212,39 @@ func TestT4_TasksOfOthersLookUnknown(t *testing.T) {
 		t.Errorf("the task of its owner: %+v", got)
 	}
 }
+
+// What a server says on a connection that clients share, and of no call, may be about a
+// call of one of them: it is shown to none.
+func TestT25_LogsOfSharedConnectionsAreShownToNobody(t *testing.T) {
+	t.Parallel()
+	server, url := startChanging(t, "legacy")
+	section, key := keys("acme", "evil")
+	g := startGateway(t, section+fmt.Sprintf("upstreams:\n  up: {url: %q, era: legacy}\n", url))
+	client := func(who string) <-chan string {
+		r := &raw{t: t, url: endpoint(g, "/mcp"), key: key[who]}
+		r.session = openSession(t, r.url, r.key)
+		r.post(`{"jsonrpc":"2.0","id":1,"method":"logging/setLevel","params":{"level":"debug"}}`, nil)
+		r.post(`{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"up__first","arguments":{}}}`, nil)
+		return r.hearing()
+	}
+	clients := map[string]<-chan string{"acme": client("acme"), "evil": client("evil")}
+	ticking, stop := context.WithCancel(t.Context())
+	defer stop()
+	go server.tick(ticking)
+	server.addTool("second") // comes after logs
+	for who, heard := range clients {
+		told := false
+		for m := range heard {
+			if strings.Contains(m, "notifications/message") {
+				t.Errorf("%s hears %s", who, m)
+				break
+			}
+			if told = strings.Contains(m, "tools/list_changed"); told {
+				break
+			}
+		}
+		if !told {
+			t.Errorf("%s did not hear of the new tool", who)
+		}
+	}
+}
