@@ -25,13 +25,17 @@ func (g *Gateway) chain(gate *auth.Gate) rpc.Handler {
 		policy.Origin(g.origins),
 		identify,
 		g.sessions.Guard,
+		g.access.Scoped(verbs, unscoped),
 		g.router.Resolve,
-		g.access.Guard(policy.Verbs{Of: mcp.Verb, Listed: mcp.Listed}, unscoped),
+		g.access.Guard(verbs, unscoped),
 		g.limits.Rate,
 		g.cached,
 		g.limits.Budget,
 	)
 }
+
+// verbs is what the policies know of methods.
+var verbs = policy.Verbs{Of: mcp.Verb, Listed: mcp.Listed}
 
 // pass is a policy that is switched off.
 func pass(next rpc.Handler) rpc.Handler { return next }

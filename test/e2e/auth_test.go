@@ -251,6 +251,10 @@ func TestScopesLimitMethods(t *testing.T) {
 	if res.StatusCode != http.StatusForbidden || res.Header.Get("WWW-Authenticate") != want || res.Header.Get("Content-Type") != "application/json" {
 		t.Errorf("tools/call: %s %v: %s", res.Status, res.Header, text)
 	}
+	unknown := strings.ReplaceAll(call, "one__echo", "no-such-tool")
+	if again, text := r.post(unknown, as(key, modernHeaders("tools/call", "no-such-tool"))); again.StatusCode != http.StatusForbidden || again.Header.Get("WWW-Authenticate") != want {
+		t.Errorf("tools/call of what is not there: %s: %s", again.Status, text)
+	}
 	if res := attempt(t, http.MethodGet, endpoint(g, "/.well-known/oauth-protected-resource/mcp/one"), nil); res.StatusCode != http.StatusOK {
 		t.Errorf("metadata: %s", res.Status)
 	}
