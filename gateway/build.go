@@ -39,13 +39,13 @@ func (g *Gateway) build(ctx context.Context, opts Options) error {
 	}, keys, g.log)
 	g.onStop("sessions", func(ctx context.Context) error { return g.sessions.Close(ctx) })
 
-	between := bridge.New(bridge.Config{}, keys, g.log)
-	g.onStop("parked calls", between.Close)
+	g.bridge = bridge.New(bridge.Config{}, keys, g.log)
+	g.onStop("parked calls", g.bridge.Close)
 	upstreams := make(map[string]rpc.Handler, len(g.servers))
 	titles := make(map[string]string, len(g.servers))
 	sources := make([]catalog.Source, 0, len(g.servers))
 	for _, s := range g.servers {
-		h := between.Cross(s)
+		h := g.bridge.Cross(s)
 		upstreams[s.Name()], titles[s.Name()] = h, g.upstream(s.Name()).Title()
 		sources = append(sources, g.source(s, h))
 	}

@@ -30,7 +30,7 @@ func (g *Gateway) chain(gate *auth.Gate) rpc.Handler {
 		g.access.Guard(verbs, unscoped),
 		g.limits.Rate,
 		g.cached,
-		g.limits.Budget,
+		g.limits.Budget(g.bridge.Continues),
 	)
 }
 

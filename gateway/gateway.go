@@ -14,6 +14,7 @@ import (
 	"github.com/headgate/headgate/policy"
 	"github.com/headgate/headgate/policy/auth"
 	"github.com/headgate/headgate/router"
+	"github.com/headgate/headgate/router/bridge"
 	"github.com/headgate/headgate/router/catalog"
 	"github.com/headgate/headgate/router/session"
 	"github.com/headgate/headgate/router/subscription"
@@ -44,6 +45,7 @@ type Gateway struct {
 	sessions *session.Registry
 	catalog  *catalog.Catalog
 	router   *router.Router
+	bridge   *bridge.Bridge
 	engine   *embedded.Engine // nil without a data directory
 	policies
 

@@ -13,22 +13,29 @@ const holdTime = 2 * time.Minute
 
 // Budget makes calls pay to the budgets that concern them, and hold slots while they
 // run. What a call turns out to cost beyond that is paid before it is passed on, so that
-// nobody gets more than a budget has.
-func (l *Limits) Budget(next rpc.Handler) rpc.Handler {
-	if len(l.budgets) == 0 {
-		return next
+// nobody gets more than a budget has. A call that continues one which is still held pays
+// for its bytes alone.
+func (l *Limits) Budget(continues func(*rpc.Call) bool) rpc.Middleware {
+	return func(next rpc.Handler) rpc.Handler {
+		if len(l.budgets) == 0 {
+			return next
+		}
+		return rpc.HandlerFunc(func(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
+			if !c.Message.IsRequest() {
+				return next.Handle(ctx, c)
+			}
+			budgets := l.budgets
+			if continues(c) {
+				budgets = l.traffic
+			}
+			b := l.billFor(c, budgets)
+			if len(b.charges) == 0 {
+				l.put(b)
+				return next.Handle(ctx, c)
+			}
+			return l.charge(ctx, c, b, next)
+		})
 	}
-	return rpc.HandlerFunc(func(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
-		if !c.Message.IsRequest() {
-			return next.Handle(ctx, c)
-		}
-		b := l.billFor(c, l.budgets)
-		if len(b.charges) == 0 {
-			l.put(b)
-			return next.Handle(ctx, c)
-		}
-		return l.charge(ctx, c, b, next)
-	})
 }
 
 func (l *Limits) charge(ctx context.Context, c *rpc.Call, b *bill, next rpc.Handler) (*rpc.Reply, error) {
@@ -56,9 +63,12 @@ func (l *Limits) charge(ctx context.Context, c *rpc.Call, b *bill, next rpc.Hand
 		return reply, err
 	}
 	h := newHeld(ctx, l, b, id)
+	if c.Record != nil {
+		c.Record.Stake = h
+	}
 	reply, err := next.Handle(ctx, c)
 	if err != nil {
-		h.settle()
+		h.Release()
 		return nil, err
 	}
 	out := h.wrap(reply)

@@ -21,11 +21,13 @@ type held struct {
 
 	mu      sync.Mutex
 	renewal *time.Timer
-	settled bool
+	keepers int // who has not yet released it: the reply, and who goes on with the call after that
 }
 
+var _ rpc.Stake = (*held)(nil)
+
 func newHeld(ctx context.Context, l *Limits, b *bill, id state.HoldID) *held {
-	h := &held{limits: l, ctx: context.WithoutCancel(ctx), id: id, bill: b}
+	h := &held{limits: l, ctx: context.WithoutCancel(ctx), id: id, bill: b, keepers: 1}
 	for _, each := range b.limits {
 		if each.Unit == unitBytes {
 			h.more = make([]int64, len(b.limits))
@@ -65,7 +67,7 @@ func (h *held) Next() (*rpc.Message, error) {
 // Close implements [rpc.Source].
 func (h *held) Close() error {
 	err := h.Reply.Close()
-	h.settle()
+	h.Release()
 	return err
 }
 
@@ -73,7 +75,7 @@ func (h *held) Close() error {
 func (h *held) renew() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.settled {
+	if h.keepers == 0 {
 		return
 	}
 	if _, err := h.limits.quota.Extend(h.ctx, h.id, nil, holdTime, nil); err != nil {
@@ -82,14 +84,21 @@ func (h *held) renew() {
 	h.renewal.Reset(holdTime / 2)
 }
 
-// settle ends the hold. What it took was paid step by step.
-func (h *held) settle() {
+// Retain implements [rpc.Stake].
+func (h *held) Retain() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.settled {
+	h.keepers++
+}
+
+// Release implements [rpc.Stake]. The last one ends the hold. What that took was paid step
+// by step.
+func (h *held) Release() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.keepers--; h.keepers > 0 {
 		return
 	}
-	h.settled = true
 	h.renewal.Stop()
 	if _, err := h.limits.quota.Settle(h.ctx, h.id, nil); err != nil {
 		h.limits.log.WarnContext(h.ctx, "what a call holds of its limits cannot be settled", "error", err)

@@ -555,7 +555,7 @@ func TestHitsPayRatesOnly(t *testing.T) {
 	l := newLimited(t,
 		config.Limit{Name: "budget", Scope: "key", Unit: "requests", Limit: amount(2), Per: "day"},
 		config.Limit{Name: "rate", Scope: "key", Unit: "requests", Rate: config.Rate{Count: 1, Per: time.Hour}, Burst: 4})
-	h := rpc.Chain(rpc.HandlerFunc(k.answer), l.limits.Rate, k.cache.Middleware, l.limits.Budget)
+	h := rpc.Chain(rpc.HandlerFunc(k.answer), l.limits.Rate, k.cache.Middleware, l.limits.Budget(anew))
 	var codes []string
 	for range 5 {
 		reply, err := h.Handle(t.Context(), read(t, eve, "file:///a"))

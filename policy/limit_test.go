@@ -64,9 +64,12 @@ func (l *limited) call(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 	h := rpc.Chain(rpc.HandlerFunc(func(_ context.Context, c *rpc.Call) (*rpc.Reply, error) {
 		l.served.Add(1)
 		return l.answer(c)
-	}), l.limits.Rate, l.limits.Budget)
+	}), l.limits.Rate, l.limits.Budget(anew))
 	return h.Handle(ctx, c)
 }
+
+// anew is for calls that continue none.
+func anew(*rpc.Call) bool { return false }
 
 // whole makes a call and reads its reply to the end.
 func (l *limited) whole(ctx context.Context, c *rpc.Call) (header map[string][]string, err error) {
@@ -304,7 +307,7 @@ func BenchmarkLimits(b *testing.B) {
 	l := newLimited(b, config.Limit{Name: "key-rate", Scope: "key", Unit: "requests", Rate: config.Rate{Count: 1e9, Per: time.Second}, Burst: 1e9},
 		day("org"), day("team"), day("key"), day("user"))
 	call := toolCall(b, somebody("acme", "build", "k", "eve"), "a__b", `{}`)
-	h := rpc.Chain(rpc.HandlerFunc(func(context.Context, *rpc.Call) (*rpc.Reply, error) { return rpc.Respond(nil), nil }), l.limits.Rate, l.limits.Budget)
+	h := rpc.Chain(rpc.HandlerFunc(func(context.Context, *rpc.Call) (*rpc.Reply, error) { return rpc.Respond(nil), nil }), l.limits.Rate, l.limits.Budget(anew))
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := h.Handle(b.Context(), call); err != nil {

@@ -20,6 +20,7 @@ type Limits struct {
 	log     *slog.Logger
 	rates   []*limit // enforced, paid by every request
 	budgets []*limit // enforced, paid by what the cache does not answer
+	traffic []*limit // those of them that count bytes
 	watched []*limit // never refuse anything
 	warned  *recentWarnings
 	charges sync.Pool // *bill
@@ -40,6 +41,9 @@ func NewLimits(limits []config.Limit, quota state.Quota, log *slog.Logger) (*Lim
 			out.rates = append(out.rates, l)
 		default:
 			out.budgets = append(out.budgets, l)
+			if l.Unit == unitBytes {
+				out.traffic = append(out.traffic, l)
+			}
 		}
 	}
 	return out, nil

@@ -162,6 +162,18 @@ type Record struct {
 	// Lifetime is what the server said of its answer's, where the answer was converted
 	// and no longer says it; else nil.
 	Lifetime *Lifetime
+	// Stake is what is held for the call until its reply is closed; nil if nothing is.
+	Stake Stake
+}
+
+// Stake is what a call holds of limits while it runs. It may be used by many goroutines
+// at once.
+type Stake interface {
+	// Retain keeps the stake until one more Release. It must be called before the reply
+	// is closed.
+	Retain()
+	// Release gives the stake up once everybody has released it.
+	Release()
 }
 
 // Lifetime is how long an answer may be kept, and for whom.

@@ -68,6 +68,16 @@ func (b *Bridge) open(c *rpc.Call) (h handle, ok bool, err error) {
 	return h, true, nil
 }
 
+// Continues reports whether a call goes on with one that is parked, or was: for such a
+// call nothing is begun.
+func (b *Bridge) Continues(c *rpc.Call) bool {
+	if _, sent := c.Message.Get(requestState); !sent || c.Client.Era != rpc.Modern || !interactive(c) {
+		return false
+	}
+	h, _, err := b.open(c)
+	return err == nil && h.Kind == parkedCall
+}
+
 func stateEnd() time.Time { return time.Now().Add(stateLife) }
 
 // ownerOf is a text for who calls, without what changes when a credential is renewed.

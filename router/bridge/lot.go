@@ -37,6 +37,11 @@ func (l *lot) enter(o *opening) *parked {
 	}
 	l.calls[p.id] = p
 	l.owners[owner]++
+	if o.call.Record != nil {
+		if p.stake = o.call.Record.Stake; p.stake != nil {
+			p.stake.Retain()
+		}
+	}
 	return p
 }
 
@@ -47,9 +52,12 @@ func (l *lot) find(id string) *parked {
 	return l.calls[id]
 }
 
-// finished gives up a call's share of its principal's room. Its answer stays until it
-// leaves.
+// finished gives up what a call holds, and its share of its principal's room. Its answer
+// stays until it leaves.
 func (l *lot) finished(p *parked) {
+	if p.stake != nil {
+		p.stake.Release()
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.owners[p.owner]--; l.owners[p.owner] == 0 {

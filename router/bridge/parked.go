@@ -33,6 +33,7 @@ type parked struct {
 	call    *rpc.Call // as it was made
 	reply   *rpc.Reply
 	release func(error)
+	stake   rpc.Stake // what the call holds of limits until it ends; nil if nothing
 
 	mu       sync.Mutex
 	turn     *turn     // the round that runs or ran last
