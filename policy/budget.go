@@ -17,6 +17,7 @@ const holdTime = 2 * time.Minute
 // for its bytes alone.
 func (l *Limits) Budget(continues func(*rpc.Call) bool) rpc.Middleware {
 	return func(next rpc.Handler) rpc.Handler {
+		next = l.observe(next, continues)
 		if len(l.budgets) == 0 {
 			return next
 		}
@@ -62,18 +63,25 @@ func (l *Limits) charge(ctx context.Context, c *rpc.Call, b *bill, next rpc.Hand
 		}
 		return reply, err
 	}
+	reply, err := l.hold(ctx, c, b, id, next)
+	if err == nil {
+		fields.addTo(reply)
+	}
+	return reply, err
+}
+
+// hold makes a call that holds what was reserved for it until its reply is closed.
+func (l *Limits) hold(ctx context.Context, c *rpc.Call, b *bill, id state.HoldID, next rpc.Handler) (*rpc.Reply, error) {
 	h := newHeld(ctx, l, b, id)
 	if c.Record != nil {
-		c.Record.Stake = h
+		h.beside, c.Record.Stake = c.Record.Stake, h
 	}
 	reply, err := next.Handle(ctx, c)
 	if err != nil {
-		h.Release()
+		h.drop()
 		return nil, err
 	}
-	out := h.wrap(reply)
-	fields.addTo(out)
-	return out, nil
+	return h.wrap(reply), nil
 }
 
 // watchShares warns of budgets that are used up to the share that the configuration

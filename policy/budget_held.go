@@ -17,7 +17,8 @@ type held struct {
 	ctx    context.Context //nolint:containedctx // of the call, without its end: what is held must be settled
 	id     state.HoldID
 	bill   *bill
-	more   []int64 // what the next message costs, by charge; nil if nothing is paid by the message
+	beside rpc.Stake // of other limits in the same call; nil if there is none
+	more   []int64   // what the next message costs, by charge; nil if nothing is paid by the message
 
 	mu      sync.Mutex
 	renewal *time.Timer
@@ -58,8 +59,13 @@ func (h *held) Next() (*rpc.Message, error) {
 			h.more[i] = size
 		}
 	}
-	if _, err := h.limits.quota.Extend(h.ctx, h.id, h.more, holdTime, nil); err != nil {
+	_, err = h.limits.quota.Extend(h.ctx, h.id, h.more, holdTime, nil)
+	switch {
+	case err == nil:
+	case h.bill.limits[0].Mode == "enforce":
 		return nil, h.limits.refusal(h.bill, err)
+	default:
+		h.limits.exceeded(h.ctx, h.bill)
 	}
 	return m, nil
 }
@@ -67,7 +73,7 @@ func (h *held) Next() (*rpc.Message, error) {
 // Close implements [rpc.Source].
 func (h *held) Close() error {
 	err := h.Reply.Close()
-	h.Release()
+	h.drop()
 	return err
 }
 
@@ -86,14 +92,24 @@ func (h *held) renew() {
 
 // Retain implements [rpc.Stake].
 func (h *held) Retain() {
+	if h.beside != nil {
+		h.beside.Retain()
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.keepers++
 }
 
-// Release implements [rpc.Stake]. The last one ends the hold. What that took was paid step
-// by step.
+// Release implements [rpc.Stake].
 func (h *held) Release() {
+	if h.beside != nil {
+		h.beside.Release()
+	}
+	h.drop()
+}
+
+// drop ends the hold if nobody else keeps it. What it took was paid step by step.
+func (h *held) drop() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.keepers--; h.keepers > 0 {

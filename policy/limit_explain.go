@@ -18,7 +18,7 @@ type Standing struct {
 // Explain says how each limit that concerns a call stands, refusing ones or not.
 func (l *Limits) Explain(ctx context.Context, c *rpc.Call) []Standing {
 	var out []Standing
-	for _, limits := range [][]*limit{l.rates, l.budgets, l.watched} {
+	for _, limits := range [][]*limit{l.rates, l.budgets, l.watched.rates, l.watched.budgets} {
 		for _, each := range limits {
 			b := l.billFor(c, []*limit{each})
 			if len(b.charges) > 0 {

@@ -315,3 +315,80 @@ func BenchmarkLimits(b *testing.B) {
 		}
 	}
 }
+
+// What refuses nothing is counted and held like what does, and never stands in the way.
+func TestSlotsAndBytesThatAreOnlyWatched(t *testing.T) {
+	t.Parallel()
+	for _, unit := range []string{"in_flight", "bytes"} {
+		watched := config.Limit{Name: "watched", Scope: "team", Unit: unit, Limit: amount(1), Mode: "warn"}
+		if unit == "bytes" {
+			watched.Per, watched.Limit = "day", amount(200)
+		}
+		l := newLimited(t, watched, config.Limit{Name: "slots", Scope: "team", Unit: "in_flight", Limit: amount(2)})
+		l.answer = func(c *rpc.Call) (*rpc.Reply, error) {
+			return rpc.Respond(rpc.NewResult(c.Message.ID, []byte(`{"text":"`+strings.Repeat("x", 900)+`"}`))), nil
+		}
+		call := toolCall(t, somebody("acme", "build", "", ""), "gpu__render", `{}`)
+		call.Record = &rpc.Record{}
+		standing := func() string { return l.limits.Explain(t.Context(), call)[1].Reason }
+		before := standing()
+		first, err := l.call(t.Context(), call)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if standing() == before {
+			t.Errorf("%s: a call is not counted: %s", unit, before)
+		}
+		kept := call.Record.Stake
+		kept.Retain()
+		_ = first.Close()
+		if _, err := l.whole(t.Context(), call); err != nil {
+			t.Errorf("%s: beyond what is watched: %v", unit, err)
+		}
+		second, err := l.call(t.Context(), call)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.call(t.Context(), call); rpc.AsError(err).Code != rpc.TooManyInFlight {
+			t.Errorf("%s: a stake that is kept holds no slot: %v", unit, err)
+		}
+		_ = second.Close()
+		kept.Release()
+		if got := standing(); unit == "in_flight" && got != before {
+			t.Errorf("after all calls: %s, before: %s", got, before)
+		}
+	}
+}
+
+// Who goes on with a call pays for its bytes and for nothing else.
+func TestWhoGoesOnPaysForBytesOnly(t *testing.T) {
+	t.Parallel()
+	l := newLimited(t,
+		config.Limit{Name: "calls", Scope: "org", Unit: "requests", Limit: amount(1), Per: "day"},
+		config.Limit{Name: "loud", Scope: "org", Unit: "requests", Limit: amount(1), Per: "day", Mode: "warn"},
+		config.Limit{Name: "slots", Scope: "org", Unit: "in_flight", Limit: amount(1)},
+		config.Limit{Name: "traffic", Scope: "org", Unit: "bytes", Limit: amount(1000), Per: "day"})
+	call := toolCall(t, somebody("acme", "", "", ""), "a__b", `{}`)
+	first, err := l.call(t.Context(), call)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close() //nolint:errcheck // it has nothing to say
+	h := l.limits.Budget(func(*rpc.Call) bool { return true })(rpc.HandlerFunc(func(_ context.Context, c *rpc.Call) (*rpc.Reply, error) { return l.answer(c) }))
+	rounds := 0
+	for ; rounds < 20; rounds++ {
+		reply, err := h.Handle(t.Context(), call)
+		if err == nil {
+			_, err = reply.Next()
+			_ = reply.Close()
+		}
+		if e := rpc.AsError(err); err != nil && (e.Code != rpc.QuotaExhausted || e.Data.(map[string]any)["limitName"] != "traffic") {
+			t.Fatal(err)
+		} else if err != nil {
+			break
+		}
+	}
+	if rounds < 3 || rounds == 20 {
+		t.Errorf("%d rounds were made with a budget of 1,000 bytes", rounds)
+	}
+}

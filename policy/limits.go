@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
-	"time"
 
 	"github.com/headgate/headgate/config"
 	"github.com/headgate/headgate/rpc"
@@ -18,10 +17,10 @@ import (
 type Limits struct {
 	quota   state.Quota
 	log     *slog.Logger
-	rates   []*limit // enforced, paid by every request
-	budgets []*limit // enforced, paid by what the cache does not answer
-	traffic []*limit // those of them that count bytes
-	watched []*limit // never refuse anything
+	rates   []*limit                          // enforced, paid by every request
+	budgets []*limit                          // enforced, paid by what the cache does not answer
+	traffic []*limit                          // those of them that count bytes
+	watched struct{ rates, budgets []*limit } // which refuse nothing
 	warned  *recentWarnings
 	charges sync.Pool // *bill
 }
@@ -35,8 +34,10 @@ func NewLimits(limits []config.Limit, quota state.Quota, log *slog.Logger) (*Lim
 		switch {
 		case err != nil:
 			return nil, fmt.Errorf("limit %q: %w", c.Name, err)
+		case c.Mode != "enforce" && l.counted.Kind == state.Rate:
+			out.watched.rates = append(out.watched.rates, l)
 		case c.Mode != "enforce":
-			out.watched = append(out.watched, l)
+			out.watched.budgets = append(out.watched.budgets, l)
 		case l.counted.Kind == state.Rate:
 			out.rates = append(out.rates, l)
 		default:
@@ -108,17 +109,18 @@ func newHold() (id state.HoldID) {
 	return id
 }
 
-// Rate makes every request pay to the rates that concern it. Limits that are only
-// watched are looked after here too, since every request passes.
+// Rate makes every request pay to the rates that concern it.
 func (l *Limits) Rate(next rpc.Handler) rpc.Handler {
-	if len(l.rates)+len(l.watched) == 0 {
+	if len(l.rates)+len(l.watched.rates) == 0 {
 		return next
 	}
 	return rpc.HandlerFunc(func(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 		if !c.Message.IsRequest() {
 			return next.Handle(ctx, c)
 		}
-		l.watch(ctx, c)
+		for _, each := range l.watched.rates {
+			l.put(l.watch(ctx, c, each, state.HoldID{}, 0))
+		}
 		b := l.billFor(c, l.rates)
 		defer l.put(b)
 		if len(b.charges) == 0 {
@@ -136,21 +138,4 @@ func (l *Limits) Rate(next rpc.Handler) rpc.Handler {
 		}
 		return reply, err
 	})
-}
-
-// watch counts a call where limits do not refuse, and says what they would have done.
-func (l *Limits) watch(ctx context.Context, c *rpc.Call) {
-	for _, each := range l.watched {
-		b := l.billFor(c, []*limit{each})
-		if len(b.charges) > 0 && each.counted.Kind != state.InFlight {
-			balances, err := l.quota.Reserve(ctx, state.HoldID{}, b.charges, 0, b.balances[:0])
-			if err != nil && each.Mode == "warn" {
-				l.warn(ctx, each, b.charges[0].Bucket, time.Minute, "limit exceeded, not enforced")
-			}
-			if err == nil {
-				b.balances = balances
-			}
-		}
-		l.put(b)
-	}
 }
