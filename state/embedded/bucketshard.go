@@ -7,6 +7,9 @@ import (
 	"github.com/headgate/headgate/state"
 )
 
+// maxSample is how many buckets are looked at for one that may be given up.
+const maxSample = 128
+
 type bucketShard struct {
 	mu      sync.Mutex
 	buckets map[string]*bucket // the first of those with that key
@@ -68,7 +71,7 @@ func (q *Quota) giveUp(sh *bucketShard, now int64) bool {
 		if b.holds == 0 && (!b.limit.Durable || b.used == 0) && (victim == nil || full < least) {
 			victim, least = b, full
 		}
-		if seen++; seen >= sample && victim != nil {
+		if seen++; seen >= sample && victim != nil || seen >= maxSample {
 			break
 		}
 	}

@@ -16,8 +16,9 @@ import (
 
 // F15: a disk that is full refuses jobs in a way that may be tried again, loses
 // nothing that it took before, and takes jobs again when there is room.
+//
+//nolint:paralleltest // a process being started keeps the files of other tests locked for a moment
 func TestF15_FullDisk(t *testing.T) {
-	t.Parallel()
 	path := inFolder(t)
 	c := startChild(t, "full disk", path)
 	var ids []string

@@ -15,8 +15,8 @@ type Options struct {
 	Log          *slog.Logger
 	Sessions     int           // sessions that are remembered; 131,072
 	SessionBytes int64         // of what sessions have subscribed to and their clients said of themselves; 64 MiB
-	Buckets      int           // of quotas, besides those that are empty; 1,048,576
-	Holds        int           // of quotas, that are open; 1,048,576
+	Buckets      int           // of quotas, besides those that are empty; 262,144
+	Holds        int           // of quotas, that are open; 262,144
 	CacheBytes   int64         // of cached values; 256 MiB
 	LogBytes     int64         // of logs; 64 MiB
 	Jobs         int           // that are queued, running, or kept; 131,072
@@ -32,10 +32,10 @@ func (o Options) withDefaults() Options {
 		o.SessionBytes = 64 << 20
 	}
 	if o.Buckets <= 0 {
-		o.Buckets = 1 << 20
+		o.Buckets = 256 << 10
 	}
 	if o.Holds <= 0 {
-		o.Holds = 1 << 20
+		o.Holds = 256 << 10
 	}
 	if o.CacheBytes <= 0 {
 		o.CacheBytes = 256 << 20

@@ -31,8 +31,9 @@ func (a *acknowledged) note(line string) {
 
 // A process that is killed in the middle of its writes leaves a file that opens, with
 // all that it acknowledged, and more of a budget is never granted than there is.
+//
+//nolint:paralleltest // a process being started keeps the files of other tests locked for a moment
 func TestKilledInTheMiddleOfWrites(t *testing.T) {
-	t.Parallel()
 	path := inFolder(t)
 	known := &acknowledged{map[string]bool{}, map[string]bool{}, map[string]int64{}, false}
 	for round := range many(100, 5) {
