@@ -15,6 +15,7 @@ import (
 
 	"github.com/headgate/headgate/config"
 	"github.com/headgate/headgate/gateway"
+	"github.com/headgate/headgate/policy/auth"
 )
 
 // Times of doctor: it says that it is waiting only when there is something to wait for.
@@ -29,10 +30,11 @@ func (a *app) doctorCommand() *cobra.Command {
 	var from sources
 	var timeout time.Duration
 	cmd := &cobra.Command{
-		Use: "doctor [NAME...]", Short: "Connect to every upstream and tell how it is",
+		Use: "doctor [NAME...]", Short: "Connect to every upstream and identity provider and tell how it is",
 		Long: "Connect to every upstream of a configuration, or to those that are named, all at once, and tell what is spoken with it, how many\n" +
-			"tools it has, how long listing them takes, and what is wrong. Nothing is served meanwhile, and a gateway that runs is not disturbed.\n" +
-			"The exit code is 7 if some upstream is down.",
+			"tools it has, how long listing them takes, and what is wrong. Where no upstream is named, identity providers are asked for their keys,\n" +
+			"or about a token that nobody has. Nothing is served meanwhile, and a gateway that runs is not disturbed. The exit code is 7 if some\n" +
+			"upstream or provider is down.",
 		Example: "  headgate doctor\n  headgate doctor -c headgate.yaml files search\n  headgate doctor --mcp-config .mcp.json -o json",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := interruptible(cmd.Context())
@@ -61,6 +63,10 @@ func (a *app) doctor(ctx context.Context, from sources, names []string, timeout 
 		return unexpected(err)
 	}
 	probes := a.probe(ctx, g, cfg.Upstreams, timeout)
+	var providers []auth.Provider
+	if len(names) == 0 {
+		providers = g.Providers(ctx)
+	}
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), doctorStopTime)
 	defer cancel()
 	if err := g.Stop(stopping); err != nil {
@@ -69,10 +75,10 @@ func (a *app) doctor(ctx context.Context, from sources, names []string, timeout 
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := a.printProbes(probes); err != nil {
+	if err := a.printProbes(probes, providers); err != nil {
 		return err
 	}
-	return degraded(probes)
+	return degraded(probes, providers)
 }
 
 // pick returns the upstreams that are named; all without names.
@@ -181,13 +187,13 @@ type looked struct {
 	Note      string  `json:"note"`
 }
 
-func (a *app) printProbes(probes []gateway.Probe) error {
+func (a *app) printProbes(probes []gateway.Probe, providers []auth.Provider) error {
 	if a.output == asJSON {
 		out := make([]looked, 0, len(probes))
 		for _, p := range probes {
 			out = append(out, looked{p.Name, p.Transport, p.Era, p.Revision, p.State, p.Tools, milliseconds(p.Connect), milliseconds(p.Latency), p.Note})
 		}
-		return a.printJSON(map[string][]looked{"upstreams": out})
+		return a.printJSON(map[string]any{"upstreams": out, "providers": askedOf(providers)})
 	}
 	rows := make([][]string, 0, len(probes))
 	for _, p := range probes {
@@ -200,17 +206,24 @@ func (a *app) printProbes(probes []gateway.Probe) error {
 		}
 		rows = append(rows, []string{p.Name, cmp.Or(p.Transport, "-"), cmp.Or(p.Era, "-"), p.State, tools, latency, note})
 	}
+	rows = append(rows, providerRows(providers)...)
 	return a.printTable([]string{"NAME", "TRANSPORT", "ERA", "STATE", "TOOLS", "LATENCY", "NOTE"}, rows)
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// degraded is the failure for upstreams that cannot be used.
-func degraded(probes []gateway.Probe) error {
+// degraded is the failure for upstreams and identity providers that cannot be used.
+func degraded(probes []gateway.Probe, providers []auth.Provider) error {
 	var bad []string
 	for _, p := range probes {
 		if p.State != gateway.Up && !p.Off {
 			bad = append(bad, p.Name)
+		}
+	}
+	if absent := absentProviders(providers); len(absent) > 0 {
+		return &failure{
+			exit: exitDegraded, Code: "degraded",
+			Message: "tokens cannot be checked, because nothing useful comes from " + strings.Join(absent, ", "),
 		}
 	}
 	if len(bad) == 0 {

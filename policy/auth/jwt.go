@@ -22,7 +22,10 @@ const (
 )
 
 // jwts verifies the signed tokens of all issuers.
-type jwts struct{ issuers map[string]*issuer }
+type jwts struct {
+	issuers map[string]*issuer
+	order   []*issuer
+}
 
 // issuer verifies the tokens of one issuer.
 type issuer struct {
@@ -59,6 +62,7 @@ func newJWTs(cfgs []config.JWT, now func() time.Time) (*jwts, error) {
 			i.set = set
 		}
 		j.issuers[cfg.Issuer] = i
+		j.order = append(j.order, i)
 	}
 	return j, nil
 }

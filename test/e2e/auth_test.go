@@ -15,6 +15,7 @@ import (
 
 	"github.com/headgate/headgate/policy/auth"
 	"github.com/headgate/headgate/test/fake"
+	"github.com/headgate/headgate/test/peer"
 )
 
 // keys writes the auth section of a configuration with a key for each name, which
@@ -282,5 +283,23 @@ func TestWebSocketsAreAuthenticated(t *testing.T) {
 	}
 	if _, text, err := conn.ReadMessage(); err != nil || !bytes.Contains(text, []byte(`"tools"`)) {
 		t.Errorf("%s, %v", text, err)
+	}
+}
+
+// Foreign clients get in with a key, and say what is wrong without one.
+func TestForeignClientsBringKeys(t *testing.T) {
+	t.Parallel()
+	_, server := fakeUpstream(t, fake.Config{Name: "one", Eras: fake.Legacy | fake.Modern})
+	section, key := keys("acme")
+	g := startGateway(t, section+"upstreams:\n"+httpUpstream("one", server))
+	url := endpoint(g, "/mcp")
+	for _, era := range []string{"legacy", "modern"} {
+		args := []string{url, "--transport", "http", "--protocol-era", era, "--method", "tools/list"}
+		if out := peer.Inspector(t, append(args, "--header", "Authorization: Bearer "+key["acme"])...); out.Code != 0 || !strings.Contains(out.Stdout, "one__echo") {
+			t.Errorf("%s, with a key: %d %s %s", era, out.Code, out.Stdout, out.Stderr)
+		}
+		if out := peer.Inspector(t, args...); out.Code != 3 { // its exit code for missing credentials
+			t.Errorf("%s, without a key: %d %s %s", era, out.Code, out.Stdout, out.Stderr)
+		}
 	}
 }
