@@ -36,6 +36,9 @@ type Config struct {
 	Access []AccessRule `yaml:"access"`
 	// How much callers may use.
 	Limits []Limit `yaml:"limits"`
+	// How a refusal by a limit is sent: http with status 429, or json-rpc with status 200, for clients that read no body beside another status.
+	// The error in the body is the same.
+	LimitRefusals string `yaml:"limit_refusals" enum:"http,json-rpc"`
 	// What is answered again without asking the server. Without it nothing is but lists.
 	Cache *Cache `yaml:"cache"`
 	// The log of who called what. Without it none is written.

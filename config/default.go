@@ -13,6 +13,8 @@ func Default() *Config {
 		Admin:     Admin{Listen: "127.0.0.1:8971"},
 		DataDir:   "./headgate-data",
 		Endpoints: []Endpoint{defaultEndpoint(DefaultEndpoint)},
+
+		LimitRefusals: "http",
 		Bounds: Bounds{
 			Body:               4 * MiB,
 			Result:             16 * MiB,

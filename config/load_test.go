@@ -89,10 +89,11 @@ func TestEveryFieldIsRead(t *testing.T) {
 		Version: 1, Listen: "[::1]:9000", TLS: &config.TLS{Cert: "testdata/load/tls.crt", Key: "/etc/tls.key"},
 		AllowedOrigins: []string{"https://app.example.com", "http://localhost:3000"},
 		Admin:          config.Admin{Listen: "localhost:9001"}, DataDir: "testdata/load/data",
-		Bounds:    config.Bounds{Body: config.MiB, Result: 32 * config.MiB, Depth: 32, PerSessionInFlight: 8, SlowReader: 5 * time.Second},
-		Sessions:  config.Sessions{Idle: 10 * time.Minute, Max: time.Hour},
-		Telemetry: config.Telemetry{Logs: config.Logs{Level: "debug", Format: "text"}},
-		Shutdown:  config.Shutdown{Grace: 0, Drain: 5 * time.Second},
+		LimitRefusals: "json-rpc",
+		Bounds:        config.Bounds{Body: config.MiB, Result: 32 * config.MiB, Depth: 32, PerSessionInFlight: 8, SlowReader: 5 * time.Second},
+		Sessions:      config.Sessions{Idle: 10 * time.Minute, Max: time.Hour},
+		Telemetry:     config.Telemetry{Logs: config.Logs{Level: "debug", Format: "text"}},
+		Shutdown:      config.Shutdown{Grace: 0, Drain: 5 * time.Second},
 	}
 	ignore := cmpopts.IgnoreFields(config.Config{}, "Upstreams", "Endpoints") // in the golden file
 	if diff := cmp.Diff(want, *c, ignore, cmpopts.IgnoreUnexported(config.Config{})); diff != "" {

@@ -20,6 +20,7 @@ type Config struct {
 	SlowSender  time.Duration            // for the client to send more of a body; 10 seconds
 	Orphan      time.Duration            // a legacy call may go on without its client; 5 minutes
 	InFlight    int                      // calls in flight on one connection that carries many; 128
+	LimitsAsOK  bool                     // what a limit refuses has status 200: some clients lose the body of another one
 }
 
 func (c Config) withDefaults() Config {

@@ -30,6 +30,9 @@ func (x *exchange) fail(err error) {
 	if _, ok := errors.AsType[badRequest](err); ok {
 		status = http.StatusBadRequest
 	}
+	if x.cfg.LimitsAsOK && isLimit(e.Code) {
+		status = http.StatusOK
+	}
 	if x.call != nil {
 		x.call.Record.Code = e.Code.String()
 	}
@@ -46,6 +49,15 @@ func (x *exchange) fail(err error) {
 	x.keepHeader(headerOf(e))
 	x.land()
 	x.finish(rpc.NewError(x.id, mcp.Failure(e)), status)
+}
+
+// isLimit reports whether a refusal is for the amount of what was asked before.
+func isLimit(code rpc.Code) bool {
+	switch code {
+	case rpc.RateLimited, rpc.QuotaExhausted, rpc.TooManyInFlight, rpc.Busy:
+		return true
+	}
+	return false
 }
 
 // headerOf returns the header fields an error's answer has.
