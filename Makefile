@@ -62,7 +62,7 @@ lint: format-check staticcheck ## Run every linter (installs golangci-lint into 
 	bin/golangci-lint run ./...
 
 .PHONY: fuzz
-fuzz: ## Fuzz every target for FUZZTIME (30s)
+fuzz: ## Fuzz every target for FUZZTIME (30s, or a count such as 3000x)
 	@grep -rH --include='*_test.go' --exclude-dir='.*' '^func Fuzz' -- */ |
 	sed -E 's|^(.*)/[^/]+_test\.go:func (Fuzz[A-Za-z0-9_]*)\(.*|\1 \2|' |
 	while read -r package target; do
