@@ -76,11 +76,17 @@ func (l *Limits) hold(ctx context.Context, c *rpc.Call, b *bill, id state.HoldID
 	if c.Record != nil {
 		h.beside, c.Record.Stake = c.Record.Stake, h
 	}
+	served := false
+	defer func() {
+		if !served { // also where it panics: nobody above knows what is held
+			h.drop()
+		}
+	}()
 	reply, err := next.Handle(ctx, c)
 	if err != nil {
-		h.drop()
 		return nil, err
 	}
+	served = true
 	return h.wrap(reply), nil
 }
 

@@ -72,9 +72,8 @@ func (h *held) Next() (*rpc.Message, error) {
 
 // Close implements [rpc.Source].
 func (h *held) Close() error {
-	err := h.Reply.Close()
-	h.drop()
-	return err
+	defer h.drop() // also where it panics
+	return h.Reply.Close()
 }
 
 // renew keeps a long call's hold.

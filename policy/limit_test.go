@@ -214,6 +214,13 @@ func TestSlotsInFlight(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	l.answer = func(*rpc.Call) (*rpc.Reply, error) { panic("in a call") }
+	for range 5 { // so does one that panics
+		h := policy.Recover(silent())(rpc.HandlerFunc(l.call))
+		if _, err := h.Handle(t.Context(), call); rpc.AsError(err).Code != rpc.Internal {
+			t.Fatal(err)
+		}
+	}
 	if err := open[1].Close(); err != nil {
 		t.Fatal(err)
 	}
