@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
+	"io"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -54,15 +56,24 @@ func Audit(trail *AuditTrail, policy string) rpc.Middleware {
 			in := int64(c.Message.Size())
 			reply, err := next.Handle(ctx, c)
 			if err != nil {
-				trail.Write(auditEvent(c, policy, in, 0, rpc.AsError(err).Code.String()))
+				trail.Write(auditEvent(c, policy, in, 0, failedBy(err)))
 				return nil, err
 			}
-			a := &audited{Reply: reply, trail: trail, call: c, policy: policy, in: in, outcome: "cancelled"}
+			a := &audited{Reply: reply, trail: trail, call: c, policy: policy, in: in, outcome: rpc.Cancelled.String()}
 			out := rpc.NewReply(a)
 			out.Header, out.Revision = reply.Header, reply.Revision
 			return out, nil
 		})
 	}
+}
+
+// failedBy is the outcome of a call that an error ended.
+func failedBy(err error) string {
+	code := rpc.AsError(err).Code
+	if code == rpc.Internal && errors.Is(err, context.Canceled) {
+		code = rpc.Cancelled // whoever gave up says so with the bare error of its context
+	}
+	return code.String()
 }
 
 // auditEvent describes a call. What comes from outside is bounded.
@@ -115,11 +126,11 @@ type audited struct {
 func (a *audited) Next() (*rpc.Message, error) {
 	m, err := a.Reply.Next()
 	switch {
-	case m == nil:
-		if code := rpc.AsError(err).Code; err != nil && a.outcome == "cancelled" && code != rpc.Internal {
-			a.outcome = code.String()
+	case err != nil:
+		if !errors.Is(err, io.EOF) {
+			a.outcome = failedBy(err)
 		}
-		return m, err
+		return nil, err
 	case m.IsResponse() && m.Err != nil:
 		a.outcome = "error"
 	case m.IsResponse():

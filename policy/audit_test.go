@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/headgate/headgate/config"
 	"github.com/headgate/headgate/policy"
 	"github.com/headgate/headgate/rpc"
@@ -43,6 +45,53 @@ func mixed(n int) rpc.Handler {
 		}
 		return rpc.Respond(rpc.NewResult(c.Message.ID, []byte(`{}`))), nil
 	})
+}
+
+// breaking is a reply that ends with an error.
+type breaking struct{ err error }
+
+func (b breaking) Next() (*rpc.Message, error) { return nil, b.err }
+func (breaking) Answer(*rpc.Message) error     { return rpc.ErrNoQuestion }
+func (breaking) Close() error                  { return nil }
+
+// What became of a call that failed after it had begun is told as what it was.
+func TestOutcomesOfCallsThatBreakOff(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "audit.jsonl")
+	log := trail(t, config.Audit{File: file, Required: true})
+	var want []string
+	for _, test := range []struct {
+		err     error
+		outcome string
+	}{
+		{errors.New("a bug"), "internal"},
+		{rpc.Errorf(rpc.UpstreamDown, "gone"), "upstream_down"},
+		{context.Canceled, "cancelled"},
+		{io.EOF, "cancelled"},
+	} {
+		want = append(want, test.outcome)
+		_ = audited(t, log, rpc.HandlerFunc(func(context.Context, *rpc.Call) (*rpc.Reply, error) {
+			return rpc.NewReply(breaking{test.err}), nil
+		}), "somebody")
+	}
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for line := range bytes.Lines(text) {
+		var e policy.AuditEvent
+		if err := json.Unmarshal(line, &e); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, e.Outcome)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
 }
 
 // T30: there is a line for each of 10,000 calls of many callers at once, the chain holds,
