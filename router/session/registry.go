@@ -163,6 +163,7 @@ func (r *Registry) open(id, endpoint string) (*Session, error) {
 	}
 	s, evicted, err := sh.add(newSession(r, key, endpoint, &t, &past, now))
 	if evicted != nil {
+		evicted.shut(errUnknown()) // calls that have just begun on it will not pass Guard
 		r.released(evicted)
 	}
 	return s, err

@@ -52,6 +52,7 @@ func (s *Session) keep(t *Track) *Track {
 	if len(s.tracks) > maxTracks {
 		oldest := max(slices.IndexFunc(s.tracks, func(t *Track) bool { return t.ended }), 0)
 		s.tracks[oldest].release()
+		s.tracks[oldest].stir() // who reads it has to know
 		s.tracks = slices.Delete(s.tracks, oldest, oldest+1)
 	}
 	return t

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/headgate/headgate/rpc"
 	"github.com/headgate/headgate/rpc/mcp"
+	"github.com/headgate/headgate/state"
 )
 
 func TestTracksAreBounded(t *testing.T) {
@@ -165,6 +167,34 @@ func TestStandingTracksAreTakenOver(t *testing.T) {
 	}
 	if _, err := s.Replay(after); err == nil {
 		t.Error("it is taken for the stream of a call")
+	}
+}
+
+// A session whose live state is given up takes no room any more, nor does who just looked
+// it up get to use what is left of it.
+func TestEvictedSessionsKeepNoTracks(t *testing.T) {
+	t.Parallel()
+	r := registry(t, Config{}, keyring(t))
+	s := resumed(t, r, opened(t, r, client))
+	s.Track().Add([]byte("{}"))
+	sh := r.shard(s.client.Session)
+	for i := range maxLive - 1 {
+		busy, _, err := sh.add(newSession(r, fmt.Sprint(i), "/mcp", &ticket{created: time.Now()}, &state.Session{}, time.Now()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := busy.Begin(rpc.NumberID(1), func(error) {}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for live := true; live; _, live = sh.find(s.client.Session) {
+		resumed(t, r, opened(t, r, client)) // one in 64 is of the same shard
+	}
+	if n := r.replayable.Load(); n != 0 {
+		t.Errorf("%d bytes are still counted", n)
+	}
+	if _, err := s.Begin(rpc.NumberID(1), func(error) {}); err == nil {
+		t.Error("a call begins in a session that is nobody's")
 	}
 }
 
