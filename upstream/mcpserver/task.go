@@ -116,6 +116,9 @@ func (r *taskRun) take() (*rpc.Message, error) {
 	case <-r.ctx.Done():
 		return nil, context.Cause(r.ctx)
 	case <-r.done:
+		if r.failed == nil { // there was a response, and nobody to take it any more
+			return nil, r.s.fault.down(errClosed, "was shut down")
+		}
 		return nil, r.failed
 	}
 }

@@ -317,3 +317,21 @@ func TestTasksAreCancelledAtAnyPoint(t *testing.T) {
 		t.Errorf("%d tasks are left", len(s.tasks.all))
 	}
 }
+
+// A response that came while the upstream was being closed was taken by nobody. Who still
+// waits for it is told, and not left with neither.
+func TestTaskResponseAtShutdown(t *testing.T) {
+	t.Parallel()
+	s := &Server{fault: fault{"x"}, life: newLifetime()}
+	r := &taskRun{s: s, ctx: t.Context(), out: make(chan *rpc.Message), done: make(chan struct{})}
+	if err := s.life.end(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if r.emit(rpc.NewResult(rpc.NumberID(1), []byte("{}"))) {
+		t.Fatal("somebody took the response")
+	}
+	close(r.done)
+	if m, err := r.Next(); m != nil || rpc.AsError(err).Code != rpc.UpstreamDown {
+		t.Errorf("%v, %v", m, err)
+	}
+}
