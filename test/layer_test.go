@@ -34,7 +34,7 @@ var layers = []struct{ from, to string }{
 	{"policy/auth, upstream, upstream/credential", "rpc, rpc/frame, config, state, state/seal, telemetry"},
 	{"policy", "policy/auth, rpc, config, state, telemetry"},
 	{"upstream/mcpserver, upstream/model", "upstream, upstream/credential, rpc/*, rpc, config, telemetry"},
-	{"router/catalog, router/bridge, router/session, router/subscription, router/job", "rpc, rpc/*, state, state/seal, config, telemetry"},
+	{"router/catalog, router/bridge, router/session, router/subscription, router/pin, router/job", "rpc, rpc/*, state, state/seal, config, telemetry"},
 	{"router", "router/catalog, rpc, rpc/*, config, telemetry"},
 	{"router/edge", "router/session, rpc, rpc/*, config, telemetry"},
 	{"admin", "rpc, config, state, telemetry"},

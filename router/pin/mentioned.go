@@ -1,0 +1,41 @@
+package pin
+
+import "time"
+
+// maxSaid bounds which mentions are known to be logged.
+const maxSaid = 10_000
+
+// mentioned logs definitions that name tools of other upstreams, each once. Which names there are is known only
+// after all have been listed, so it looks now and then.
+type mentioned struct {
+	at   time.Time
+	said map[string]bool
+}
+
+// look compares all definitions with all names, if any of them changed.
+func (m *mentioned) look(b *Book) {
+	b.mu.Lock()
+	stirred := b.stirred
+	b.stirred = false
+	var flags []Flag
+	if stirred {
+		r := Records{Pins: b.pins, Changes: b.changes("")}
+		flags = r.flags(Filter{}, func(n Names, upstream, _ string, definition []byte) []Finding {
+			return n.Mentions(upstream, definition)
+		})
+	}
+	b.mu.Unlock()
+	if !stirred {
+		return
+	}
+	m.at = time.Now()
+	for _, f := range flags {
+		key := f.Upstream + "\x00" + f.Hash
+		if m.said[key] || len(m.said) >= maxSaid {
+			continue
+		}
+		m.said[key] = true
+		b.Log.Warn("a definition is about another upstream's tool", "upstream", f.Upstream, "kind", f.Kind, "name", f.Name, "sha256", f.Hash,
+			"found", f.Findings)
+	}
+}
