@@ -97,7 +97,14 @@ func (b *builder) finish() *Table {
 
 // claim lets a name lead to what was found, unless it leads elsewhere already.
 func (b *builder) claim(name, exposed string, f found) bool {
-	if _, taken := b.table.targets[name]; taken {
+	if _, taken := b.table.targets[name]; taken || b.table.withheld[name] != nil {
+		return false
+	}
+	if f.withheld != "" { // and its name leads to no other one instead
+		if b.table.withheld == nil {
+			b.table.withheld = map[string]*rpc.Error{}
+		}
+		b.table.withheld[name] = f.refuse(b.list)
 		return false
 	}
 	b.table.targets[name] = &rpc.Target{

@@ -21,12 +21,15 @@ type Source struct {
 	Describe func(ctx context.Context) (Description, error) // may do I/O
 	Allows   func(own string) bool                          // which of its tools exist for us
 	Unsaid   time.Duration                                  // how long lists are kept of which it does not say that; 0 for 30 seconds
+	Review   Reviewer                                       // of what it lists; nil if everything is delivered
+	Listed   bool                                           // only what it lists and nobody withholds may be called
 }
 
 // Description is what a server says of itself.
 type Description struct {
 	Era          rpc.Era
 	HTTP         bool
+	Server       string // what it calls itself
 	Capabilities json.RawMessage
 	Instructions string
 }
@@ -152,7 +155,11 @@ func (c *Catalog) Status(upstream string) Status {
 	}
 	st := Status{Err: s.failure, Drained: s.current != nil}
 	if s.current != nil {
-		st.Tools = len(s.current.items)
+		for i := range s.current.items {
+			if s.current.items[i].withheld == "" {
+				st.Tools++
+			}
+		}
 	}
 	return st
 }

@@ -116,11 +116,16 @@ func compare(l list, before, after *snapshot) diff {
 	}
 	texts := make(map[string]string, len(before.items))
 	for i := range before.items {
-		texts[before.items[i].own] = string(before.items[i].text)
+		if before.items[i].withheld == "" {
+			texts[before.items[i].own] = string(before.items[i].text)
+		}
 	}
 	out := diff{}
 	for i := range after.items {
 		own := after.items[i].own
+		if after.items[i].withheld != "" {
+			continue
+		}
 		if text, ok := texts[own]; !ok || text != string(after.items[i].text) {
 			out[own] = true
 		}

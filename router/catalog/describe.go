@@ -83,8 +83,9 @@ func (c *Catalog) describe(ctx context.Context, names []string) []*Description {
 	var all sync.WaitGroup
 	for i, name := range names {
 		all.Go(func() {
-			if d, err := c.feeds[name][toolList].source.Describe(ctx); err == nil {
-				out[i] = &d
+			src := &c.feeds[name][toolList].source
+			if d, err := src.Describe(ctx); err == nil {
+				out[i] = src.trusted(ctx, d)
 			}
 		})
 	}

@@ -12,6 +12,7 @@ type item struct {
 	own       string // its name, URI or URI template
 	canonical string
 	text      json.RawMessage // as listed, but for what no client could read
+	withheld  string          // why nobody is shown it or may call it; empty if they are
 
 	hints   hints             // of a tool
 	task    bool              // of a tool: it runs as a task only

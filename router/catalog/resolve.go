@@ -49,11 +49,14 @@ func (c *Catalog) resolve(ctx context.Context, v *View, l list, client rpc.Clien
 	if t, ok := table.targets[name]; ok {
 		return t, nil
 	}
-	if v.Single {
+	if refusal := table.withheld[name]; refusal != nil {
+		return nil, refusal
+	}
+	if v.Single && !c.feeds[v.Upstreams[0]][l].source.Listed {
 		return c.unlisted(v, l, name)
 	}
 	for _, upstream := range table.absent {
-		if strings.HasPrefix(name, upstream+separator) {
+		if v.Single || strings.HasPrefix(name, upstream+separator) {
 			return nil, down(upstream, table.failure)
 		}
 	}

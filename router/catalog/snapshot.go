@@ -54,6 +54,7 @@ func drain(ctx context.Context, src Source, l list, client rpc.Client) (*snapsho
 			return nil, nil, err
 		}
 	}
+	d.review(ctx, desc)
 	return d.snapshot(), d.problems, nil
 }
 
@@ -79,7 +80,9 @@ type drainer struct {
 	strict   bool
 	offered  bool
 	items    []item
-	seen     map[string]bool // own names
+	texts    []json.RawMessage // of the items, as the server wrote them
+	seen     map[string]bool   // own names
+	cut      bool              // there is more
 	size     int
 	ttl      time.Duration // smallest given; negative if none was
 	public   bool
@@ -106,6 +109,7 @@ func (d *drainer) pages(ctx context.Context) error {
 		followed[string(next)] = true
 		cursor = next
 	}
+	d.cut = true
 	d.problems = append(d.problems, fmt.Errorf("%s cut after %d pages", d.method, maxPages))
 	return nil
 }
@@ -130,6 +134,7 @@ func (d *drainer) page(ctx context.Context, cursor json.RawMessage) (next json.R
 	for _, entry := range entries {
 		d.size += len(entry)
 		if len(d.items) >= d.limit || d.size > maxBytes {
+			d.cut = true
 			d.problems = append(d.problems, fmt.Errorf("%s cut: too many or too large entries", d.method))
 			return nil, nil
 		}
@@ -156,6 +161,7 @@ func (d *drainer) add(text json.RawMessage) {
 	default:
 		d.seen[i.own] = true
 		d.items = append(d.items, i)
+		d.texts = append(d.texts, text)
 	}
 }
 
@@ -177,6 +183,9 @@ func (d *drainer) snapshot() *snapshot {
 	s.expires = s.at.Add(max(s.ttl, minTTL))
 	h := sha256.New()
 	for i := range s.items {
+		if s.items[i].withheld != "" {
+			continue // clients do not know of it
+		}
 		fmt.Fprintf(h, "%d:", len(s.items[i].text))
 		h.Write(s.items[i].text)
 	}

@@ -44,10 +44,11 @@ type Table struct {
 	refresh    time.Time // when the first of its snapshots expires
 	entries    []entry   // in the order they are shown
 	targets    map[string]*rpc.Target
-	patterns   []fitting     // of templates, the most specific one first
-	offering   []string      // upstreams that have such a list
-	absent     []string      // upstreams that have no snapshot
-	ttl        time.Duration // how long a client may keep the list
+	withheld   map[string]*rpc.Error // why names lead nowhere that are known
+	patterns   []fitting             // of templates, the most specific one first
+	offering   []string              // upstreams that have such a list
+	absent     []string              // upstreams that have no snapshot
+	ttl        time.Duration         // how long a client may keep the list
 	public     bool
 	failure    error // why an absent upstream is absent
 }
