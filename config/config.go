@@ -43,6 +43,8 @@ type Config struct {
 	Cache *Cache `yaml:"cache"`
 	// The log of who called what. Without it none is written.
 	Audit *Audit `yaml:"audit"`
+	// What follows when a server tells models something else than was approved.
+	Pins Pins `yaml:"pins"`
 	// How much of anything is taken in.
 	Bounds Bounds `yaml:"bounds"`
 	// Sessions of clients that speak a revision with sessions (2025-11-25 and older).
@@ -106,6 +108,8 @@ type Upstream struct {
 	Era string `yaml:"era" enum:"auto,legacy,modern"`
 	// Which of the server's tools exist at all, by the server's own names.
 	Tools Filter `yaml:"tools"`
+	// What follows when this server tells models something else than was approved, if not what the whole file says.
+	Pins Pins `yaml:"pins"`
 	// How long one call may take.
 	Timeout time.Duration `yaml:"timeout" min:"100ms" max:"24h"`
 
@@ -117,6 +121,9 @@ type Upstream struct {
 
 // Title returns what users are told the server is called.
 func (u Upstream) Title() string { return cmp.Or(u.DisplayName, u.Name) }
+
+// PinMode returns what follows when an upstream tells models something else than was approved.
+func (c *Config) PinMode(u Upstream) string { return cmp.Or(u.Pins.Mode, c.Pins.Mode) }
 
 // LogValue returns the name and the position only: environments, arguments and URLs may hold secrets.
 func (u Upstream) LogValue() slog.Value {
@@ -136,6 +143,14 @@ type Endpoint struct {
 	Upstreams []string `yaml:"upstreams" check:"filled" items:"some"`
 	// Which tools this path shows, by canonical names (UPSTREAM__name).
 	Tools Filter `yaml:"tools"`
+}
+
+// Pins is what follows when what a server tells models (its tools, prompts and instructions) is not what was approved. What it lists
+// first is trusted.
+type Pins struct {
+	// observe logs it; warn logs it as a warning and shows it in the server's state; quarantine hides what is new or changed until it is
+	// approved; block lets nothing of the server be called until then.
+	Mode string `yaml:"mode" enum:"observe,warn,quarantine,block"`
 }
 
 // Bounds are limits on what comes from outside.

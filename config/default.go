@@ -15,6 +15,7 @@ func Default() *Config {
 		Endpoints: []Endpoint{defaultEndpoint(DefaultEndpoint)},
 
 		LimitRefusals: "http",
+		Pins:          Pins{Mode: "warn"},
 		Bounds: Bounds{
 			Body:               4 * MiB,
 			Result:             16 * MiB,

@@ -35,8 +35,12 @@ func report(c *config.Config, err error) string {
 		fmt.Fprintf(&b, "warning: %v\n", w)
 	}
 	for _, u := range c.Upstreams {
-		fmt.Fprintf(&b, "upstream %s at %s: command=%q args=%q env=%q dir=%q url=%q transport=%s headers=%v era=%s tools=%q timeout=%s disabled=%q\n",
+		fmt.Fprintf(&b, "upstream %s at %s: command=%q args=%q env=%q dir=%q url=%q transport=%s headers=%v era=%s tools=%q timeout=%s disabled=%q",
 			u.Name, u.Position, u.Command, u.Args, u.Env, u.Dir, u.URL, u.Transport, reveal(u.Headers), u.Era, u.Tools, u.Timeout, u.Disabled)
+		if u.Pins.Mode != "" {
+			fmt.Fprintf(&b, " pins=%s", c.PinMode(u))
+		}
+		b.WriteByte('\n')
 	}
 	if len(c.TrustedProxies) > 0 {
 		fmt.Fprintf(&b, "trusted proxies: %q\n", c.TrustedProxies)

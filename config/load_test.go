@@ -51,6 +51,7 @@ func TestExampleLoads(t *testing.T) {
 			Name: "search", URL: "https://search.example.com/mcp", Transport: "http", DisplayName: "Acme Search", Era: "auto", Timeout: 45 * time.Second,
 			Headers: map[string]config.Secret{"Authorization": "Bearer t0ken"},
 			Tools:   config.Filter{Allow: []string{"find_*"}, Deny: []string{"find_everything"}},
+			Pins:    config.Pins{Mode: "quarantine"},
 		},
 	}
 	want.Endpoints = append(want.Endpoints, config.Endpoint{
@@ -89,6 +90,7 @@ func TestEveryFieldIsRead(t *testing.T) {
 		Version: 1, Listen: "[::1]:9000", TLS: &config.TLS{Cert: "testdata/load/tls.crt", Key: "/etc/tls.key"},
 		AllowedOrigins: []string{"https://app.example.com", "http://localhost:3000"},
 		Admin:          config.Admin{Listen: "localhost:9001"}, DataDir: "testdata/load/data",
+		Pins:          config.Pins{Mode: "block"},
 		LimitRefusals: "json-rpc",
 		Bounds:        config.Bounds{Body: config.MiB, Result: 32 * config.MiB, Depth: 32, PerSessionInFlight: 8, SlowReader: 5 * time.Second},
 		Sessions:      config.Sessions{Idle: 10 * time.Minute, Max: time.Hour},

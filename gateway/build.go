@@ -39,6 +39,9 @@ func (g *Gateway) build(ctx context.Context, opts Options) error {
 	}, keys, g.log)
 	g.onStop("sessions", func(ctx context.Context) error { return g.sessions.Close(ctx) })
 
+	if err := g.openPins(); err != nil {
+		return err
+	}
 	g.bridge = bridge.New(bridge.Config{}, keys, g.log)
 	g.onStop("parked calls", g.bridge.Close)
 	upstreams := make(map[string]rpc.Handler, len(g.servers))
@@ -46,14 +49,15 @@ func (g *Gateway) build(ctx context.Context, opts Options) error {
 	sources := make([]catalog.Source, 0, len(g.servers))
 	for _, s := range g.servers {
 		h := g.bridge.Cross(s)
-		upstreams[s.Name()], titles[s.Name()] = h, g.upstream(s.Name()).Title()
-		sources = append(sources, g.source(s, h))
+		upstreams[s.Name()], titles[s.Name()] = g.pins.Gate(s.Name(), h), g.upstream(s.Name()).Title()
+		sources = append(sources, g.pinned(g.source(s, h)))
 	}
 	g.catalog = catalog.New(ctx, sources, keys, g.log)
 	if g.filtersLists() {
 		g.catalog.ShowOnly(g.sees)
 	}
 	g.onStop("catalogue", func(context.Context) error { g.catalog.Close(); return nil })
+	g.watchPins(ctx)
 
 	views := g.views()
 	g.buildSubscriptions(views)
@@ -114,7 +118,7 @@ func (g *Gateway) source(s *mcpserver.Server, h rpc.Handler) catalog.Source {
 		Describe: func(ctx context.Context) (catalog.Description, error) {
 			d, err := s.Describe(ctx)
 			return catalog.Description{
-				Era: d.Era, HTTP: d.Transport == "http", Capabilities: d.Capabilities, Instructions: d.Instructions,
+				Era: d.Era, HTTP: d.Transport == "http", Server: nameOf(d.ServerInfo), Capabilities: d.Capabilities, Instructions: d.Instructions,
 			}, err
 		},
 	}

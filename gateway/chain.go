@@ -28,6 +28,7 @@ func (g *Gateway) chain(gate *auth.Gate) rpc.Handler {
 		g.access.Scoped(verbs, unscoped),
 		g.router.Resolve,
 		g.access.Guard(verbs, unscoped),
+		g.pins.Guard,
 		g.limits.Rate,
 		g.cached,
 		g.limits.Budget(g.bridge.Continues),

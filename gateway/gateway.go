@@ -16,6 +16,7 @@ import (
 	"github.com/headgate/headgate/router"
 	"github.com/headgate/headgate/router/bridge"
 	"github.com/headgate/headgate/router/catalog"
+	"github.com/headgate/headgate/router/pin"
 	"github.com/headgate/headgate/router/session"
 	"github.com/headgate/headgate/router/subscription"
 	"github.com/headgate/headgate/state/embedded"
@@ -43,6 +44,7 @@ type Gateway struct {
 	http     *upstream.Client
 	servers  []*mcpserver.Server // enabled upstreams, in order
 	sessions *session.Registry
+	pins     *pin.Book
 	catalog  *catalog.Catalog
 	router   *router.Router
 	bridge   *bridge.Bridge

@@ -36,7 +36,7 @@ func (g *Gateway) health(s *mcpserver.Server) admin.UpstreamHealth {
 	case listed.Err != nil:
 		h.State, h.Note = Down, noteOf(h.Name, listed.Err)
 	case listed.Drained:
-		h.State, h.Era = Up, s.State().Era.String()
+		h.State, h.Era, h.Note = Up, s.State().Era.String(), g.unapproved(h.Name)
 	}
 	return h
 }

@@ -32,10 +32,16 @@ func startGateway(t testing.TB, yaml string) *gateway.Gateway {
 // startGatewayWith is startGateway with a log of the caller's, which gets everything.
 func startGatewayWith(t testing.TB, yaml string, log slog.Handler) *gateway.Gateway {
 	t.Helper()
+	return startGatewayAt(t, filepath.Join(t.TempDir(), "data"), yaml, log)
+}
+
+// startGatewayAt is startGatewayWith in a data directory of the caller's.
+func startGatewayAt(t testing.TB, data, yaml string, log slog.Handler) *gateway.Gateway {
+	t.Helper()
 	if !strings.HasPrefix(yaml, "listen:") {
 		yaml = "listen: 127.0.0.1:0\n" + yaml
 	}
-	text := "version: 1\nadmin: {listen: 127.0.0.1:0}\ndata_dir: " + filepath.Join(t.TempDir(), "data") +
+	text := "version: 1\nadmin: {listen: 127.0.0.1:0}\ndata_dir: " + data +
 		"\nshutdown: {grace: 0s, drain: 5s}\n" + yaml
 	path := filepath.Join(t.TempDir(), "headgate.yaml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
