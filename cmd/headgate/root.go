@@ -51,7 +51,7 @@ func (a *app) root() *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
 		a.serveCommand(), a.stdioCommand(), a.validateCommand(), a.doctorCommand(), a.toolsCommand(), a.callCommand(),
-		a.explainCommand(), a.auditCommand(), a.keysCommand(), a.importCommand(), a.schemaCommand(), a.healthcheckCommand(),
+		a.explainCommand(), a.auditCommand(), a.keysCommand(), a.pinsCommand(), a.importCommand(), a.schemaCommand(), a.healthcheckCommand(),
 		a.versionCommand(),
 	)
 	root.InitDefaultHelpCmd()
