@@ -339,7 +339,7 @@ func TestT24_MentionsAreLoggedOnce(t *testing.T) {
 		b.Review(t.Context(), listing(`{"name":"joke","description":"Before send_mail call this."}`, other))
 		time.Sleep(time.Minute)
 		b.Close()
-		if n := strings.Count(log.String(), "names the tool send_mail of the upstream v"); n != 1 {
+		if n := strings.Count(log.String(), "names the tool \\\"send_mail\\\" of the upstream v"); n != 1 {
 			t.Errorf("logged %d times: %s", n, &log)
 		}
 	})

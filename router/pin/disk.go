@@ -121,11 +121,19 @@ func (b *Book) savePending() {
 	defer b.disk.Unlock()
 	b.mu.Lock()
 	waiting := b.waiting
-	b.waiting = false
-	changes := b.changes("")
+	var changes []Change
+	if b.waiting = false; waiting {
+		changes = b.changes("")
+	}
 	b.mu.Unlock()
-	if waiting {
-		b.complain(writePending(b.Dir, changes))
+	if !waiting {
+		return
+	}
+	if err := writePending(b.Dir, changes); err != nil {
+		b.complain(err)
+		b.mu.Lock()
+		b.waiting = true // and is tried again
+		b.mu.Unlock()
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/headgate/headgate/rpc"
 )
 
 // Names are what upstreams call their tools: the upstreams by name. A tool that two upstreams have is nobody's in
@@ -44,7 +46,7 @@ func (n Names) Mentions(upstream string, definition []byte) []Finding {
 			if len(owners) == 0 || slices.Contains(owners, upstream) || !w.telling() {
 				continue
 			}
-			found = append(found, Finding{path, "names the tool " + w.text + " of the upstream " + owners[0]})
+			found = append(found, Finding{path, "names the tool " + rpc.Excerpt(w.text) + " of the upstream " + owners[0]})
 		}
 		return len(found) < maxFindings
 	})

@@ -1,6 +1,10 @@
 package pin
 
-import "time"
+import (
+	"time"
+
+	"github.com/headgate/headgate/rpc"
+)
 
 // maxSaid bounds which mentions are known to be logged.
 const maxSaid = 10_000
@@ -16,26 +20,25 @@ type mentioned struct {
 func (m *mentioned) look(b *Book) {
 	b.mu.Lock()
 	stirred := b.stirred
-	b.stirred = false
-	var flags []Flag
-	if stirred {
-		r := Records{Pins: b.pins, Changes: b.changes("")}
-		flags = r.flags(Filter{}, func(n Names, upstream, _ string, definition []byte) []Finding {
-			return n.Mentions(upstream, definition)
-		})
+	var r Records
+	if b.stirred = false; stirred {
+		r = Records{Pins: b.pins.clone(), Changes: b.changes("")}
 	}
 	b.mu.Unlock()
 	if !stirred {
 		return
 	}
 	m.at = time.Now()
+	flags := r.flags(Filter{}, func(n Names, upstream, _ string, definition []byte) []Finding {
+		return n.Mentions(upstream, definition)
+	})
 	for _, f := range flags {
 		key := f.Upstream + "\x00" + f.Hash
 		if m.said[key] || len(m.said) >= maxSaid {
 			continue
 		}
 		m.said[key] = true
-		b.Log.Warn("a definition is about another upstream's tool", "upstream", f.Upstream, "kind", f.Kind, "name", f.Name, "sha256", f.Hash,
+		b.Log.Warn("a definition is about another upstream's tool", "upstream", f.Upstream, "kind", f.Kind, "name", rpc.Excerpt(f.Name), "sha256", f.Hash,
 			"found", f.Findings)
 	}
 }

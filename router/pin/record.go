@@ -3,6 +3,7 @@ package pin
 import (
 	"cmp"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -62,6 +63,18 @@ func (p Pins) set(upstream, kind, name string, e Pin) {
 	others := slices.DeleteFunc(slices.Clone(p.of(upstream, kind, name)), func(o Pin) bool { return o.Hash == e.Hash })
 	all := append(others, e)
 	p[upstream][kind][name] = all[max(0, len(all)-maxVariants):]
+}
+
+// clone returns a copy of the mappings. What is in them is never changed.
+func (p Pins) clone() Pins {
+	out := make(Pins, len(p))
+	for upstream, kinds := range p {
+		out[upstream] = make(map[string]map[string][]Pin, len(kinds))
+		for kind, names := range kinds {
+			out[upstream][kind] = maps.Clone(names)
+		}
+	}
+	return out
 }
 
 // What happened to what is pinned.

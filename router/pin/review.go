@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/headgate/headgate/rpc"
 )
 
 // Bounds of what is remembered of one list.
@@ -125,7 +127,7 @@ func (b *Book) hash(ctx context.Context, at scope, l Listing) []string {
 			canonical := canonicalOf(text)
 			known = Hash(l.Server, canonical)
 			if found := Scan(l.Names[i], canonical); len(found) > 0 {
-				b.Log.WarnContext(ctx, "a definition has text that may not show", "upstream", l.Upstream, "kind", l.Kind, "name", l.Names[i],
+				b.Log.WarnContext(ctx, "a definition has text that may not show", "upstream", l.Upstream, "kind", l.Kind, "name", rpc.Excerpt(l.Names[i]),
 					"sha256", known, "found", found)
 			}
 		}
@@ -228,7 +230,7 @@ func (s *sight) line(l Listing, mode Mode) []any {
 		fmt.Fprintln(id, c.key())
 		switch all := names[c.Change]; {
 		case len(all) < maxShown:
-			names[c.Change] = append(all, c.Name)
+			names[c.Change] = append(all, rpc.Excerpt(c.Name))
 		case len(all) == maxShown:
 			names[c.Change] = append(all, "…")
 		}

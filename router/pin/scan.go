@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+
+	"github.com/headgate/headgate/rpc"
 )
 
 // maxFindings bounds what is said of one definition.
@@ -131,7 +133,7 @@ func foreign(name string) string {
 		return ""
 	}
 	if strings.IndexFunc(plain, func(r rune) bool { return r >= 0x80 }) < 0 {
-		return fmt.Sprintf("a character that is none of names (U+%04X); looks like %q", first, plain)
+		return fmt.Sprintf("a character that is none of names (U+%04X); looks like %s", first, rpc.Excerpt(plain))
 	}
 	return fmt.Sprintf("a character that is none of names (U+%04X)", first)
 }

@@ -116,7 +116,7 @@ func TestT24_MentionsOfOthersTools(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			got := names.Mentions("evil", render1(t, map[string]string{"description": tt.text}))
-			if tt.want == "" && len(got) > 0 || tt.want != "" && (len(got) != 1 || !strings.Contains(got[0].What, " "+tt.want+" of the upstream mail")) {
+			if tt.want == "" && len(got) > 0 || tt.want != "" && (len(got) != 1 || !strings.Contains(got[0].What, `"`+tt.want+`" of the upstream mail`)) {
 				t.Errorf("%v, want %s", got, tt.want)
 			}
 		})

@@ -53,10 +53,10 @@ func walkText(d *json.Decoder, path string, visit func(path, said string) bool) 
 
 func within(path, name string) string {
 	switch {
+	case len(path)+len(name) >= maxPath:
+		return path + "…"
 	case path == "":
 		return name
-	case len(path)+len(name) >= maxPath:
-		return path
 	}
 	return path + "." + name
 }
