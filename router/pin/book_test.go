@@ -344,3 +344,34 @@ func TestT24_MentionsAreLoggedOnce(t *testing.T) {
 		}
 	})
 }
+
+// Another process that keeps the directory locked delays a list, but does not keep it from being compared.
+func TestLockedDirectory(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		b := logged(t, dir, Quarantine, &log)
+		release, err := lock(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Review(t.Context(), listing(tool))
+		if withheld := b.Review(t.Context(), listing(tool, other)); len(withheld) != 1 {
+			t.Errorf("%v is withheld", withheld)
+		}
+		if _, err := Approve(dir, Filter{}); err == nil {
+			t.Error("approved what another process was about to change")
+		}
+		release()
+		b.Watch(t.Context(), func(string) {})
+		time.Sleep(2 * time.Second)
+		b.Close()
+		if r, err := Load(dir); err != nil || len(r.Pins["u"][Tools]) != 1 || len(r.Changes) != 1 {
+			t.Errorf("%+v, %v", r, err)
+		}
+		if n := strings.Count(log.String(), "level=ERROR"); n != 1 {
+			t.Errorf("said %d times: %s", n, &log)
+		}
+	})
+}

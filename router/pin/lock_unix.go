@@ -3,9 +3,14 @@
 package pin
 
 import (
+	"errors"
 	"os"
 	"syscall"
+	"time"
 )
+
+// lockWait bounds how long another process is waited for: lists of upstreams wait meanwhile.
+const lockWait = 2 * time.Second
 
 // lock keeps other processes from changing the files of a directory until it is released.
 func lock(dir string) (release func(), err error) {
@@ -13,9 +18,14 @@ func lock(dir string) (release func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
-		_ = f.Close() // the error that counts is the lock's
-		return nil, &os.PathError{Op: "lock", Path: dir, Err: err}
+	for end := time.Now().Add(lockWait); ; time.Sleep(10 * time.Millisecond) {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return func() { _ = f.Close() }, nil // which releases it
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) || time.Now().After(end) {
+			_ = f.Close() // the error that counts is the lock's
+			return nil, &os.PathError{Op: "lock", Path: dir, Err: err}
+		}
 	}
-	return func() { _ = f.Close() }, nil // which releases it
 }
