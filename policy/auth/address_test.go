@@ -1,8 +1,10 @@
 package auth
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -164,4 +166,34 @@ func TestTheTableOfTriesIsBounded(t *testing.T) {
 	if size > tryShards*triesPerShard {
 		t.Errorf("%d addresses are kept", size)
 	}
+}
+
+// The operator is told once of an address that is shut out, and that it may be a
+// proxy's.
+func TestOperatorsAreToldOfGuessers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		g := newGate(t, &config.Auth{}, func(d *Deps) { d.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+		guess := func(n int) {
+			for range n {
+				_, _ = enter(t, g, callWith("Authorization", "Bearer wrong", "X-Forwarded-For", "198.51.100.1"))
+			}
+		}
+		guess(maxTries - 1)
+		if log.Len() > 0 {
+			t.Errorf("too early: %s", &log)
+		}
+		guess(5)
+		time.Sleep(tryInterval)
+		guess(5)
+		if n := strings.Count(log.String(), "192.0.2.7"); n != 1 || !strings.Contains(log.String(), "trusted_proxies") {
+			t.Errorf("told %d times: %s", n, &log)
+		}
+		time.Sleep(2 * maxTries * tryInterval)
+		guess(maxTries)
+		if n := strings.Count(log.String(), "192.0.2.7"); n != 2 {
+			t.Errorf("told %d times: %s", n, &log)
+		}
+	})
 }

@@ -162,10 +162,20 @@ func (g *Gate) judge(c *rpc.Call, known *finding, now time.Time) (rpc.Principal,
 	default:
 		return id.principal, nil
 	}
-	if !refused.benign {
-		g.tries.failed(c.Remote.Addr(), now)
+	if !refused.benign && g.tries.failed(c.Remote.Addr(), now) {
+		g.shutOut(c)
 	}
 	return rpc.Principal{}, g.refused(c, refused)
+}
+
+// shutOut tells the operator of an address whose credentials are not looked at any
+// more. That of a proxy stands for all who come through it.
+func (g *Gate) shutOut(c *rpc.Call) {
+	hint := ""
+	if len(c.Header["X-Forwarded-For"]) > 0 {
+		hint = "it may be a proxy's: trusted_proxies names those whose X-Forwarded-For says who the client is"
+	}
+	g.log.Warn("too many wrong credentials came from an address", "remote", c.Remote.Addr().String(), "hint", hint)
 }
 
 // findOut checks a token that nothing is known of. The error is what kept it from being

@@ -37,6 +37,7 @@ type tryShard struct {
 type bucket struct {
 	spent time.Duration // tryInterval for each try that has not been made good
 	at    time.Time
+	told  bool // it was empty, and has not been full since
 }
 
 func newTries() *tries {
@@ -82,15 +83,20 @@ func (t *tries) wait(a netip.Addr, now time.Time) time.Duration {
 	return max(left-(maxTries-1)*tryInterval, 0)
 }
 
-// failed counts a wrong credential.
-func (t *tries) failed(a netip.Addr, now time.Time) {
+// failed counts a wrong credential, and reports whether it is the one by which the
+// address has used up all of its tries.
+func (t *tries) failed(a netip.Addr, now time.Time) bool {
 	t.failing.Store(true)
 	a = origin(a)
 	s := t.shard(a)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b, _ := s.buckets.Get(a)
-	s.buckets.Add(a, bucket{spent: min(b.left(now)+tryInterval, maxTries*tryInterval), at: now})
+	spent := min(b.left(now)+tryInterval, maxTries*tryInterval)
+	told := b.told && spent > tryInterval
+	out := !told && spent > (maxTries-1)*tryInterval
+	s.buckets.Add(a, bucket{spent: spent, at: now, told: told || out})
+	return out
 }
 
 // left is how much of what was spent has not come back.
