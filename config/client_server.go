@@ -249,5 +249,5 @@ func (s *clientServer) readTimeout(n *node, path string) {
 	if n.kind == number {
 		s.warn(n.at, path, fmt.Sprintf("timeout %s is taken as %s", n.text, unit), fmt.Sprintf("write %q to be sure", timeout))
 	}
-	s.upstream.Timeout = timeout
+	s.upstream.Timeout, s.upstream.MaxTimeout = timeout, max(s.upstream.MaxTimeout, timeout)
 }

@@ -110,8 +110,10 @@ type Upstream struct {
 	Tools Filter `yaml:"tools"`
 	// What follows when this server tells models something else than was approved, if not what the whole file says.
 	Pins Pins `yaml:"pins"`
-	// How long one call may take.
+	// How long the server may be silent in a call. Progress and whatever else it says in the call begins the time anew.
 	Timeout time.Duration `yaml:"timeout" min:"100ms" max:"24h"`
+	// How long one call may take in all, whatever the server says. Left out, it is an hour, or timeout where that is more.
+	MaxTimeout time.Duration `yaml:"max_timeout" min:"100ms" max:"168h"`
 
 	// Disabled says why this upstream is switched off; empty when it is not.
 	Disabled string `yaml:"-"`
@@ -161,7 +163,9 @@ type Bounds struct {
 	Result Size `yaml:"result" min:"1KiB" max:"1GiB"`
 	// The deepest nesting of a message.
 	Depth int `yaml:"depth" min:"8" max:"512"`
-	// Calls that one session may have in flight.
+	// Calls that may be in flight in all. One more is refused with HTTP status 503.
+	InFlight int `yaml:"in_flight" min:"1" max:"1048576"`
+	// Calls that one session, or one connection that carries many messages, may have in flight. One more is refused with HTTP status 429.
 	PerSessionInFlight int `yaml:"per_session_in_flight" min:"1" max:"65536"`
 	// How long a client may take nothing from a stream before it is cut off.
 	SlowReader time.Duration `yaml:"slow_reader" min:"1s" max:"1h"`

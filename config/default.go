@@ -20,6 +20,7 @@ func Default() *Config {
 			Body:               4 * MiB,
 			Result:             16 * MiB,
 			Depth:              64,
+			InFlight:           16384,
 			PerSessionInFlight: 128,
 			SlowReader:         30 * time.Second,
 		},
@@ -31,7 +32,7 @@ func Default() *Config {
 
 // defaultUpstream has what a named upstream has before its keys are read. The transport follows from its keys.
 func defaultUpstream(name string, at Position) Upstream {
-	return Upstream{Name: name, Position: at, Era: "auto", Timeout: time.Minute}
+	return Upstream{Name: name, Position: at, Era: "auto", Timeout: time.Minute, MaxTimeout: time.Hour}
 }
 
 // defaultIntrospection has what a server that is asked about tokens has before its keys are read.

@@ -45,10 +45,10 @@ func TestExampleLoads(t *testing.T) {
 	want.Upstreams = []config.Upstream{
 		{
 			Name: "files", Command: "npx", Args: []string{"-y", "@modelcontextprotocol/server-filesystem", "."},
-			Env: map[string]string{"LOG_LEVEL": "warn"}, Era: "auto", Timeout: time.Minute,
+			Env: map[string]string{"LOG_LEVEL": "warn"}, Era: "auto", Timeout: time.Minute, MaxTimeout: time.Hour,
 		},
 		{
-			Name: "search", URL: "https://search.example.com/mcp", Transport: "http", DisplayName: "Acme Search", Era: "auto", Timeout: 45 * time.Second,
+			Name: "search", URL: "https://search.example.com/mcp", Transport: "http", DisplayName: "Acme Search", Era: "auto", Timeout: 45 * time.Second, MaxTimeout: time.Hour,
 			Headers: map[string]config.Secret{"Authorization": "Bearer t0ken"},
 			Tools:   config.Filter{Allow: []string{"find_*"}, Deny: []string{"find_everything"}},
 			Pins:    config.Pins{Mode: "quarantine"},
@@ -92,7 +92,7 @@ func TestEveryFieldIsRead(t *testing.T) {
 		Admin:          config.Admin{Listen: "localhost:9001"}, DataDir: "testdata/load/data",
 		Pins:          config.Pins{Mode: "block"},
 		LimitRefusals: "json-rpc",
-		Bounds:        config.Bounds{Body: config.MiB, Result: 32 * config.MiB, Depth: 32, PerSessionInFlight: 8, SlowReader: 5 * time.Second},
+		Bounds:        config.Bounds{Body: config.MiB, Result: 32 * config.MiB, Depth: 32, InFlight: 64, PerSessionInFlight: 8, SlowReader: 5 * time.Second},
 		Sessions:      config.Sessions{Idle: 10 * time.Minute, Max: time.Hour},
 		Telemetry:     config.Telemetry{Logs: config.Logs{Level: "debug", Format: "text"}},
 		Shutdown:      config.Shutdown{Grace: 0, Drain: 5 * time.Second},

@@ -130,6 +130,9 @@ func (w *nativeWriter) upstream(u Upstream) {
 	if u.Timeout != initial.Timeout {
 		w.line("timeout", u.Timeout.String())
 	}
+	if u.MaxTimeout != max(initial.MaxTimeout, u.Timeout) {
+		w.line("max_timeout", u.MaxTimeout.String())
+	}
 	w.filter(u.Tools)
 }
 

@@ -77,6 +77,13 @@ func (d *decoder) validateUpstream(n *node, u *Upstream) {
 		d.fail(u.Position, path, fmt.Sprintf("upstream %q has neither command nor url", u.Name),
 			"add command: PROGRAM or url: https://…")
 	}
+	switch most := n.first("max_timeout"); {
+	case most == nil:
+		u.MaxTimeout = max(u.MaxTimeout, u.Timeout)
+	case 0 < u.MaxTimeout && u.MaxTimeout < u.Timeout: // not one that was refused
+		d.fail(most.at, join(path, "max_timeout"), fmt.Sprintf("max_timeout (%s) is shorter than timeout (%s)", u.MaxTimeout, u.Timeout),
+			"make timeout shorter or max_timeout longer")
+	}
 	u.Dir = d.beside(u.Dir)
 	d.headerTwice(n.first("headers"), join(path, "headers"))
 }

@@ -68,7 +68,7 @@ func (g *Gateway) front(gate *auth.Gate) *edge.Edge {
 	return edge.New(edge.Config{
 		Body: int64(g.cfg.Bounds.Body), Depth: g.cfg.Bounds.Depth, AllowOrigin: g.origins.Allows,
 		Heartbeat: heartbeat, Patience: patience, SlowReader: g.cfg.Bounds.SlowReader, InFlight: g.cfg.Bounds.PerSessionInFlight,
-		LimitsAsOK: g.cfg.LimitRefusals == "json-rpc",
+		LimitsAsOK: g.cfg.LimitRefusals == "json-rpc", Capacity: g.cfg.Bounds.InFlight,
 	}, edge.Deps{Handler: g.chain(gate), Sessions: g.sessions, Endpoints: g.router.Serves, Log: g.log})
 }
 

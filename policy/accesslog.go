@@ -52,10 +52,10 @@ func attributes(c *rpc.Call, err error) []slog.Attr {
 	return out
 }
 
-// clip bounds a field of a log, which may come from outside, to 1 KiB of valid text.
+// clip bounds a field of a log, which may come from outside, to 1 KiB of printable text.
 func clip(s string) string {
 	if len(s) > 1024 {
 		s = s[:1024] + "…"
 	}
-	return strings.ToValidUTF8(s, "\ufffd")
+	return strings.Map(rpc.Printable, strings.ToValidUTF8(s, "\ufffd"))
 }

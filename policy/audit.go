@@ -8,10 +8,12 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/telemetry"
 )
 
 // AuditEvent is a line of the audit log: one call.
@@ -82,7 +84,7 @@ func auditEvent(c *rpc.Call, policy string, in, out int64, outcome string) *Audi
 	e := &AuditEvent{
 		Time: c.Received.UTC().Format(time.RFC3339Nano), RequestID: clip(c.Message.ID.String()), Trace: traceOf(c),
 		Org: p.Org, Team: p.Team, Key: p.Key, User: clip(p.User), Remote: c.Remote.String(), Endpoint: c.Endpoint,
-		Method: clip(c.Method.Name), Target: clip(c.Target.Canonical), Upstream: c.Target.Upstream,
+		Method: clip(c.Method.Name), Target: named(c.Target.Canonical), Upstream: c.Target.Upstream,
 		Outcome: outcome, BytesIn: in, BytesOut: out, Millis: time.Since(c.Received).Milliseconds(), Policy: policy,
 	}
 	if c.Record != nil {
@@ -93,6 +95,15 @@ func auditEvent(c *rpc.Call, policy string, in, out int64, outcome string) *Audi
 		e.Arguments = hex.EncodeToString(sum[:])
 	}
 	return e
+}
+
+// named returns the name of a target as it may be written down: addresses may hold
+// credentials.
+func named(target string) string {
+	if strings.Contains(target, "://") {
+		return telemetry.Clean(target)
+	}
+	return clip(target)
 }
 
 // traceOf returns the trace id of a call, if it names one (W3C Trace Context, §3.2): in

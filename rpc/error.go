@@ -41,6 +41,7 @@ const (
 
 	// Of nobody in particular.
 	Busy             // a limit on calls in flight is reached
+	Overloaded       // the gateway has as many calls in flight as it takes
 	Draining         // the gateway is shutting down
 	AuthDown         // whoever knows about the credential cannot be asked
 	StateUnavailable // what has to be remembered cannot be
@@ -59,7 +60,7 @@ var codeNames = [...]string{
 	SessionUnknown: "session_unknown", TooLarge: "too_large", UnsupportedMedia: "unsupported_media",
 	NotAcceptable: "not_acceptable", WrongVerb: "wrong_verb", NoEndpoint: "no_endpoint", Unauthenticated: "unauthenticated",
 	Forbidden: "forbidden", TooManyTries: "too_many_tries", RateLimited: "rate_limited",
-	QuotaExhausted: "quota_exhausted", TooManyInFlight: "too_many_in_flight", StateUnavailable: "state_unavailable", Busy: "busy", Draining: "draining", AuthDown: "auth_down",
+	QuotaExhausted: "quota_exhausted", TooManyInFlight: "too_many_in_flight", StateUnavailable: "state_unavailable", Busy: "busy", Overloaded: "overloaded", Draining: "draining", AuthDown: "auth_down",
 	Cancelled: "cancelled", UpstreamDown: "upstream_down", UpstreamFailed: "upstream_failed", UpstreamTimeout: "upstream_timeout",
 }
 

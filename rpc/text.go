@@ -123,12 +123,12 @@ func Excerpt(s string) string {
 		}
 		s = s[:cut] + "…"
 	}
-	return string(AppendString(nil, strings.Map(printable, s)))
+	return string(AppendString(nil, strings.Map(Printable, s)))
 }
 
-// printable replaces what could forge or hide lines in a log: control characters
-// and those that change the writing direction.
-func printable(r rune) rune {
+// Printable replaces, with [strings.Map], what could forge or hide lines in a log:
+// control characters and those that change the writing direction.
+func Printable(r rune) rune {
 	switch {
 	case r < 0x20, 0x7f <= r && r <= 0x9f, r == 0x61c, 0x200b <= r && r <= 0x200f, 0x2028 <= r && r <= 0x202e, 0x2066 <= r && r <= 0x2069:
 		return utf8.RuneError

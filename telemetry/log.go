@@ -8,8 +8,10 @@ import (
 
 // NewLogger returns a logger that writes records of at least a level to w. The level
 // is debug, info, warn or error; the format is json or text. w must be safe for use
-// by many goroutines or be written to by this logger only.
-func NewLogger(w io.Writer, level, format string) (*slog.Logger, error) {
+// by many goroutines or be written to by this logger only. What looks like a secret, and the
+// secrets, which are those of the configuration, are not written; nor are characters that could forge lines, and not
+// more than 1 KiB of a field.
+func NewLogger(w io.Writer, level, format string, secrets ...string) (*slog.Logger, error) {
 	var min slog.Level
 	if err := min.UnmarshalText([]byte(level)); err != nil {
 		return nil, fmt.Errorf("log level %q: want debug, info, warn or error", level)
@@ -17,9 +19,9 @@ func NewLogger(w io.Writer, level, format string) (*slog.Logger, error) {
 	options := &slog.HandlerOptions{Level: min}
 	switch format {
 	case "json":
-		return slog.New(slog.NewJSONHandler(w, options)), nil
+		return slog.New(newRedactor(slog.NewJSONHandler(w, options), secrets)), nil
 	case "text":
-		return slog.New(slog.NewTextHandler(w, options)), nil
+		return slog.New(newRedactor(slog.NewTextHandler(w, options), secrets)), nil
 	}
 	return nil, fmt.Errorf("log format %q: want json or text", format)
 }

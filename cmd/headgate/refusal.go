@@ -88,7 +88,7 @@ func refusal(e *rpc.WireError) *failure {
 	switch e.Code {
 	case mcp.CodeUpstreamDown, mcp.CodeUpstreamTimeout:
 		f.exit, f.Hint = exitUnreachable, invocation()+" doctor tells how the upstreams are"
-	case mcp.CodeBusy, mcp.CodeDraining, mcp.CodeRateLimited, mcp.CodeTooManyInFlight, mcp.CodeStateUnavailable, mcp.CodeTooManyTries:
+	case mcp.CodeBusy, mcp.CodeOverloaded, mcp.CodeDraining, mcp.CodeRateLimited, mcp.CodeTooManyInFlight, mcp.CodeStateUnavailable, mcp.CodeTooManyTries:
 		f.exit, f.Hint = exitRefused, "try again later"
 	case mcp.CodeForbidden, mcp.CodeQuotaExhausted:
 		f.exit, f.Hint = exitRefused, invocation()+" explain, on the gateway's machine, tells why"

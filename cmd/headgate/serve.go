@@ -49,7 +49,7 @@ func (a *app) serve(ctx context.Context, f serveFlags) (err error) {
 		return err
 	}
 	format := a.logFormat(cfg, f.demo)
-	log, err := telemetry.NewLogger(a.err, cfg.Telemetry.Logs.Level, format)
+	log, err := telemetry.NewLogger(a.err, cfg.Telemetry.Logs.Level, format, cfg.Secrets()...)
 	if err != nil {
 		return unexpected(err)
 	}

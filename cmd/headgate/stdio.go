@@ -55,7 +55,7 @@ func relayConfig(to target) *config.Config {
 func (a *app) stdio(ctx context.Context, cfg *config.Config, endpoint string) error {
 	cfg.DataDir = "" // nothing here outlives the process, and the folder may be another one's
 	format := a.logFormat(cfg, false)
-	log, err := telemetry.NewLogger(a.err, cfg.Telemetry.Logs.Level, format)
+	log, err := telemetry.NewLogger(a.err, cfg.Telemetry.Logs.Level, format, cfg.Secrets()...)
 	if err != nil {
 		return unexpected(err)
 	}

@@ -43,5 +43,22 @@ func (g *Gate) needed(dialect rpc.Dialect, method string) string {
 			return s
 		}
 	}
+	if !isScope(method) {
+		return string(dialect) + ":*"
+	}
 	return string(dialect) + ":" + method
+}
+
+// longestScope is how long the name of a method may be that is told to a client as a scope.
+const longestScope = 128
+
+// isScope reports whether a method, which may be any text of a client's, can be a part
+// of a scope (RFC 6749 §3.3). What can is also fit to stand in a header, in quotes.
+func isScope(method string) bool {
+	for i := range len(method) {
+		if c := method[i]; c <= 0x20 || c >= 0x7f || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return method != "" && len(method) <= longestScope
 }

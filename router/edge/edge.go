@@ -21,6 +21,7 @@ type Config struct {
 	Orphan      time.Duration            // a legacy call may go on without its client; 5 minutes
 	InFlight    int                      // calls in flight on one connection that carries many; 128
 	LimitsAsOK  bool                     // what a limit refuses has status 200: some clients lose the body of another one
+	Capacity    int                      // calls in flight in all; 16384
 }
 
 func (c Config) withDefaults() Config {
@@ -43,6 +44,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.InFlight <= 0 {
 		c.InFlight = 128
+	}
+	if c.Capacity <= 0 {
+		c.Capacity = 16384
 	}
 	if c.AllowOrigin == nil {
 		c.AllowOrigin = func(string) bool { return false }
@@ -67,6 +71,7 @@ type Edge struct {
 	Deps
 	cfg        Config
 	buffers    buffers
+	capacity   capacity
 	listening  *rpc.Message // stands for a GET, which has no message
 	leaving    *rpc.Message // stands for a DELETE
 	resuming   *rpc.Message // stands for a GET with an event's id

@@ -22,6 +22,8 @@ type turn struct {
 	flight *session.Flight // a legacy request's, else nil
 	out    outlet
 	asked  bool // the client was asked something; used by relay only
+	// counted is whether the call is among those in flight.
+	counted bool
 }
 
 // outlet is where the messages for a client go. An outlet may be used by many
@@ -171,6 +173,14 @@ func (t *turn) decline(reply *rpc.Reply, q *rpc.Message) {
 // handle calls the handler. Who pulls a reply recovers from panics too: here, in
 // next and in close.
 func (t *turn) handle(ctx context.Context, c *rpc.Call) (reply *rpc.Reply, err error) {
+	if err := t.enter(c); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			t.leave()
+		}
+	}()
 	defer t.recover(&err)
 	return t.Handler.Handle(ctx, c)
 }
@@ -188,6 +198,7 @@ func (t *turn) next(reply *rpc.Reply) (m *rpc.Message, err error) {
 
 func (t *turn) close(reply *rpc.Reply) {
 	var err error
+	defer t.leave()
 	defer t.recover(&err)
 	if err = reply.Close(); err != nil {
 		t.Log.DebugContext(t.ctx, "reply was not closed", "error", err)

@@ -36,6 +36,7 @@ const (
 	CodeQuotaExhausted   = 113
 	CodeTooManyInFlight  = 114
 	CodeStateUnavailable = 115
+	CodeOverloaded       = 116
 )
 
 // wire says how a kind of failure looks: its error code, and its HTTP status if it
@@ -71,6 +72,7 @@ var wires = map[rpc.Code]wire{
 	rpc.TooManyInFlight:    {CodeTooManyInFlight, 429},
 	rpc.StateUnavailable:   {CodeStateUnavailable, 503},
 	rpc.Busy:               {CodeBusy, 429},
+	rpc.Overloaded:         {CodeOverloaded, 503},
 	rpc.Draining:           {CodeDraining, 503},
 	rpc.Cancelled:          {CodeCancelled, 200},
 	rpc.UpstreamDown:       {CodeUpstreamDown, 200},
@@ -109,7 +111,7 @@ func StatusOf(m *rpc.Message, era rpc.Era) int {
 // retryable reports whether the same call may succeed later and does no harm if it is made again.
 func retryable(e *rpc.Error) bool {
 	switch e.Code {
-	case rpc.Busy, rpc.Draining:
+	case rpc.Busy, rpc.Overloaded, rpc.Draining:
 		return true
 	case rpc.UpstreamDown, rpc.UpstreamTimeout:
 		return e.NotRun

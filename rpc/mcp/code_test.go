@@ -43,6 +43,7 @@ func TestCorner5_24_Status(t *testing.T) {
 		rpc.TooManyInFlight:    {114, 429, 429},
 		rpc.StateUnavailable:   {115, 503, 503},
 		rpc.Busy:               {104, 429, 429},
+		rpc.Overloaded:         {116, 503, 503},
 		rpc.Draining:           {105, 503, 503},
 		rpc.Cancelled:          {106, 200, 200},
 		rpc.UpstreamDown:       {101, 200, 200},

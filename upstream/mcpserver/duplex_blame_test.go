@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/headgate/headgate/config"
 	"github.com/headgate/headgate/rpc"
 )
 
@@ -92,7 +94,9 @@ func unconnected(private bool) (*stdioConn, []*duplexCall) {
 	if private {
 		caps = []byte(`{"elicitation":{}}`)
 	}
-	s := &Server{fault: fault{"x"}, log: discardLog, life: newLifetime()}
+	s := &Server{
+		cfg: config.Upstream{Timeout: time.Minute, MaxTimeout: time.Hour}, fault: fault{"x"}, log: discardLog, life: newLifetime(),
+	}
 	d := &stdioDialer{s: s, maxResult: 1 << 20}
 	c := newStdioConn(d, nil)
 	c.spoken.Store(newHop(rpc.Legacy, "2025-11-25", nil, caps))

@@ -34,6 +34,8 @@ func (k *duplexCall) Next() (*rpc.Message, error) {
 			err, p.message = errCallClosed, nil
 		}
 		switch {
+		case p.message != nil && !p.message.IsResponse() && k.conn.s.endless(k.x):
+			k.expire(errEndless) // one that never stops talking is not waited for
 		case p.message != nil:
 			if k.x.take(p.message) != relay {
 				continue
@@ -71,10 +73,10 @@ func (k *duplexCall) hold(b *buffer) bool {
 func (k *duplexCall) wait(again <-chan struct{}) {
 	var expired <-chan time.Time
 	if !k.x.own {
-		if k.timer == nil {
-			k.timer = time.NewTimer(k.conn.s.cfg.Timeout)
+		if pause := k.conn.s.pause(k.x); k.timer == nil {
+			k.timer = time.NewTimer(pause)
 		} else {
-			k.timer.Reset(k.conn.s.cfg.Timeout)
+			k.timer.Reset(pause)
 		}
 		expired = k.timer.C
 	}
@@ -84,12 +86,16 @@ func (k *duplexCall) wait(again <-chan struct{}) {
 		k.over = context.Cause(k.ctx)
 		k.conn.abandon(k.x, "the client cancelled")
 	case <-expired:
-		if k.x.grace(k.conn.s.cfg.Timeout) > 0 {
-			return
+		if _, over := k.conn.s.grace(k.x); over != nil {
+			k.expire(over)
 		}
-		k.over = k.conn.s.fault.timedOut(errIdle, "sent nothing for %v", k.conn.s.cfg.Timeout)
-		k.conn.abandon(k.x, "timed out")
 	}
+}
+
+// expire ends a call that nothing was heard of, or that takes too long.
+func (k *duplexCall) expire(why error) {
+	k.over = k.conn.s.overdue(why)
+	k.conn.abandon(k.x, "timed out")
 }
 
 // Answer implements [rpc.Source].

@@ -30,13 +30,14 @@ type exchange struct {
 	reached  float64 // the last progress
 
 	mu       sync.Mutex
+	watch    stopwatch
 	asked    []rpc.ID  // of questions that wait for the client's answer
 	answered time.Time // when the last of them was answered
 }
 
 // newExchange prepares a client's call for a hop.
 func newExchange(c *rpc.Call, h *hop) *exchange {
-	return &exchange{call: c, hop: h, message: shape(c, h)}
+	return &exchange{call: c, hop: h, message: shape(c, h), watch: stopwatch{began: time.Now()}}
 }
 
 // ownExchange prepares a message that the gateway itself composed.
@@ -121,6 +122,7 @@ func (x *exchange) expect(q *rpc.Message) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.asked = append(x.asked, q.ID)
+	x.watch.pause()
 }
 
 func (x *exchange) takeProgress(m *rpc.Message) verdict {
@@ -167,7 +169,9 @@ func (x *exchange) settle(id rpc.ID) bool {
 	if i < 0 {
 		return false
 	}
-	x.asked = slices.Delete(x.asked, i, i+1)
+	if x.asked = slices.Delete(x.asked, i, i+1); len(x.asked) == 0 {
+		x.watch.resume()
+	}
 	x.answered = time.Now()
 	return true
 }
@@ -183,19 +187,8 @@ func (x *exchange) unanswered() []rpc.ID {
 	defer x.mu.Unlock()
 	open := x.asked
 	x.asked = nil
+	x.watch.resume()
 	return open
-}
-
-// grace returns how much longer to wait for an upstream that was silent for the time-out; 0
-// or less if no longer. The time that a client takes to answer a question is not the
-// upstream's.
-func (x *exchange) grace(timeout time.Duration) time.Duration {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if len(x.asked) > 0 || x.patient {
-		return timeout
-	}
-	return timeout - time.Since(x.answered)
 }
 
 // ours reads one of our ids as the upstream wrote it. Some servers answer the number

@@ -48,9 +48,6 @@ func (f fault) late(ctx context.Context, err error) error {
 	return err
 }
 
-// errIdle is the cause of cancelling a call whose upstream was silent for too long.
-var errIdle = errors.New("no message arrived in time")
-
 // stale says that a link had ended before the call reached the server: the call
 // certainly did not run, so it can be made again on a new link.
 type stale struct {

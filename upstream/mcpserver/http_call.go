@@ -73,13 +73,14 @@ func newHTTPCall(ctx context.Context, d *httpDialer, c carrier, x *exchange) *ht
 	return k
 }
 
-// expire ends a call that nothing was heard of.
+// expire ends a call that nothing was heard of, or that takes too long.
 func (k *httpCall) expire() {
-	if grace := k.x.grace(k.d.s.cfg.Timeout); grace > 0 {
+	grace, over := k.d.s.grace(k.x)
+	if over == nil {
 		k.watch.Reset(grace)
 		return
 	}
-	k.cancel(errIdle)
+	k.cancel(over)
 }
 
 // post sends the call's message and reads the answer as far as it is there at once: all of a
@@ -115,9 +116,9 @@ func (k *httpCall) broken(err error, doing string) error {
 	case k.parent.Err() != nil:
 		k.giveUp(err, "the client cancelled")
 		return context.Cause(k.parent)
-	case errors.Is(cause, errIdle):
+	case errors.Is(cause, errIdle), errors.Is(cause, errEndless):
 		k.giveUp(err, "timed out")
-		return k.d.s.fault.timedOut(errIdle, "sent nothing for %v", k.d.s.cfg.Timeout)
+		return k.d.s.overdue(cause)
 	case cause != nil:
 		if errors.Is(cause, errCallClosed) {
 			k.giveUp(err, "the client went away")
@@ -171,7 +172,7 @@ func (k *httpCall) pull() (*rpc.Message, error) {
 			return nil, err
 		}
 		if k.watch != nil {
-			k.watch.Reset(k.d.s.cfg.Timeout)
+			k.watch.Reset(k.d.s.pause(k.x))
 		}
 		switch k.x.take(m) {
 		case relay:

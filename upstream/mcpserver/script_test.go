@@ -173,6 +173,10 @@ func (p *peer) callTool(r *request) {
 			p.write(`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":%s,"progress":%d}}`, params.Meta.Token, i+1)
 		}
 		p.result(r, `{"ok":true}`)
+	case "endless": // progress without a pause, until nobody listens
+		for i := 0; ; i++ {
+			p.write(`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":%s,"progress":%d}}`, params.Meta.Token, i+1)
+		}
 	case "big":
 		n, _ := strconv.Atoi(string(params.Arguments))
 		p.result(r, `{"text":"`+strings.Repeat("x", n)+`"}`)

@@ -19,8 +19,9 @@ import (
 
 // Defaults for what a configuration leaves open.
 const (
-	defaultTimeout   = 60 * time.Second
-	defaultMaxResult = 16 << 20
+	defaultTimeout    = 60 * time.Second
+	defaultMaxTimeout = time.Hour
+	defaultMaxResult  = 16 << 20
 )
 
 // Identity is how the gateway introduces itself to upstreams where no client is
@@ -71,6 +72,9 @@ var _ rpc.Handler = (*Server)(nil)
 func New(cfg config.Upstream, deps Deps) (*Server, error) {
 	if cfg.Timeout == 0 {
 		cfg.Timeout = defaultTimeout
+	}
+	if cfg.MaxTimeout == 0 {
+		cfg.MaxTimeout = max(defaultMaxTimeout, cfg.Timeout)
 	}
 	if deps.MaxResult == 0 {
 		deps.MaxResult = defaultMaxResult

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/headgate/headgate/rpc/frame"
+	"github.com/headgate/headgate/telemetry"
 )
 
 const (
@@ -30,8 +31,8 @@ type stderrTail struct {
 	next  int
 }
 
-// newStderrTail returns a tail that leaves out the values in env: a program that prints its
-// configuration must not make the gateway repeat it.
+// newStderrTail returns a tail that leaves out the values in env, and what looks like a secret: a program that prints
+// its configuration must not make the gateway repeat it.
 func newStderrTail(log *slog.Logger, env map[string]string) *stderrTail {
 	const shortest = 6 // what is shorter is a flag or a number, and stands in any text
 	var pairs []string
@@ -51,7 +52,7 @@ func (t *stderrTail) drain(ctx context.Context, r io.Reader) {
 		if err != nil && !errors.Is(err, frame.ErrTooLong) {
 			return
 		}
-		text := strings.TrimSpace(printable(t.secrets.Replace(string(line))))
+		text := strings.TrimSpace(telemetry.Clean(printable(t.secrets.Replace(string(line)))))
 		if text == "" {
 			continue
 		}

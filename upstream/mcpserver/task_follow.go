@@ -33,6 +33,9 @@ func (r *taskRun) follow(t *legacyTask) (*rpc.Message, error) {
 		if err := r.rest(t.interval()); err != nil {
 			return nil, err
 		}
+		if r.s.endless(r.begun) {
+			return nil, r.s.overdue(errEndless)
+		}
 		err := r.look(t)
 		if err == nil {
 			unseen = 0
@@ -92,6 +95,8 @@ func (r *taskRun) fetch(id string) (*rpc.Message, error) {
 	call.Method, call.Target = mcp.Foreign(mcp.TasksResult), rpc.Target{Upstream: r.call.Target.Upstream}
 	x := newExchange(&call, r.link.hop())
 	x.patient, x.token, x.progress = true, r.begun.token, r.begun.id
+	x.resume(r.begun) // all requests of the task are one call
+	defer r.begun.resume(x)
 	source, err := r.link.send(r.ctx, x)
 	if err != nil {
 		return nil, err
