@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/headgate/headgate/config"
@@ -178,9 +179,15 @@ func (g *Gate) shutOut(c *rpc.Call) {
 	g.log.Warn("too many wrong credentials came from an address", "remote", c.Remote.Addr().String(), "hint", hint)
 }
 
+// unknown is why a credential is not good that nobody knows anything of.
+const unknown = "it is not known here"
+
 // findOut checks a token that nothing is known of. The error is what kept it from being
 // checked; a token that is not good is a finding.
 func (g *Gate) findOut(ctx context.Context, d digest, token string, now time.Time) (*finding, error) {
+	if strings.HasPrefix(token, keyPrefix) {
+		return &finding{refusal: &refusal{reason: unknown}}, nil // a key that is good no more, or elsewhere, is nobody else's business
+	}
 	if i := g.jwts.of(token); i != nil {
 		f, err := findingOf(i.verify(ctx, token))
 		if err == nil && f.identity != nil {
@@ -194,7 +201,7 @@ func (g *Gate) findOut(ctx context.Context, d digest, token string, now time.Tim
 // ask asks all servers about a token until one calls it active. Answers are kept, the
 // bad ones too: they are asked for over the network.
 func (g *Gate) ask(ctx context.Context, d digest, token string, now time.Time) (*finding, error) {
-	found := &finding{refusal: &refusal{reason: "it is not known here"}}
+	found := &finding{refusal: &refusal{reason: unknown}}
 	var longest time.Duration
 	for _, i := range g.introspectors {
 		var err error

@@ -112,6 +112,8 @@ func TestIntrospectedTokens(t *testing.T) {
 		}
 	}
 	before := o.asked.Load()
+	revoked, _ := NewKey()
+	refusedWith(t, g, bearing(revoked), rpc.Unauthenticated) // API keys are told to nobody
 	for range 3 {
 		refusedWith(t, g, bearing("inactive"), rpc.Unauthenticated)
 	}

@@ -12,9 +12,9 @@ import (
 
 const (
 	// maxTries wrong credentials may come from an address at once, and another one
-	// each tryInterval.
-	maxTries    = 20
-	tryInterval = 3 * time.Second
+	// each tryInterval. Behind one address can be an office whose tokens end together.
+	maxTries    = 60
+	tryInterval = time.Second
 
 	tryShards     = 16
 	triesPerShard = 1024 // addresses; the one that tried longest ago is forgotten
