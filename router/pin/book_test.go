@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"maps"
@@ -372,6 +373,33 @@ func TestLockedDirectory(t *testing.T) {
 		}
 		if n := strings.Count(log.String(), "level=ERROR"); n != 1 {
 			t.Errorf("said %d times: %s", n, &log)
+		}
+	})
+}
+
+// A server that makes up tools all the time fills neither the log nor memory.
+func TestFloodOfChanges(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		b := logged(t, "", Quarantine, &log)
+		b.Review(t.Context(), listing(tool))
+		for i := range 20 {
+			l := listing(tool)
+			for n := range 1200 {
+				name := fmt.Sprintf("t%d_%d", i, n)
+				l.Names, l.Texts = append(l.Names, name), append(l.Texts, json.RawMessage(`{"name":"`+name+`","description":"<!-- -->"}`))
+			}
+			if withheld := b.Review(t.Context(), l); len(withheld) != 1200 {
+				t.Fatalf("%d are withheld", len(withheld))
+			}
+			time.Sleep(time.Second)
+		}
+		if n := b.Waiting("u"); n != maxChanges {
+			t.Errorf("%d wait", n)
+		}
+		if n := strings.Count(log.String(), "\n"); n > 3*(maxShown+1) || log.Len() > 1<<14 {
+			t.Errorf("%d lines, %d bytes", n, log.Len())
 		}
 	})
 }

@@ -38,6 +38,7 @@ type sight struct {
 	changes []Change
 	logged  string // which changes
 	at      time.Time
+	flagged time.Time // when hidden text was logged last
 }
 
 func (s *sight) unapproved() int {
@@ -113,29 +114,43 @@ func levelOf(m Mode) slog.Level {
 	return slog.LevelWarn
 }
 
-// hash returns the hashes of definitions, and logs what those that are new have to hide.
+// hash returns the hashes of definitions, and logs what those that are new have to hide: of a few, and not all the time, since
+// a server can make as many as it likes.
 func (b *Book) hash(ctx context.Context, at scope, l Listing) []string {
 	b.mu.Lock()
 	memo := b.sight(at).memo
 	b.mu.Unlock()
 	fresh := make(map[[sha256.Size]byte]string, len(l.Names))
 	out := make([]string, len(l.Names))
+	var flags []Flag
 	for i, text := range l.Texts {
 		key := keyOf(l.Server, l.Names[i], text)
 		known, ok := memo[key]
 		if !ok {
 			canonical := canonicalOf(text)
 			known = Hash(l.Server, canonical)
-			if found := Scan(l.Names[i], canonical); len(found) > 0 {
-				b.Log.WarnContext(ctx, "a definition has text that may not show", "upstream", l.Upstream, "kind", l.Kind, "name", rpc.Excerpt(l.Names[i]),
-					"sha256", known, "found", found)
+			if len(flags) < maxShown {
+				if found := Scan(l.Names[i], canonical); len(found) > 0 {
+					flags = append(flags, Flag{Name: rpc.Excerpt(l.Names[i]), Hash: known, Findings: found})
+				}
 			}
 		}
 		fresh[key], out[i] = known, known
 	}
 	b.mu.Lock()
-	b.sight(at).memo = fresh
+	s := b.sight(at)
+	s.memo = fresh
+	calm := len(flags) > 0 && time.Since(s.flagged) >= logPause
+	if calm {
+		s.flagged = time.Now()
+	}
 	b.mu.Unlock()
+	for _, f := range flags {
+		if calm {
+			b.Log.WarnContext(ctx, "a definition has text that may not show", "upstream", l.Upstream, "kind", l.Kind, "name", f.Name,
+				"sha256", f.Hash, "found", f.Findings)
+		}
+	}
 	return out
 }
 
