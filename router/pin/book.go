@@ -162,7 +162,7 @@ func (b *Book) run(ctx context.Context) {
 			b.refresh()
 			b.save()
 			b.savePending()
-			if time.Since(m.at) >= compareInterval {
+			if time.Now().After(m.next) {
 				m.look(b)
 			}
 		case <-ctx.Done():
