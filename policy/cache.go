@@ -71,8 +71,12 @@ func (c *Cache) Concerns(call *rpc.Call) bool {
 	default:
 		return false
 	}
-	return ordinaryParams(call.Message)
+	return len(call.Message.Params) <= maxKeyed && ordinaryParams(call.Message)
 }
+
+// maxKeyed bounds the params of calls whose answers are kept: to look for the answer to
+// longer ones costs more than it saves.
+const maxKeyed = 8 << 10
 
 // ordinaryParams reports whether the params of a call have no member that could change its
 // answer and that keys know nothing of.
