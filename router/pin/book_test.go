@@ -324,6 +324,52 @@ func TestAudiences(t *testing.T) {
 	}
 }
 
+// A client cannot block a server for all by declaring what makes it list more; a definition that differs for it does.
+func TestAudiencesAndBlocks(t *testing.T) {
+	t.Parallel()
+	b := open(t, "", Block)
+	b.Review(t.Context(), listing(tool))
+	asked := listing(tool, other)
+	asked.Audience = "legacy elicitation"
+	if withheld := b.Review(t.Context(), asked); len(withheld) != 1 || b.blocked["u"].Load() {
+		t.Errorf("%v is withheld, blocked: %v", withheld, b.blocked["u"].Load())
+	}
+	asked = listing(strings.Replace(tool, "Reads", "Eats", 1))
+	asked.Audience = "legacy elicitation"
+	if withheld := b.Review(t.Context(), asked); len(withheld) != 1 || !b.blocked["u"].Load() {
+		t.Errorf("%v is withheld, blocked: %v", withheld, b.blocked["u"].Load())
+	}
+}
+
+// What waited in the last process is over as soon as it is approved, or is listed no more.
+func TestRestoredChanges(t *testing.T) {
+	t.Parallel()
+	changed := strings.Replace(tool, "Reads", "Eats", 1)
+	for name, end := range map[string]func(b *Book){
+		"approved": func(b *Book) {
+			if done, err := Approve(b.Dir, Filter{Upstream: "u"}); err != nil || len(done) == 0 {
+				t.Errorf("approved %v, %v", done, err)
+			}
+			b.refresh()
+		},
+		"taken back": func(b *Book) { b.Review(t.Context(), listing(tool)) },
+	} {
+		dir := t.TempDir()
+		first := open(t, dir, Block)
+		first.Watch(t.Context(), func(string) {})
+		first.Review(t.Context(), listing(tool))
+		first.Review(t.Context(), listing(changed))
+		first.Close()
+		second := open(t, dir, Block)
+		if !second.blocked["u"].Load() {
+			t.Errorf("%s: it is not blocked", name)
+		}
+		if end(second); second.blocked["u"].Load() || second.Waiting("u") != 0 {
+			t.Errorf("%s: blocked: %v, %d wait", name, second.blocked["u"].Load(), second.Waiting("u"))
+		}
+	}
+}
+
 // T24: that a definition is about another upstream's tool is logged whatever is listed first.
 func TestT24_MentionsAreLoggedOnce(t *testing.T) {
 	t.Parallel()

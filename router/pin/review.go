@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/headgate/headgate/rpc"
@@ -41,14 +42,9 @@ type sight struct {
 	flagged time.Time // when hidden text was logged last
 }
 
-func (s *sight) unapproved() int {
-	n := 0
-	for _, c := range s.changes {
-		if c.Change != Removed {
-			n++
-		}
-	}
-	return n
+// has reports whether something happened to any definition.
+func (s *sight) has(change string) bool {
+	return slices.ContainsFunc(s.changes, func(c Change) bool { return c.Change == change })
 }
 
 // sight returns what is known of a list. The caller holds b.mu, or has the book alone.
@@ -90,6 +86,9 @@ func (b *Book) Review(ctx context.Context, l Listing) (withheld map[string]strin
 	s.changes, withheld = b.compare(l, hashes)
 	if !mode.withholds() {
 		withheld = nil
+	}
+	if l.Audience == "" {
+		delete(b.sights, scope{l.Upstream, l.Kind, restored})
 	}
 	if !equal(before, s.changes) {
 		b.waiting, b.stirred = true, true
