@@ -41,3 +41,27 @@ func TestTheExamplesSectionsAreValid(t *testing.T) {
 		t.Errorf("access %+v, limits %+v, cache %+v, audit %+v", c.Access, c.Limits, c.Cache, c.Audit)
 	}
 }
+
+// What the documentation shows of the configuration can be copied from it.
+func TestTheDocumentedPoliciesAreValid(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile("../docs/policies.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := "version: 1\n"
+	for _, block := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(data), -1) {
+		text += block[1]
+	}
+	path := filepath.Join(t.TempDir(), "headgate.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := config.Load(path, environment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Access) != 3 || len(c.Limits) != 6 || c.Cache == nil || c.Audit == nil {
+		t.Errorf("access %+v, limits %+v, cache %+v, audit %+v", c.Access, c.Limits, c.Cache, c.Audit)
+	}
+}
