@@ -174,14 +174,15 @@ func namesSecret(name string) bool {
 // without characters that could forge lines, and at most 1 KiB of it.
 func Clean(s string) string { return clean(s, fieldLimit, func(s string) string { return s }) }
 
-// How secrets look that nobody has told us of.
+// How secrets look that nobody has told us of. What is shorter than they are is the beginning of one where an ellipsis
+// follows.
 var (
 	// A scheme of RFC 9110 §11.4 and what follows it.
-	scheme = regexp.MustCompile(`(?i)\b(bearer|basic|dpop)(\s+)[A-Za-z0-9._~+/=-]{8,}`)
+	scheme = regexp.MustCompile(`(?i)\b(bearer|basic|dpop)(\s+)(?:[A-Za-z0-9._~+/=-]{8,}|[A-Za-z0-9._~+/=-]*…)`)
 	// Prefixes by which issuers make their credentials known, and JSON Web Tokens.
-	prefixed = regexp.MustCompile(`\b(?:AIza|AKIA|ASIA|gh[pousr]_|github_pat_|glpat-|hf_|hgk_|lin_api_|npm_|ntn_|[prs]k[-_]|whsec_|xox[abeoprs]-|ya29\.)[A-Za-z0-9_.\-]{12,}|\beyJ[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]*)+`)
+	prefixed = regexp.MustCompile(`\b(?:AIza|AKIA|ASIA|gh[pousr]_|github_pat_|glpat-|hf_|hgk_|lin_api_|npm_|ntn_|[prs]k[-_]|whsec_|xox[abeoprs]-|ya29\.)(?:[A-Za-z0-9_.\-]{12,}|[A-Za-z0-9_.\-]*…)|\beyJ[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]*)+|\beyJ[A-Za-z0-9_-]*…`)
 	// The user and the password of an address (RFC 3986 §3.2.1).
-	userinfo = regexp.MustCompile(`://[^/\s?#"'<>]+@`)
+	userinfo = regexp.MustCompile(`://(?:[^/\s?#"'<>]+@|[^/\s?#"'<>:]+:[^/\s?#"'<>0-9][^/\s?#"'<>]*…)`)
 	// A member of a query, a header or an object that is named as a secret.
 	named = regexp.MustCompile(`(?i)([a-z0-9_-]*(?:access[_-]?key|api[_-]?key|authorization|cookie|credential|passphrase|passwd|password|private[_-]?key|pwd|secret|signature|token)s?["'\\]*)(=|:\s?["'\\]+|:|: )([^\s"'\\&,;}\])]+)`)
 	// What may be random: words, as the encodings of random bytes have them.

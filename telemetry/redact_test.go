@@ -48,6 +48,9 @@ func TestSecretsAreLeftOut(t *testing.T) {
 		"known":                  "it said: correct horse battery, and left",
 		"known, in an address":   "/x?q=correct+horse+battery",
 		"known, in a path":       "/x/correct%20horse%20battery",
+		"a cut one":              `it said "Bearer q7Rz2…"`,
+		"a cut key":              `it said "key sk-q7Rz2…"`,
+		"a cut password":         `it said "dial https://bob:xq7Rz2…"`,
 		"random":                 "it printed " + random + random,
 	} {
 		for _, format := range []string{"json", "text"} {

@@ -6,6 +6,8 @@ import (
 	"math"
 	"strings"
 	"time"
+
+	"github.com/headgate/headgate/rpc"
 )
 
 const (
@@ -38,7 +40,7 @@ func (s *headScan) end(p []byte) (int, error) {
 	if s.line == 0 {
 		const version = "HTTP/1."
 		if n := min(len(p), len(version)); string(p[:n]) != version[:n] {
-			return 0, malformed("begins with %q", p[:min(len(p), 16)])
+			return 0, malformed("begins with %s", rpc.Excerpt(string(p[:min(len(p), 16)])+"…"))
 		}
 	}
 	for {
@@ -84,16 +86,16 @@ func parseHead(p []byte) (head, error) {
 func (h *head) statusLine(s string) error {
 	const shape = "HTTP/1.x 200"
 	if len(s) < len(shape) || s[7] != '0' && s[7] != '1' || s[8] != ' ' || !isFieldValue(s) {
-		return malformed("status line %.60q", s)
+		return malformed("status line %s", rpc.Excerpt(s))
 	}
 	for _, c := range []byte(s[9:12]) {
 		if c < '0' || c > '9' {
-			return malformed("status line %.60q", s)
+			return malformed("status line %s", rpc.Excerpt(s))
 		}
 		h.status = h.status*10 + int(c-'0')
 	}
 	if h.status < 100 || h.status > 599 || len(s) > len(shape) && s[len(shape)] != ' ' {
-		return malformed("status line %.60q", s)
+		return malformed("status line %s", rpc.Excerpt(s))
 	}
 	h.close = s[7] == '0'
 	return nil
@@ -104,7 +106,7 @@ func (h *head) statusLine(s string) error {
 func (h *head) line(s string) error {
 	name, value, found := strings.Cut(s, ":")
 	if !found || !isToken(name) || !isFieldValue(value) {
-		return malformed("header line %.60q", s)
+		return malformed("header line %s", rpc.Excerpt(s))
 	}
 	switch value = trim(value); {
 	case named(name, "Connection"):
@@ -117,7 +119,7 @@ func (h *head) line(s string) error {
 		return h.transferEncoding(value)
 	case named(name, "Content-Encoding"):
 		if !strings.EqualFold(value, "identity") {
-			return malformed("Content-Encoding %.40q, which was not asked for", value)
+			return malformed("Content-Encoding %s, which was not asked for", rpc.Excerpt(value))
 		}
 	}
 	return nil
@@ -127,7 +129,7 @@ func (h *head) line(s string) error {
 func (h *head) contentLength(value string) error {
 	const maxDigits = 18 // below 2^63
 	if h.length != noLength || value == "" || len(value) > maxDigits || strings.Trim(value, "0123456789") != "" {
-		return malformed("Content-Length %.40q", value)
+		return malformed("Content-Length %s", rpc.Excerpt(value))
 	}
 	h.length = 0
 	for _, c := range []byte(value) {
@@ -139,7 +141,7 @@ func (h *head) contentLength(value string) error {
 // transferEncoding accepts chunked and nothing else, once (RFC 9112 §7).
 func (h *head) transferEncoding(value string) error {
 	if h.chunked || !strings.EqualFold(value, "chunked") {
-		return malformed("Transfer-Encoding %.40q", value)
+		return malformed("Transfer-Encoding %s", rpc.Excerpt(value))
 	}
 	h.chunked = true
 	return nil

@@ -124,7 +124,7 @@ func (o *opening) parked(q *rpc.Message) bool {
 	p.ask(q, request)
 	o.stop()
 	o.round = p.attach(o.ctx, o.call)
-	go p.pump()
+	o.bridge.lot.work.Go(p.pump)
 	return true
 }
 

@@ -279,7 +279,7 @@ func TestCorner5_3_HostileLists(t *testing.T) {
 	}
 }
 
-func TestCorner5_3_EndlessPagesAreCut(t *testing.T) {
+func TestCorner5_3_T14_EndlessPagesAreCut(t *testing.T) {
 	t.Parallel()
 	var pages []string
 	for i := range 300 {

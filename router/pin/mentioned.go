@@ -12,7 +12,7 @@ const maxSaid = 10_000
 // mentioned logs definitions that name tools of other upstreams, each once. Which names there are is known only
 // after all have been listed, so it looks now and then.
 type mentioned struct {
-	next time.Time // when it looks again at the earliest
+	at   time.Time
 	said map[string]bool
 }
 
@@ -28,12 +28,10 @@ func (m *mentioned) look(b *Book) {
 	if !stirred {
 		return
 	}
-	began := time.Now()
+	m.at = time.Now()
 	flags := r.flags(Filter{}, func(n Names, upstream, _ string, definition []byte) []Finding {
 		return n.Mentions(upstream, definition)
 	})
-	// Servers that never come to rest cost at most a hundredth of a processor.
-	m.next = time.Now().Add(max(compareInterval, 100*time.Since(began)))
 	for _, f := range flags {
 		key := f.Upstream + "\x00" + f.Hash
 		if m.said[key] || len(m.said) >= maxSaid {

@@ -11,10 +11,7 @@ func Verb(c *rpc.Call) string {
 	case ToolsCall, PromptsGet, ResourcesRead:
 		return c.Method.Name
 	case Complete:
-		if c.Target.Kind != rpc.None {
-			return VerbOf(c.Target.Kind)
-		}
-		return Complete // of something that nobody here knows
+		return VerbOf(c.Target.Kind)
 	}
 	if Known(c.Method.Name) || edgeMethods[c.Method.Name] != nil {
 		return ""

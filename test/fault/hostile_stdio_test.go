@@ -15,6 +15,12 @@ func act(role string, args []string) int {
 		return actHostile(args[0], args[1] == "modern")
 	case "asker":
 		return actAsker()
+	case "gateway":
+		return actGateway(args[0])
+	case "witness":
+		return actWitness(args[0], args[1] == "stubborn", args[2:])
+	case "leaker":
+		return actLeaker(args[0])
 	case "worker":
 		return actWorker(args[0], args[1])
 	}
@@ -28,7 +34,11 @@ func actHostile(name string, modern bool) int {
 	if i < 0 {
 		return 2
 	}
-	deed := misdeeds()[i]
+	return serveStdio(&misdeeds()[i], modern)
+}
+
+// serveStdio is a server on stdio until its input ends. It returns the exit status.
+func serveStdio(deed *misdeed, modern bool) int {
 	in := bufio.NewReader(os.Stdin)
 	for {
 		line, err := in.ReadBytes('\n')
@@ -39,7 +49,7 @@ func actHostile(name string, modern bool) int {
 		if json.Unmarshal(line, &r) != nil {
 			continue
 		}
-		if answer := handshake(&r, &deed, modern); answer != "" {
+		if answer := handshake(&r, deed, modern); answer != "" {
 			fmt.Println(answer)
 			continue
 		}
