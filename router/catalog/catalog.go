@@ -61,6 +61,7 @@ type Catalog struct {
 	feeds       map[string]*[listCount]feed
 	generations [listCount]atomic.Uint64 // each rises with every snapshot of its list
 	tables      sync.Map                 // tableKey → *Table
+	special     atomic.Int64             // how many of them are not for anybody
 	owners      *owners
 	sees        func(c *rpc.Call, t *rpc.Target) bool // nil: everybody sees everything
 	changes     changes

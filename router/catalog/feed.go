@@ -49,7 +49,7 @@ type slot struct {
 func (f *feed) look(a Audience, client rpc.Client, now time.Time) (*snapshot, <-chan struct{}, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	s := f.slot(a, client, now)
+	a, s := f.slot(a, client, now)
 	stale := s.current == nil && s.retry == nil || s.current != nil && now.After(s.current.expires) && s.retry == nil
 	if stale && s.busy == nil {
 		f.start(a, s)
@@ -62,7 +62,7 @@ func (f *feed) look(a Audience, client rpc.Client, now time.Time) (*snapshot, <-
 func (f *feed) renew(a Audience, client rpc.Client, now time.Time) <-chan struct{} {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	s := f.slot(a, client, now)
+	a, s := f.slot(a, client, now)
 	if s.busy == nil && (s.current == nil || now.Sub(s.current.at) >= minTTL) {
 		f.start(a, s)
 	}
@@ -80,11 +80,13 @@ func (f *feed) common() *snapshot {
 	return nil
 }
 
-func (f *feed) slot(a Audience, client rpc.Client, now time.Time) *slot {
+// slot returns the place of an audience. Where all are taken by lists that are just being
+// fetched, that is the one of clients which declare nothing.
+func (f *feed) slot(a Audience, client rpc.Client, now time.Time) (Audience, *slot) {
 	s := f.slots[a]
 	if s == nil {
-		if len(f.slots) >= maxAudiences {
-			f.evict()
+		if len(f.slots) >= maxAudiences && !f.evict() && a != Anybody {
+			return f.slot(Anybody, ownClient(), now)
 		}
 		s = &slot{client: kept(client)}
 		f.slots[a] = s
@@ -93,7 +95,7 @@ func (f *feed) slot(a Audience, client rpc.Client, now time.Time) *slot {
 	if s.client.Session != client.Session {
 		s.client = kept(client) // the session that is surely alive
 	}
-	return s
+	return a, s
 }
 
 // kept returns a client that outlives its call, whose bytes are used again.
@@ -102,8 +104,9 @@ func kept(c rpc.Client) rpc.Client {
 	return c
 }
 
-// evict forgets the audience that was looked at longest ago.
-func (f *feed) evict() {
+// evict forgets the audience that was looked at longest ago, and reports whether there
+// was one to forget.
+func (f *feed) evict() bool {
 	var oldest Audience
 	var at time.Time
 	for a, s := range f.slots {
@@ -111,10 +114,13 @@ func (f *feed) evict() {
 			oldest, at = a, s.used
 		}
 	}
-	if s := f.slots[oldest]; s != nil && oldest != Anybody {
-		s.stopRetry()
-		delete(f.slots, oldest)
+	s := f.slots[oldest]
+	if s == nil || oldest == Anybody {
+		return false
 	}
+	s.stopRetry()
+	delete(f.slots, oldest)
+	return true
 }
 
 func (s *slot) stopRetry() {

@@ -166,10 +166,8 @@ func TestClientsThatCanBeAskedSeeTheirOwnLists(t *testing.T) {
 func TestAudiencesAreBounded(t *testing.T) {
 	t.Parallel()
 	c := newCatalog(t, named{"u", listing("a")})
-	for i := range 3 * maxAudiences {
-		call := listCall("")
-		call.Client.Capabilities = append(rpc.AppendInt([]byte(`{"elicitation":{"x":`), int64(i)), "}}"...)
-		names(t, c, merged(Always), call)
+	for i := range 5 * maxAudiences {
+		names(t, c, merged(Always), peculiar(i))
 	}
 	f := &c.feeds["u"][toolList]
 	f.mu.Lock()
@@ -177,6 +175,44 @@ func TestAudiencesAreBounded(t *testing.T) {
 	if len(f.slots) > maxAudiences+1 {
 		t.Errorf("%d audiences are kept, want at most %d", len(f.slots), maxAudiences)
 	}
+	tables := 0
+	c.tables.Range(func(any, any) bool { tables++; return true })
+	if tables > maxTables+1 {
+		t.Errorf("%d tables are kept, want at most %d", tables, maxTables)
+	}
+}
+
+// peculiar is a call of a client that is like no other.
+func peculiar(i int) *rpc.Call {
+	call := listCall("")
+	call.Client.Capabilities = append(rpc.AppendInt([]byte(`{"elicitation":{"x":`), int64(i)), "}}"...)
+	return call
+}
+
+// An upstream that does not answer has no more audiences than others.
+func TestAudiencesOfASlowUpstreamAreBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		up := listing("a")
+		c := newCatalog(t, named{"u", up})
+		defer c.Close()
+		answer := make(chan struct{})
+		up.set(func(l *lister) { l.listed = func() { <-answer } })
+		f := &c.feeds["u"][toolList]
+		for i := range 3 * maxAudiences {
+			f.look(AudienceOf(peculiar(i).Client), peculiar(i).Client, time.Now())
+		}
+		f.mu.Lock()
+		if n := len(f.slots); n > maxAudiences+1 {
+			t.Errorf("%d audiences are kept, want at most %d", n, maxAudiences)
+		}
+		f.mu.Unlock()
+		close(answer)
+		synctest.Wait()
+		if snap, _, err := f.look(Anybody, ownClient(), time.Now()); snap == nil || err != nil {
+			t.Errorf("nobody's list: %v, %v", snap, err)
+		}
+	})
 }
 
 func TestWhatIsKnownOfAClientOutlivesItsCall(t *testing.T) {

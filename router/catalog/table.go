@@ -84,8 +84,26 @@ func (c *Catalog) table(ctx context.Context, v *View, l list, client rpc.Client,
 		}
 	}
 	t := c.build(ctx, v, client, key, wait)
-	c.tables.Store(key, t)
+	if _, known := c.tables.Swap(key, t); !known && key.audience != Anybody && c.special.Add(1) > maxTables {
+		c.forgetTables()
+	}
 	return t
+}
+
+// maxTables bounds the tables of audiences: clients may declare something else in each
+// request.
+const maxTables = 256
+
+// forgetTables drops the tables of all audiences, which cost little to make again.
+func (c *Catalog) forgetTables() {
+	c.tables.Range(func(key, _ any) bool {
+		if key.(tableKey).audience != Anybody { //nolint:errcheck // there is nothing else in it
+			if _, there := c.tables.LoadAndDelete(key); there {
+				c.special.Add(-1)
+			}
+		}
+		return true
+	})
 }
 
 func (c *Catalog) build(ctx context.Context, v *View, client rpc.Client, key tableKey, wait bool) *Table {
