@@ -112,7 +112,7 @@ func newcomer(m *rpc.Message) (rpc.Client, error) {
 		}
 		*part.to = v
 	}
-	return c, nil
+	return c, mcp.CheckIdentity(&c)
 }
 
 // get opens a session's stream of messages that belong to no call, or resumes one.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/mcp"
 	"github.com/headgate/headgate/state"
 )
 
@@ -96,8 +97,8 @@ func (r *Registry) OnEnd(f func(key string)) { r.onEnd.Store(&f) }
 // except for clients that say so much of themselves that it does not fit into an id.
 // The answer to initialize says what the client is offered; without one that is all.
 func (r *Registry) Open(ctx context.Context, c rpc.Client, p rpc.Principal, endpoint string, answer *rpc.Message) (string, error) {
-	if len(c.Info)+len(c.Capabilities) > maxIdentity {
-		return "", rpc.Errorf(rpc.InvalidParams, "clientInfo and capabilities exceed %d bytes", maxIdentity)
+	if err := mcp.CheckIdentity(&c); err != nil {
+		return "", err
 	}
 	t := ticket{form: whole, unknown: notOffered(answer), owner: ownerOf(p), created: time.Now(), client: c}
 	_, _ = rand.Read(t.key[:]) // it never fails: crypto/rand ends the process instead

@@ -121,7 +121,7 @@ func TestClientsThatSayTooMuchAreRefused(t *testing.T) {
 	t.Parallel()
 	r := registry(t, Config{}, keyring(t))
 	c := client
-	c.Info = []byte(`"` + strings.Repeat("x", maxIdentity) + `"`)
+	c.Info = []byte(`"` + strings.Repeat("x", 64<<10) + `"`)
 	if _, err := r.Open(t.Context(), c, alice, "/mcp", nil); err == nil || rpc.AsError(err).Code != rpc.InvalidParams {
 		t.Errorf("error = %v", err)
 	}

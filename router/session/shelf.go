@@ -5,11 +5,8 @@ import (
 	"sync"
 )
 
-// Bounds of what clients may say of themselves.
-const (
-	maxIdentity = 64 << 10 // bytes of info and capabilities of one client, within [state.MaxClient]
-	shelfSize   = 32 << 20 // bytes of all that a process without a store keeps
-)
+// shelfSize bounds the bytes of all that a process without a store keeps.
+const shelfSize = 32 << 20
 
 // shelf keeps what is too long to travel inside a session id where there is no store.
 // It is bounded: the entry that was not used for longest goes first, and its session

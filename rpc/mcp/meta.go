@@ -43,12 +43,28 @@ func ClientOf(m *rpc.Message) (rpc.Client, error) {
 		}
 		c.Info = info
 	}
+	if err := CheckIdentity(&c); err != nil {
+		return rpc.Client{}, err
+	}
 	if level, ok := m.Meta(MetaLogLevel); ok {
 		if c.LogLevel, ok = m.MetaText(MetaLogLevel); !ok || Severity(c.LogLevel) == 0 {
 			return rpc.Client{}, rpc.Errorf(rpc.InvalidParams, "%s is no log level: %s", MetaLogLevel, rpc.Excerpt(string(level)))
 		}
 	}
 	return c, nil
+}
+
+// maxIdentity bounds the bytes of the info and the capabilities of one client. They are
+// kept for longer than a request: by sessions (whose store takes a little more), lists and
+// connections upstream.
+const maxIdentity = 64 << 10
+
+// CheckIdentity refuses clients that say too much of themselves.
+func CheckIdentity(c *rpc.Client) error {
+	if len(c.Info)+len(c.Capabilities) > maxIdentity {
+		return rpc.Errorf(rpc.InvalidParams, "clientInfo and capabilities exceed %d bytes", maxIdentity)
+	}
+	return nil
 }
 
 // Unsupported is the error for a revision that is not spoken here. Its data names

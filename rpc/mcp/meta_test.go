@@ -1,6 +1,7 @@
 package mcp_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -34,6 +35,8 @@ func TestClientOf(t *testing.T) {
 		"version null":     {`"io.modelcontextprotocol/protocolVersion":null,` + caps, rpc.Client{}, rpc.InvalidParams},
 		"legacy version":   {`"io.modelcontextprotocol/protocolVersion":"2025-11-25",` + caps, rpc.Client{}, rpc.UnsupportedVersion},
 		"unknown version":  {`"io.modelcontextprotocol/protocolVersion":"2027-01-01",` + caps, rpc.Client{}, rpc.UnsupportedVersion},
+		"too much":         {version + "," + caps + `,"io.modelcontextprotocol/clientInfo":{"name":"` + strings.Repeat("c", 64<<10) + `"}`, rpc.Client{}, rpc.InvalidParams},
+		"too capable":      {version + `,"io.modelcontextprotocol/clientCapabilities":{"x":"` + strings.Repeat("c", 64<<10) + `"}`, rpc.Client{}, rpc.InvalidParams},
 		"no capabilities":  {version, rpc.Client{}, rpc.InvalidParams},
 		"capabilities []":  {version + `,"io.modelcontextprotocol/clientCapabilities":[]`, rpc.Client{}, rpc.InvalidParams},
 		"info string":      {version + "," + caps + `,"io.modelcontextprotocol/clientInfo":"c"`, rpc.Client{}, rpc.InvalidParams},
