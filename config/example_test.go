@@ -11,13 +11,13 @@ import (
 
 // The example has sections that are commented out, because they would change what
 // happens. They must be right all the same.
-func TestTheExamplesAuthIsValid(t *testing.T) {
+func TestTheExamplesSectionsAreValid(t *testing.T) {
 	t.Parallel()
 	data, err := os.ReadFile("../headgate.example.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	section := regexp.MustCompile(`(?m)^# auth:\n(#   .*\n)+|^# tls: .*\n`)
+	section := regexp.MustCompile(`(?m)^# (auth|access|limits|cache):\n(#   .*\n)+|^# (tls|audit): .*\n`)
 	found := 0
 	text := section.ReplaceAllStringFunc(string(data), func(s string) string {
 		found++
@@ -34,7 +34,34 @@ func TestTheExamplesAuthIsValid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if found != 2 || c.Auth == nil || len(c.Auth.Keys) != 2 || len(c.Auth.JWT) != 2 || len(c.Auth.Introspection) != 1 || len(c.Auth.Certificates) != 1 {
+	if found != 6 || c.Auth == nil || len(c.Auth.Keys) != 2 || len(c.Auth.JWT) != 2 || len(c.Auth.Introspection) != 1 || len(c.Auth.Certificates) != 1 {
 		t.Errorf("%d sections, auth %+v", found, c.Auth)
+	}
+	if len(c.Access) != 2 || len(c.Limits) != 6 || c.Cache == nil || c.Audit == nil {
+		t.Errorf("access %+v, limits %+v, cache %+v, audit %+v", c.Access, c.Limits, c.Cache, c.Audit)
+	}
+}
+
+// What the documentation shows of the configuration can be copied from it.
+func TestTheDocumentedPoliciesAreValid(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile("../docs/policies.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := "version: 1\n"
+	for _, block := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(data), -1) {
+		text += block[1]
+	}
+	path := filepath.Join(t.TempDir(), "headgate.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := config.Load(path, environment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Access) != 3 || len(c.Limits) != 6 || c.Cache == nil || c.Audit == nil {
+		t.Errorf("access %+v, limits %+v, cache %+v, audit %+v", c.Access, c.Limits, c.Cache, c.Audit)
 	}
 }

@@ -4,9 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/json"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/headgate/headgate/config"
@@ -71,34 +69,19 @@ func (c *Cache) Concerns(call *rpc.Call) bool {
 	default:
 		return false
 	}
-	return ordinaryParams(call.Message)
+	return len(call.Message.Params) <= maxKeyed && ordinaryParams(call.Message)
 }
+
+// maxKeyed bounds the params of calls whose answers are kept: to look for the answer to
+// longer ones costs more than it saves.
+const maxKeyed = 8 << 10
 
 // ordinaryParams reports whether the params of a call have no member that could change its
 // answer and that keys know nothing of.
 func ordinaryParams(m *rpc.Message) bool {
-	return onlyMembers(m.Params, "name", "uri", "arguments", "_meta") && onlyMeta(m)
-}
-
-func onlyMeta(m *rpc.Message) bool {
-	text, ok := m.Get("_meta")
-	return !ok || onlyMembers(text, "progressToken", "traceparent", "tracestate", "baggage",
+	return m.HasOnly("name", "uri", "arguments", "_meta") && m.MetaHasOnly("progressToken", "traceparent", "tracestate", "baggage",
 		"io.modelcontextprotocol/protocolVersion", "io.modelcontextprotocol/clientInfo",
 		"io.modelcontextprotocol/clientCapabilities", "io.modelcontextprotocol/logLevel")
-}
-
-// onlyMembers reports whether a text is an object that has no members but these.
-func onlyMembers(text []byte, names ...string) bool {
-	o, err := rpc.ReadObject(text)
-	if err != nil {
-		return false
-	}
-	only := true
-	o.Each(func(name string, _ json.RawMessage) bool {
-		only = slices.Contains(names, name)
-		return only
-	})
-	return only
 }
 
 // cacheKeys are where the answer to a call may be kept.

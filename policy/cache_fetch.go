@@ -87,7 +87,7 @@ func (c *Cache) keep(f *fetched, m *rpc.Message) []byte {
 	if life.TTL <= 0 || !lasting(m) {
 		return nil
 	}
-	result := m.Clone().Result
+	result := m.AppendResult(make([]byte, 0, m.Size()))
 	key, tags := f.keys.own, []string{f.call.Target.Upstream}
 	if f.call.Target.Kind == rpc.Resource {
 		tags = append(tags, resourceTag(f.call.Target.Upstream, f.call.Target.Own))

@@ -3,5 +3,5 @@
 // gateway; configuration switches them on and never reorders them.
 //
 // A policy sees each client message once, before it is fanned out. It knows neither
-// transports nor upstreams.
+// transports nor upstreams, and not which engine counts for it.
 package policy

@@ -5,6 +5,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/headgate/headgate/rpc"
 	"github.com/headgate/headgate/rpc/mcp"
 )
 
@@ -25,6 +28,9 @@ func TestCorner5_7_CompletionsGoWhereTheirReferenceLeads(t *testing.T) {
 		`{"type":"ref/resource","uri":"x://b+both"}`:        `"result":{"ref":{"type":"ref/resource","uri":"x://both"}}`,
 		`{"type":"ref/resource","uri":"z://{q}"}`:           `invalid_params: unknown resource template "z://{q}"`,
 		`{"type":"ref/prompt","name":"ask"}`:                `invalid_params: unknown prompt "ask"`,
+		`{"type":"ref/prompt","name":"b__ask","Name":"no"}`: `invalid_params: member "Name" of params.ref is name in another case`,
+		`{"Type":"ref/prompt","name":"b__ask"}`:             `invalid_params: member "Type" of params.ref is type in another case`,
+		`{"type":1,"name":"b__ask"}`:                        `invalid_params: params.ref.type must be a string`,
 		`{"type":"ref/prompt"}`:                             `invalid_params: params.ref.name must be a string`,
 		`{"type":"ref/other","name":"x"}`:                   `invalid_params: params.ref.type "ref/other" is neither`,
 		`"x"`:                                               `invalid_params: params.ref must be an object`,
@@ -79,6 +85,33 @@ func TestCorner5_7_LongCompletionsAreCut(t *testing.T) {
 		got := g.call("/mcp", mcp.Complete, `{"ref":{"type":"ref/prompt","name":"u__ask"}}`)
 		if n := strings.Count(got, `"<v>"`); n != tt.want || strings.Contains(got, `"hasMore":true`) != (tt.values > tt.want) {
 			t.Errorf("%d values became %d: %.200s", tt.values, n, got)
+		}
+	}
+}
+
+// On an endpoint of its own too, what is completed is what rules are about.
+func TestCompletionsOfOneUpstreamAreAboutSomething(t *testing.T) {
+	t.Parallel()
+	g := newGateway(t, []string{"a"}, map[string]*upstream{"a": {results: map[string]string{
+		mcp.PromptsList: `{"prompts":[{"name":"ask"}]}`, mcp.TemplatesList: `{"resourceTemplates":[{"name":"t","uriTemplate":"x://{q}"}]}`,
+	}}})
+	row, _ := mcp.Lookup(mcp.Complete, mcp.LatestLegacy)
+	for ref, want := range map[string]rpc.Target{
+		`{"type":"ref/prompt","name":"ask"}`:        {Kind: rpc.Prompt, Canonical: "a__ask", Own: "ask"},
+		`{"type":"ref/prompt","name":"unlisted"}`:   {Kind: rpc.Prompt, Canonical: "a__unlisted", Own: "unlisted"},
+		`{"type":"ref/resource","uri":"x://{q}"}`:   {Kind: rpc.Resource, Canonical: "x://a+{q}", Own: "x://{q}"},
+		`{"type":"ref/resource","uri":"new://{q}"}`: {Kind: rpc.Resource, Canonical: "new://a+{q}", Own: "new://{q}"},
+		`{"type":"ref/new"}`:                        {},
+	} {
+		c := &rpc.Call{
+			Message: rpc.NewRequest(rpc.NumberID(1), mcp.Complete, []byte(`{"ref":`+ref+`}`)), Method: row, Endpoint: "/mcp/a", Client: g.client,
+		}
+		if err := g.Locate(t.Context(), c); err != nil {
+			t.Errorf("%s: %v", ref, err)
+		}
+		got := rpc.Target{Kind: c.Target.Kind, Canonical: c.Target.Canonical, Own: c.Target.Own}
+		if diff := cmp.Diff(want, got); diff != "" || c.Target.Upstream != "a" {
+			t.Errorf("%s: %s", ref, diff)
 		}
 	}
 }

@@ -65,6 +65,13 @@ func (m *Message) AppendTo(dst []byte) []byte {
 	return append(head, tail...)
 }
 
+// AppendResult appends the result of a response with all edits applied and returns the
+// longer slice.
+func (m *Message) AppendResult(dst []byte) []byte {
+	dst, _ = m.value(dst, top, "result", m.Result)
+	return dst
+}
+
 // Size returns an upper bound of the bytes that [Message.AppendTo] appends.
 func (m *Message) Size() int {
 	n := len(m.objects[top].raw)

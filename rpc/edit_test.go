@@ -220,3 +220,51 @@ func TestForksAreIndependent(t *testing.T) {
 		}
 	}
 }
+
+func TestAppendResultIsTheResultOfTheMessageThatIsWritten(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		`{"jsonrpc":"2.0","id":1,"result":{"a": 1,"_meta":{"x":true}}}`, `{"jsonrpc":"2.0","id":1,"result":{ }}`, `{"jsonrpc":"2.0","id":1,"result":[1]}`,
+	} {
+		for _, edit := range []func(*rpc.Message){
+			func(*rpc.Message) {},
+			func(m *rpc.Message) { m.Set("a", []byte("2")) },
+			func(m *rpc.Message) { m.Drop("a") },
+			func(m *rpc.Message) { m.SetMeta("y", []byte("3")); m.DropMeta("x"); m.SetID(rpc.NumberID(9)) },
+		} {
+			m, err := rpc.Parse([]byte(text), rpc.Limits{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if m.CheckBody() == nil {
+				edit(m)
+			}
+			if got, want := string(m.AppendResult(nil)), string(m.Clone().Result); got != want {
+				t.Errorf("%s: %s, want %s", text, got, want)
+			}
+		}
+	}
+}
+
+func TestHasOnly(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string][2]bool{
+		`{}`:                         {true, true},
+		`{"a":1}`:                    {true, true},
+		`{"\u0061":1}`:               {true, true},
+		`{"a":1,"b":2}`:              {false, true},
+		`{"a":1,"_meta":{}}`:         {true, true},
+		`{"_meta":{"x":1}}`:          {true, true},
+		`{"_meta":{"x":1,"y":2}}`:    {true, false},
+		`{"_meta":"x"}`:              {true, false},
+		`{"_meta":{"x":1,"x2":[1]}}`: {true, false},
+	} {
+		m, err := rpc.Parse([]byte(`{"jsonrpc":"2.0","id":1,"method":"m","params":`+text+`}`), rpc.Limits{})
+		if err != nil {
+			continue // what cannot be read has no members
+		}
+		if got := [2]bool{m.HasOnly("a", "_meta"), m.MetaHasOnly("x")}; got != want {
+			t.Errorf("%s: %v, want %v", text, got, want)
+		}
+	}
+}

@@ -35,6 +35,20 @@ func (m *Message) MetaText(name string) (string, bool) {
 	return text(v, ok)
 }
 
+// HasOnly reports whether the body has no members but these.
+func (m *Message) HasOnly(names ...string) bool {
+	return m.CheckBody() == nil && m.objects[body].hasOnly(names)
+}
+
+// MetaHasOnly reports whether the body's _meta has no members but these, or is absent.
+func (m *Message) MetaHasOnly(names ...string) bool {
+	if m.CheckBody() != nil {
+		return false
+	}
+	_, present := m.objects[body].get(metaName)
+	return !present || m.objects[meta].raw != nil && m.objects[meta].hasOnly(names)
+}
+
 func text(v json.RawMessage, ok bool) (string, bool) {
 	if !ok || v[0] != '"' {
 		return "", false

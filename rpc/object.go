@@ -1,6 +1,9 @@
 package rpc
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"slices"
+)
 
 // span is a range of bytes in a message.
 type span struct{ from, to int }
@@ -105,6 +108,16 @@ func (o *object) get(name string) (json.RawMessage, bool) {
 		return nil, false
 	}
 	return o.text(m), true
+}
+
+func (o *object) hasOnly(names []string) bool {
+	for i := range o.members {
+		f := &o.members[i]
+		if !slices.ContainsFunc(names, func(name string) bool { return o.is(f, name) }) {
+			return false
+		}
+	}
+	return true
 }
 
 // name returns a member's decoded name.

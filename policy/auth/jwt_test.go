@@ -64,10 +64,10 @@ func TestJWTsAreAccepted(t *testing.T) {
 	}
 }
 
-// T1: 24 tokens that must not get in.
-func TestT1_ForgedAndForeignTokensAreRefused(t *testing.T) {
-	t.Parallel()
-	p := newIDP(t)
+// forgeries are tokens that must not get in. Those that bring addresses along name the
+// canary's.
+func forgeries(t *testing.T, p *idp, fetched *canary) map[string]string {
+	t.Helper()
 	stranger, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +81,6 @@ func TestT1_ForgedAndForeignTokensAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	public := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
-	fetched := newCanary(t)
 	one := map[string]any{"kid": "one"}
 	signed := func(changes, header map[string]any) string {
 		return token(t, jwt.SigningMethodRS256, p.rsaKey, p.claims(changes), header)
@@ -89,7 +88,7 @@ func TestT1_ForgedAndForeignTokensAreRefused(t *testing.T) {
 	good := signed(nil, one)
 	parts := strings.Split(good, ".")
 	now := time.Now().Unix()
-	tokens := map[string]string{
+	return map[string]string{
 		"wrong audience":               signed(map[string]any{"aud": "https://other.example.com/mcp"}, one),
 		"no audience":                  signed(map[string]any{"aud": nil}, one),
 		"audiences without ours":       signed(map[string]any{"aud": []string{"https://a", "https://gateway.example.com/mcp/"}}, one),
@@ -124,6 +123,16 @@ func TestT1_ForgedAndForeignTokensAreRefused(t *testing.T) {
 		"nobody's organisation":   signed(map[string]any{"org_id": nil}, one),
 		"scopes that are numbers": signed(map[string]any{"scope": []int{1}}, one),
 	}
+}
+
+// T1: forged tokens, and those for somebody else, are refused, and the client is told
+// where to get a good one.
+func TestT1_ForgedAndForeignTokensAreRefused(t *testing.T) {
+	t.Parallel()
+	p, fetched := newIDP(t), newCanary(t)
+	good := p.good(t, nil)
+	payload := strings.Split(good, ".")[1]
+	tokens := forgeries(t, p, fetched)
 	for name, text := range tokens {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -138,7 +147,7 @@ func TestT1_ForgedAndForeignTokensAreRefused(t *testing.T) {
 						t.Errorf("WWW-Authenticate lacks %s: %s", want, got)
 					}
 				}
-				if strings.Contains(e.Error(), parts[1]) {
+				if strings.Contains(e.Error(), payload) {
 					t.Error("the error holds the token")
 				}
 			}

@@ -23,7 +23,8 @@ func newLot(cfg Config) *lot {
 	return &lot{cfg: cfg, calls: make(map[string]*parked), owners: make(map[string]int)}
 }
 
-// enter parks a call, or returns nil if there is no room for it.
+// enter parks a call, whose pump must begin then, or returns nil if there is no room for
+// it.
 func (l *lot) enter(o *opening) *parked {
 	owner := string(ownerOf(o.call.Principal))
 	l.mu.Lock()
@@ -37,6 +38,7 @@ func (l *lot) enter(o *opening) *parked {
 	}
 	l.calls[p.id] = p
 	l.owners[owner]++
+	l.work.Add(1) // while the lot is open: close must not miss a pump that begins meanwhile
 	if o.call.Record != nil {
 		if p.stake = o.call.Record.Stake; p.stake != nil {
 			p.stake.Retain()

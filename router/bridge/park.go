@@ -124,7 +124,7 @@ func (o *opening) parked(q *rpc.Message) bool {
 	p.ask(q, request)
 	o.stop()
 	o.round = p.attach(o.ctx, o.call)
-	o.bridge.lot.work.Go(p.pump)
+	go p.pump()
 	return true
 }
 

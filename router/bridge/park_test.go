@@ -458,3 +458,24 @@ func TestParkedCallsAreBounded(t *testing.T) {
 		t.Errorf("at the end the server heard %s", call.heard())
 	}
 }
+
+// A call that is parked in the moment in which all are given up is waited for too.
+func TestClosingWaitsForACallThatIsBeingParked(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := newLot(Config{Parked: 1, PerPrincipal: 1})
+		p := l.enter(&opening{call: &rpc.Call{}, reply: rpc.Respond(nil), release: func(error) {}})
+		closed := make(chan error, 1)
+		go func() { closed <- l.close(t.Context()) }()
+		synctest.Wait()
+		select {
+		case <-closed:
+			t.Fatal("it was not waited for")
+		default:
+		}
+		go p.pump()
+		if err := <-closed; err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -68,6 +68,7 @@ type pending struct {
 
 // pump takes what the server sends until it has answered.
 func (p *parked) pump() {
+	defer p.lot.work.Done()
 	for {
 		m, err := p.pull()
 		p.take(m, err)

@@ -17,9 +17,6 @@ func (x *exchange) run(ctx context.Context, c *rpc.Call) error {
 		return err
 	}
 	defer x.close(reply)
-	if x.stop != nil {
-		x.until(c.Principal.Expires)
-	}
 	x.keepHeader(reply.Header)
 	if request {
 		return x.relay(reply)

@@ -9,7 +9,8 @@ import (
 )
 
 // What lasts longer than a call ends with the credential it was opened with: when that
-// expires, and at the next heartbeat after it was withdrawn.
+// expires, and at the next heartbeat after it was withdrawn. A modern subscription has a
+// result to end with when the time comes, so that whoever serves it sees to that.
 
 // errExpired is why a stream or a connection ends at a certain time.
 func errExpired() error {

@@ -80,7 +80,10 @@ func (b *Book) Watch(ctx context.Context, approved func(upstream string)) {
 	b.running.Go(func() { b.run(ctx) })
 }
 
-// load reads both files. What waited for clients that declare nothing waits again until they are listed to.
+// restored is the audience of what waited when the process began. It waits until the upstream has listed again.
+const restored = "\x00"
+
+// load reads both files.
 func (b *Book) load() error {
 	if err := os.MkdirAll(b.Dir, 0o700); err != nil {
 		return err
@@ -92,7 +95,7 @@ func (b *Book) load() error {
 	b.pins, b.stamp = records.Pins, records.stamp
 	for _, c := range records.Changes {
 		if _, known := b.Modes[c.Upstream]; known {
-			s := b.sight(scope{upstream: c.Upstream, kind: c.Kind})
+			s := b.sight(scope{c.Upstream, c.Kind, restored})
 			s.changes = append(s.changes, c)
 		}
 	}
@@ -132,12 +135,13 @@ func (b *Book) changes(upstream string) []Change {
 	return sorted(all)
 }
 
-// settle notes whether an upstream is to be called. The caller holds b.mu, or has the book alone.
+// settle notes whether an upstream is to be called. That it lists more to clients that can be asked is no reason not to, or
+// any client could block it for all by what it declares; what is more is withheld. The caller holds b.mu, or has the book alone.
 func (b *Book) settle(upstream string) {
 	bad := false
 	for at, s := range b.sights {
 		if at.upstream == upstream {
-			bad = bad || s.unapproved() > 0
+			bad = bad || s.has(Changed) || at.audience == "" && s.has(New)
 		}
 	}
 	if flag := b.blocked[upstream]; flag != nil {
@@ -162,7 +166,7 @@ func (b *Book) run(ctx context.Context) {
 			b.refresh()
 			b.save()
 			b.savePending()
-			if time.Since(m.at) >= compareInterval {
+			if time.Now().After(m.next) {
 				m.look(b)
 			}
 		case <-ctx.Done():

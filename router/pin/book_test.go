@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"maps"
@@ -323,6 +324,52 @@ func TestAudiences(t *testing.T) {
 	}
 }
 
+// A client cannot block a server for all by declaring what makes it list more; a definition that differs for it does.
+func TestAudiencesAndBlocks(t *testing.T) {
+	t.Parallel()
+	b := open(t, "", Block)
+	b.Review(t.Context(), listing(tool))
+	asked := listing(tool, other)
+	asked.Audience = "legacy elicitation"
+	if withheld := b.Review(t.Context(), asked); len(withheld) != 1 || b.blocked["u"].Load() {
+		t.Errorf("%v is withheld, blocked: %v", withheld, b.blocked["u"].Load())
+	}
+	asked = listing(strings.Replace(tool, "Reads", "Eats", 1))
+	asked.Audience = "legacy elicitation"
+	if withheld := b.Review(t.Context(), asked); len(withheld) != 1 || !b.blocked["u"].Load() {
+		t.Errorf("%v is withheld, blocked: %v", withheld, b.blocked["u"].Load())
+	}
+}
+
+// What waited in the last process is over as soon as it is approved, or is listed no more.
+func TestRestoredChanges(t *testing.T) {
+	t.Parallel()
+	changed := strings.Replace(tool, "Reads", "Eats", 1)
+	for name, end := range map[string]func(b *Book){
+		"approved": func(b *Book) {
+			if done, err := Approve(b.Dir, Filter{Upstream: "u"}); err != nil || len(done) == 0 {
+				t.Errorf("approved %v, %v", done, err)
+			}
+			b.refresh()
+		},
+		"taken back": func(b *Book) { b.Review(t.Context(), listing(tool)) },
+	} {
+		dir := t.TempDir()
+		first := open(t, dir, Block)
+		first.Watch(t.Context(), func(string) {})
+		first.Review(t.Context(), listing(tool))
+		first.Review(t.Context(), listing(changed))
+		first.Close()
+		second := open(t, dir, Block)
+		if !second.blocked["u"].Load() {
+			t.Errorf("%s: it is not blocked", name)
+		}
+		if end(second); second.blocked["u"].Load() || second.Waiting("u") != 0 {
+			t.Errorf("%s: blocked: %v, %d wait", name, second.blocked["u"].Load(), second.Waiting("u"))
+		}
+	}
+}
+
 // T24: that a definition is about another upstream's tool is logged whatever is listed first.
 func TestT24_MentionsAreLoggedOnce(t *testing.T) {
 	t.Parallel()
@@ -372,6 +419,33 @@ func TestLockedDirectory(t *testing.T) {
 		}
 		if n := strings.Count(log.String(), "level=ERROR"); n != 1 {
 			t.Errorf("said %d times: %s", n, &log)
+		}
+	})
+}
+
+// A server that makes up tools all the time fills neither the log nor memory.
+func TestFloodOfChanges(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		b := logged(t, "", Quarantine, &log)
+		b.Review(t.Context(), listing(tool))
+		for i := range 20 {
+			l := listing(tool)
+			for n := range 1200 {
+				name := fmt.Sprintf("t%d_%d", i, n)
+				l.Names, l.Texts = append(l.Names, name), append(l.Texts, json.RawMessage(`{"name":"`+name+`","description":"<!-- -->"}`))
+			}
+			if withheld := b.Review(t.Context(), l); len(withheld) != 1200 {
+				t.Fatalf("%d are withheld", len(withheld))
+			}
+			time.Sleep(time.Second)
+		}
+		if n := b.Waiting("u"); n != maxChanges {
+			t.Errorf("%d wait", n)
+		}
+		if n := strings.Count(log.String(), "\n"); n > 3*(maxShown+1) || log.Len() > 1<<14 {
+			t.Errorf("%d lines, %d bytes", n, log.Len())
 		}
 	})
 }

@@ -3,6 +3,7 @@ package pin
 import (
 	"path/filepath"
 	"reflect"
+	"slices"
 )
 
 // refresh takes up what was approved since the file was read.
@@ -54,6 +55,12 @@ func (b *Book) adopt(pins Pins) (changed []string) {
 		}
 	}
 	b.pins, b.stirred = pins, true
+	for _, s := range b.sights {
+		s.changes = slices.DeleteFunc(slices.Clone(s.changes), func(c Change) bool { return pins.has(c.Upstream, c.Kind, c.Name, c.Hash) })
+	}
+	for _, upstream := range changed {
+		b.settle(upstream)
+	}
 	return changed
 }
 

@@ -217,13 +217,19 @@ func write(dir, name string, file any) error {
 	return replace(dir, name, text)
 }
 
-// replace puts a text in the place of a file, so that nobody ever reads half of it.
+// replace puts a text in the place of a file, so that nobody ever reads half of it. Who may read the file stays as it was
+// chosen.
 func replace(dir, name string, text []byte) error {
 	f, err := os.CreateTemp(dir, name+".*") // mode 0600
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(text)
+	if info, known := os.Stat(filepath.Join(dir, name)); known == nil {
+		err = f.Chmod(info.Mode().Perm())
+	}
+	if err == nil {
+		_, err = f.Write(text)
+	}
 	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
 		err = os.Rename(f.Name(), filepath.Join(dir, name))
 	}

@@ -3,6 +3,7 @@ package pin
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -52,6 +53,31 @@ func TestFilesShowWhatDoesNot(t *testing.T) {
 	}
 	if diff := cmp.Diff(b.pins, r.Pins); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// A file that others were allowed to read stays readable, and no half-written one is left.
+func TestFilesKeepTheirMode(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		return // which has no such modes
+	}
+	dir := t.TempDir()
+	path := filepath.Join(dir, PinsFile)
+	for _, mode := range []os.FileMode{0o600, 0o640} {
+		if err := replace(dir, PinsFile, []byte("{}\n")); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(path)
+		if err != nil || mode == 0o640 && info.Mode().Perm() != mode {
+			t.Errorf("%v, %v", info.Mode(), err)
+		}
+		if err := os.Chmod(path, 0o640); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if files, err := os.ReadDir(dir); err != nil || len(files) != 1 {
+		t.Errorf("%v, %v", files, err)
 	}
 }
 

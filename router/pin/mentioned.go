@@ -12,7 +12,7 @@ const maxSaid = 10_000
 // mentioned logs definitions that name tools of other upstreams, each once. Which names there are is known only
 // after all have been listed, so it looks now and then.
 type mentioned struct {
-	at   time.Time
+	next time.Time // when it looks again at the earliest
 	said map[string]bool
 }
 
@@ -28,10 +28,12 @@ func (m *mentioned) look(b *Book) {
 	if !stirred {
 		return
 	}
-	m.at = time.Now()
+	began := time.Now()
 	flags := r.flags(Filter{}, func(n Names, upstream, _ string, definition []byte) []Finding {
 		return n.Mentions(upstream, definition)
 	})
+	// Servers that never come to rest cost at most a hundredth of a processor.
+	m.next = time.Now().Add(max(compareInterval, 100*time.Since(began)))
 	for _, f := range flags {
 		key := f.Upstream + "\x00" + f.Hash
 		if m.said[key] || len(m.said) >= maxSaid {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/headgate/headgate/rpc"
@@ -38,16 +39,12 @@ type sight struct {
 	changes []Change
 	logged  string // which changes
 	at      time.Time
+	flagged time.Time // when hidden text was logged last
 }
 
-func (s *sight) unapproved() int {
-	n := 0
-	for _, c := range s.changes {
-		if c.Change != Removed {
-			n++
-		}
-	}
-	return n
+// has reports whether something happened to any definition.
+func (s *sight) has(change string) bool {
+	return slices.ContainsFunc(s.changes, func(c Change) bool { return c.Change == change })
 }
 
 // sight returns what is known of a list. The caller holds b.mu, or has the book alone.
@@ -90,6 +87,9 @@ func (b *Book) Review(ctx context.Context, l Listing) (withheld map[string]strin
 	if !mode.withholds() {
 		withheld = nil
 	}
+	if l.Audience == "" {
+		delete(b.sights, scope{l.Upstream, l.Kind, restored})
+	}
 	if !equal(before, s.changes) {
 		b.waiting, b.stirred = true, true
 	}
@@ -113,29 +113,43 @@ func levelOf(m Mode) slog.Level {
 	return slog.LevelWarn
 }
 
-// hash returns the hashes of definitions, and logs what those that are new have to hide.
+// hash returns the hashes of definitions, and logs what those that are new have to hide: of a few, and not all the time, since
+// a server can make as many as it likes.
 func (b *Book) hash(ctx context.Context, at scope, l Listing) []string {
 	b.mu.Lock()
 	memo := b.sight(at).memo
 	b.mu.Unlock()
 	fresh := make(map[[sha256.Size]byte]string, len(l.Names))
 	out := make([]string, len(l.Names))
+	var flags []Flag
 	for i, text := range l.Texts {
 		key := keyOf(l.Server, l.Names[i], text)
 		known, ok := memo[key]
 		if !ok {
 			canonical := canonicalOf(text)
 			known = Hash(l.Server, canonical)
-			if found := Scan(l.Names[i], canonical); len(found) > 0 {
-				b.Log.WarnContext(ctx, "a definition has text that may not show", "upstream", l.Upstream, "kind", l.Kind, "name", rpc.Excerpt(l.Names[i]),
-					"sha256", known, "found", found)
+			if len(flags) < maxShown {
+				if found := Scan(l.Names[i], canonical); len(found) > 0 {
+					flags = append(flags, Flag{Name: rpc.Excerpt(l.Names[i]), Hash: known, Findings: found})
+				}
 			}
 		}
 		fresh[key], out[i] = known, known
 	}
 	b.mu.Lock()
-	b.sight(at).memo = fresh
+	s := b.sight(at)
+	s.memo = fresh
+	calm := len(flags) > 0 && time.Since(s.flagged) >= logPause
+	if calm {
+		s.flagged = time.Now()
+	}
 	b.mu.Unlock()
+	for _, f := range flags {
+		if calm {
+			b.Log.WarnContext(ctx, "a definition has text that may not show", "upstream", l.Upstream, "kind", l.Kind, "name", f.Name,
+				"sha256", f.Hash, "found", f.Findings)
+		}
+	}
 	return out
 }
 

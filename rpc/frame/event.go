@@ -49,17 +49,6 @@ func AppendEvent(dst []byte, ev Event) []byte {
 	return append(dst, '\n')
 }
 
-// AppendPriming appends an event with an id and empty data, which lets a client resume from the very start of a stream
-// (MCP 2025-11-25, Streamable HTTP, SEP-1699). Clients of earlier revisions may choke on it.
-func AppendPriming(dst []byte, id string) []byte {
-	return AppendEvent(dst, Event{ID: id, Data: []byte{}})
-}
-
-// AppendRetry appends a block that only tells the client how long to wait before it connects again.
-func AppendRetry(dst []byte, wait time.Duration) []byte {
-	return AppendEvent(dst, Event{Retry: max(wait, time.Millisecond)})
-}
-
 // AppendComment appends a comment, which clients ignore: the heartbeat of a quiet stream. Line ends in text become spaces.
 func AppendComment(dst []byte, text string) []byte {
 	dst = append(dst, ": "...)

@@ -248,9 +248,8 @@ func TestAppendEvent(t *testing.T) {
 		{"forged id", "id: 1data: x\ndata: y\n\n", frame.AppendEvent(nil, frame.Event{ID: "1\r\ndata: x\n\x00", Data: []byte("y")})},
 		{"name", "event: endpoint\ndata: /m\n\n", frame.AppendEvent(nil, frame.Event{Name: "endpoint", Data: []byte("/m")})},
 		{"forged name", "event: adata: x\n\n", frame.AppendEvent(nil, frame.Event{Name: "a\ndata: x"})},
-		{"priming", "id: s.1\ndata: \n\n", frame.AppendPriming(nil, "s.1")},
-		{"retry", "retry: 1500\n\n", frame.AppendRetry(nil, 1500*time.Millisecond)},
-		{"retry of nothing", "retry: 1\n\n", frame.AppendRetry(nil, 0)},
+		{"priming", "id: s.1\ndata: \n\n", frame.AppendEvent(nil, frame.Event{ID: "s.1", Data: []byte{}})},
+		{"retry", "retry: 1500\n\n", frame.AppendEvent(nil, frame.Event{Retry: 1500 * time.Millisecond})},
 		{"comment", ": a  b\n\n", frame.AppendComment(nil, "a\r\nb")},
 		{"all", "event: e\nid: 1\nretry: 2\ndata: d\n\n", frame.AppendEvent(nil, frame.Event{ID: "1", Name: "e", Data: []byte("d"), Retry: 2 * time.Millisecond})},
 	} {

@@ -11,7 +11,10 @@ func Verb(c *rpc.Call) string {
 	case ToolsCall, PromptsGet, ResourcesRead:
 		return c.Method.Name
 	case Complete:
-		return VerbOf(c.Target.Kind)
+		if c.Target.Kind != rpc.None {
+			return VerbOf(c.Target.Kind)
+		}
+		return Complete // of something that nobody here knows
 	}
 	if Known(c.Method.Name) || edgeMethods[c.Method.Name] != nil {
 		return ""

@@ -40,6 +40,14 @@ func turning(t *testing.T, after int64) (server *gosdk.Server, url string) {
 		func(context.Context, *gosdk.CallToolRequest, struct{}) (*gosdk.CallToolResult, any, error) {
 			return &gosdk.CallToolResult{Content: []gosdk.Content{}}, nil, nil
 		})
+	server.AddPrompt(&gosdk.Prompt{Name: "hello"}, func(context.Context, *gosdk.GetPromptRequest) (*gosdk.GetPromptResult, error) {
+		return &gosdk.GetPromptResult{Messages: []*gosdk.PromptMessage{{Role: "user", Content: &gosdk.TextContent{Text: "served"}}}}, nil
+	})
+	read := func(_ context.Context, r *gosdk.ReadResourceRequest) (*gosdk.ReadResourceResult, error) {
+		return &gosdk.ReadResourceResult{Contents: []*gosdk.ResourceContents{{URI: r.Params.URI, Text: "served"}}}, nil
+	}
+	server.AddResource(&gosdk.Resource{URI: "note://a", Name: "a"}, read)
+	server.AddResourceTemplate(&gosdk.ResourceTemplate{URITemplate: "note://b/{c}", Name: "b"}, read)
 	web := httptest.NewServer(gosdk.NewStreamableHTTPHandler(func(*http.Request) *gosdk.Server { return server }, nil))
 	t.Cleanup(func() { web.CloseClientConnections(); web.Close() })
 	return server, web.URL
@@ -113,6 +121,20 @@ func TestT23_ToolsThatChangeInMidLife(t *testing.T) {
 			if body := client.toolCall("up__steady"); !strings.Contains(body, steady) {
 				t.Errorf("a tool that did not change: %s", body)
 			}
+			for _, request := range []string{
+				`"prompts/get","params":{"name":"up__hello"}`, `"resources/read","params":{"uri":"note://a"}`, `"resources/read","params":{"uri":"note://b/c"}`,
+			} {
+				_, body := client.post(`{"jsonrpc":"2.0","id":1,"method":`+request+`}`, nil)
+				if served := strings.Contains(body, "served"); served != (mode == "quarantine") || !served && !strings.Contains(body, `"reason":"forbidden"`) {
+					t.Errorf("%s: %s", request, body)
+				}
+			}
+			modern := &raw{t: t, url: endpoint(g, "/mcp")}
+			res, body := modern.post(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"up__add","arguments":{},"_meta":{`+
+				`"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`, modernHeaders("tools/call", "up__add"))
+			if res.StatusCode != http.StatusForbidden || !strings.Contains(body, `"upstream":"up"`) || !strings.Contains(body, "headgate pins diff") {
+				t.Errorf("a modern client: %s %s", res.Status, body)
+			}
 			if body := client.toolCall("other__echo"); strings.Contains(body, "forbidden") {
 				t.Errorf("another upstream: %s", body)
 			}
@@ -123,7 +145,7 @@ func TestT23_ToolsThatChangeInMidLife(t *testing.T) {
 			approve(t, data, pin.Filter{Upstream: "up", Name: "add"})
 			answers(t, "approved", func() string { return client.toolCall("up__add") }, `"content":[]`)
 			await(t, heard, "tools/list_changed")
-			_, body := client.post(`{"jsonrpc":"2.0","id":1,"method":"tools/list"}`, nil)
+			_, body = client.post(`{"jsonrpc":"2.0","id":1,"method":"tools/list"}`, nil)
 			if !strings.Contains(body, "id_rsa") {
 				t.Errorf("what was approved is not listed: %s", body)
 			}

@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 // binaries is where the program under test is.
 var binaries string
 
-// withBinary builds the program as it is released and runs the tests.
+// withBinary builds the program as it is released, and the server "stdioserver" for it, and runs the tests.
 func withBinary(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "headgate-script-")
 	if err != nil {
@@ -33,6 +33,11 @@ func withBinary(m *testing.M) int {
 		"-o", filepath.Join(dir, "headgate"), "github.com/headgate/headgate/cmd/headgate")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
+		return 1
+	}
+	server := exec.Command("go", "build", "-trimpath", "-o", filepath.Join(dir, "stdioserver"), "github.com/headgate/headgate/test/fake/stdioserver")
+	if out, err := server.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
 		return 1
 	}

@@ -100,42 +100,34 @@ func objectMember(v json.RawMessage, ok bool) json.RawMessage {
 
 // promises reports whether the server declared a capability with a member that is true.
 func (d *Description) promises(capability, member string) bool {
-	all, err := rpc.ReadObject(d.Capabilities)
-	if err != nil {
-		return false
-	}
-	text, _ := all.Get(capability)
-	o, err := rpc.ReadObject(text)
-	if err != nil {
-		return false
-	}
-	v, _ := o.Get(member)
+	v, _ := d.declared(capability, member)
 	return string(v) == "true"
-}
-
-// has reports whether the server declared a capability.
-func (d *Description) has(capability string) bool {
-	o, err := rpc.ReadObject(d.Capabilities)
-	if err != nil {
-		return false
-	}
-	_, ok := o.Get(capability)
-	return ok
 }
 
 // offers reports whether the server declared a capability with a member, whatever it is.
 func (d *Description) offers(capability, member string) bool {
-	all, err := rpc.ReadObject(d.Capabilities)
-	if err != nil {
-		return false
-	}
-	text, _ := all.Get(capability)
-	o, err := rpc.ReadObject(text)
-	if err != nil {
-		return false
-	}
-	_, ok := o.Get(member)
+	_, ok := d.declared(capability, member)
 	return ok
+}
+
+// has reports whether the server declared a capability.
+func (d *Description) has(capability string) bool {
+	_, ok := memberOf(d.Capabilities, capability)
+	return ok
+}
+
+// declared returns a member of a capability.
+func (d *Description) declared(capability, member string) (json.RawMessage, bool) {
+	text, _ := memberOf(d.Capabilities, capability)
+	return memberOf(text, member)
+}
+
+func memberOf(object json.RawMessage, name string) (json.RawMessage, bool) {
+	o, err := rpc.ReadObject(object)
+	if err != nil {
+		return nil, false
+	}
+	return o.Get(name)
 }
 
 // extends reports whether the server declared an extension.

@@ -33,6 +33,7 @@ limits:
   - {name: team-day, scope: team, unit: requests, limit: 1000000000, per: day}
   - {name: key-day, scope: key, unit: requests, limit: 1000000000, per: day}
   - {name: user-day, scope: user, unit: requests, limit: 1000000000, per: day}
+cache: {max_size: 16MiB, tools: {allow: ["*__` + echoTool + `"], ttl: 1m}}
 `
 
 // buildHeadgate builds the gateway when it is a target and no binary was given.

@@ -24,7 +24,8 @@ Each connection has one call in flight; legacy connections have a session each (
   compression, immediate flushing. With ten upstreams each connection takes ten paths in turn.
 - **headgate**: as it comes. One upstream is called at its own endpoint; with ten, each connection calls ten tools of the merged
   endpoint in turn, by their canonical names.
-- **policies**: the same with an API key, a rate, and a budget for each of organisation, team, key and user.
+- **policies**: the same with an API key, a rate, a budget for each of organisation, team, key and user, and a cache, which never
+  has the answer, since no two calls are alike, and keeps it where the call is short enough.
 
 Upstreams, middle and load generator are processes of their own that share the cores. Therefore calls per second and latencies
 are those of all of them together, and **CPU is the figure to compare**: processor time, user and system, of the process in the

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +21,9 @@ const upstreamRole = "upstream"
 
 // echoTool is the tool that is called; the servers have others so that their lists are no special case.
 const echoTool = "echo"
+
+// echoEntry says that its answers may be kept, so that the policies look for them.
+const echoEntry = `{"name":"` + echoTool + `","inputSchema":{"type":"object"},"annotations":{"readOnlyHint":true}}`
 
 const upstreamTools = 10
 
@@ -66,7 +70,7 @@ func serveUpstreams(args []string, stdin io.Reader, stdout io.Writer) error {
 
 // tools returns n tools, the first of which is called.
 func tools(n int) []fake.Tool {
-	list := []fake.Tool{{Name: echoTool, Behaviour: fake.Echo}}
+	list := []fake.Tool{{Name: echoTool, Definition: json.RawMessage(echoEntry), Behaviour: fake.Echo}}
 	for i := 1; i < n; i++ {
 		list = append(list, fake.Tool{Name: "tool" + strconv.Itoa(i), Behaviour: fake.Echo})
 	}
