@@ -147,11 +147,7 @@ func hiddenOr(listed bool) string {
 
 func (e *explaining) limits(ctx context.Context, c *rpc.Call) {
 	for _, s := range e.gateway.limits.Explain(ctx, c) {
-		code := ""
-		if s.Refuses {
-			code = rpc.QuotaExhausted.String()
-		}
-		e.step("limits", code, "%s", s.Reason)
+		e.step("limits", s.Refusal, "%s", s.Reason)
 	}
 	if e.gateway.cache != nil && e.gateway.cache.Concerns(c) {
 		e.step("cache", "", "an answer that was given before may be given again")

@@ -9,7 +9,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/headgate/headgate/rpc"
@@ -125,17 +125,22 @@ func traceOf(c *rpc.Call) string {
 // audited is a reply whose end is written to the trail.
 type audited struct {
 	*rpc.Reply
-	trail   *AuditTrail
-	call    *rpc.Call
-	policy  string
-	in, out int64
+	trail  *AuditTrail
+	call   *rpc.Call
+	policy string
+	in     int64
+
+	mu      sync.Mutex // a reply may be closed while it is read
+	out     int64
 	outcome string
-	written atomic.Bool
+	written bool
 }
 
 // Next implements [rpc.Source].
 func (a *audited) Next() (*rpc.Message, error) {
 	m, err := a.Reply.Next()
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	switch {
 	case err != nil:
 		if !errors.Is(err, io.EOF) {
@@ -157,13 +162,16 @@ func (a *audited) Next() (*rpc.Message, error) {
 // Close implements [rpc.Source].
 func (a *audited) Close() error {
 	err := a.Reply.Close()
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	a.write()
 	return err
 }
 
-// write notes the call, once.
+// write notes the call, once. The lock is held.
 func (a *audited) write() {
-	if !a.written.Swap(true) {
+	if !a.written {
+		a.written = true
 		a.trail.Write(auditEvent(a.call, a.policy, a.in, a.out, a.outcome))
 	}
 }

@@ -250,3 +250,40 @@ func FuzzVerifyAudit(f *testing.F) {
 		}
 	})
 }
+
+// waiting is a reply that is closed while somebody waits for its next message.
+type waiting struct{ closed chan struct{} }
+
+func (w waiting) Next() (*rpc.Message, error) {
+	<-w.closed
+	return nil, rpc.Errorf(rpc.Cancelled, "the client left")
+}
+func (waiting) Answer(*rpc.Message) error { return rpc.ErrNoQuestion }
+func (w waiting) Close() error            { close(w.closed); return nil }
+
+// Who waits for a reply and who closes it may be two.
+func TestAReplyThatIsClosedWhileItIsReadIsOneLine(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "audit.jsonl")
+	log := trail(t, config.Audit{File: file, Required: true})
+	h := policy.Audit(log, "p")(rpc.HandlerFunc(func(context.Context, *rpc.Call) (*rpc.Reply, error) {
+		return rpc.NewReply(waiting{make(chan struct{})}), nil
+	}))
+	for range 100 {
+		reply, err := h.Handle(t.Context(), toolCall(t, somebody("acme", "", "", ""), "a__b", `{}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var both sync.WaitGroup
+		both.Go(func() { _, _ = reply.Next() })
+		both.Go(func() { _ = reply.Close() })
+		both.Wait()
+	}
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(file)
+	if got := bytes.Count(text, []byte(`"outcome":"cancelled"`)); err != nil || got != 100 {
+		t.Errorf("%d lines, %v", got, err)
+	}
+}

@@ -53,7 +53,7 @@ func (l *Limits) charge(ctx context.Context, c *rpc.Call, b *bill, next rpc.Hand
 		defer l.put(b)
 		return nil, l.refusal(b, err)
 	}
-	l.watchShares(ctx, b)
+	l.watchShares(ctx, c, b)
 	fields := b.fields()
 	if ttl == 0 {
 		l.put(b)
@@ -72,7 +72,7 @@ func (l *Limits) charge(ctx context.Context, c *rpc.Call, b *bill, next rpc.Hand
 
 // hold makes a call that holds what was reserved for it until its reply is closed.
 func (l *Limits) hold(ctx context.Context, c *rpc.Call, b *bill, id state.HoldID, next rpc.Handler) (*rpc.Reply, error) {
-	h := newHeld(ctx, l, b, id)
+	h := newHeld(ctx, l, c, b, id)
 	if c.Record != nil {
 		h.beside, c.Record.Stake = c.Record.Stake, h
 	}
@@ -92,14 +92,14 @@ func (l *Limits) hold(ctx context.Context, c *rpc.Call, b *bill, id state.HoldID
 
 // watchShares warns of budgets that are used up to the share that the configuration
 // names.
-func (l *Limits) watchShares(ctx context.Context, b *bill) {
+func (l *Limits) watchShares(ctx context.Context, c *rpc.Call, b *bill) {
 	for i, each := range b.limits {
 		if each.WarnAt == 0 {
 			continue
 		}
 		balance := b.balances[i]
 		if (balance.Limit-balance.Remaining)*100 >= balance.Limit*int64(each.WarnAt) {
-			l.warn(ctx, each, b.charges[i].Bucket, max(balance.Reset, time.Minute), "limit nearly used up")
+			l.warn(ctx, c, each, b.charges[i].Bucket, max(balance.Reset, time.Minute), "limit nearly used up")
 		}
 	}
 }

@@ -16,6 +16,7 @@ type held struct {
 	limits *Limits
 	ctx    context.Context //nolint:containedctx // of the call, without its end: what is held must be settled
 	id     state.HoldID
+	call   *rpc.Call // read by Next only: it may lie in the memory of its request
 	bill   *bill
 	beside rpc.Stake // of other limits in the same call; nil if there is none
 	more   []int64   // what the next message costs, by charge; nil if nothing is paid by the message
@@ -27,8 +28,8 @@ type held struct {
 
 var _ rpc.Stake = (*held)(nil)
 
-func newHeld(ctx context.Context, l *Limits, b *bill, id state.HoldID) *held {
-	h := &held{limits: l, ctx: context.WithoutCancel(ctx), id: id, bill: b, keepers: 1}
+func newHeld(ctx context.Context, l *Limits, c *rpc.Call, b *bill, id state.HoldID) *held {
+	h := &held{limits: l, ctx: context.WithoutCancel(ctx), id: id, call: c, bill: b, keepers: 1}
 	for _, each := range b.limits {
 		if each.Unit == unitBytes {
 			h.more = make([]int64, len(b.limits))
@@ -65,7 +66,7 @@ func (h *held) Next() (*rpc.Message, error) {
 	case h.bill.limits[0].Mode == "enforce":
 		return nil, h.limits.refusal(h.bill, err)
 	default:
-		h.limits.exceeded(h.ctx, h.bill)
+		h.limits.exceeded(h.ctx, h.call, h.bill)
 	}
 	return m, nil
 }

@@ -100,6 +100,8 @@ func (l *limit) describe() string {
 		out += `;qu="content-bytes"`
 	case unitInFlight:
 		out += `;qu="concurrent-requests"`
+	case unitUSD:
+		out += `;qu="micro-usd"` // amounts there are whole numbers
 	default:
 		out += `;qu="` + l.Unit + `"`
 	}

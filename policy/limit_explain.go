@@ -11,7 +11,7 @@ import (
 
 // Standing is how a limit stands for a call, which is not charged for it.
 type Standing struct {
-	Refuses bool
+	Refusal string // the code of the error with which it refuses the call; empty if it does not
 	Reason  string
 }
 
@@ -35,13 +35,15 @@ func (l *Limits) explain(ctx context.Context, each *limit, b *bill) Standing {
 	refusal, refused := errors.AsType[*state.Refusal](err)
 	switch {
 	case refused:
-		reason := rpc.AsError(each.refuse(refusal)).Message
+		known := rpc.AsError(each.refuse(refusal))
 		if each.Mode != "enforce" {
-			reason += "; it is not enforced"
+			return Standing{Reason: known.Message + "; it is not enforced"}
 		}
-		return Standing{Refuses: each.Mode == "enforce", Reason: reason}
+		return Standing{Refusal: known.Code.String(), Reason: known.Message}
+	case err != nil && each.Mode == "enforce":
+		return Standing{Refusal: rpc.StateUnavailable.String(), Reason: fmt.Sprintf("limit %q cannot be checked: %v", each.Name, err)}
 	case err != nil:
-		return Standing{Refuses: each.Mode == "enforce", Reason: fmt.Sprintf("limit %q cannot be checked: %v", each.Name, err)}
+		return Standing{Reason: fmt.Sprintf("limit %q cannot be checked: %v", each.Name, err)}
 	}
 	return Standing{Reason: fmt.Sprintf("limit %q of %s for this %s has %g left", each.Name, each.text(), each.whose(), each.amount(balances[0].Remaining))}
 }

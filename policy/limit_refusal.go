@@ -110,9 +110,27 @@ func (w *recentWarnings) once(bucket string, while time.Duration) bool {
 	return true
 }
 
-// warn writes to the log that a limit is near or exceeded, once in a while.
-func (l *Limits) warn(ctx context.Context, each *limit, bucket string, while time.Duration, what string) {
-	if l.warned.once(bucket, while) {
-		l.log.LogAttrs(ctx, slog.LevelWarn, what, slog.String("limit", each.Name), slog.String("scope", each.Scope), slog.String("unit", each.Unit))
+// warn writes to the log that a limit is near or exceeded, and by whom, once in a while.
+func (l *Limits) warn(ctx context.Context, c *rpc.Call, each *limit, bucket string, while time.Duration, what string) {
+	if !l.warned.once(what+"\x00"+bucket, while) {
+		return
 	}
+	out := []slog.Attr{slog.String("limit", each.Name), slog.String("scope", each.Scope), slog.String("unit", each.Unit)}
+	l.log.LogAttrs(ctx, slog.LevelWarn, what, append(out, each.culprit(c)...)...)
+}
+
+// culprit is whose bucket a call counts against.
+func (l *limit) culprit(c *rpc.Call) []slog.Attr {
+	p := &c.Principal
+	switch l.Scope {
+	case "org":
+		return []slog.Attr{slog.String("org", clip(p.Org))}
+	case "team":
+		return []slog.Attr{slog.String("org", clip(p.Org)), slog.String("team", clip(p.Team))}
+	case "key":
+		return []slog.Attr{slog.String("org", clip(p.Org)), slog.String("key", clip(p.Key))}
+	case "user":
+		return []slog.Attr{slog.String("org", clip(p.Org)), slog.String("user", clip(p.User))}
+	}
+	return []slog.Attr{slog.String("address", network(c.Remote.Addr()).String())}
 }

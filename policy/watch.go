@@ -17,7 +17,7 @@ func (l *Limits) watch(ctx context.Context, c *rpc.Call, each *limit, id state.H
 	}
 	balances, err := l.quota.Reserve(ctx, id, b.charges, ttl, b.balances[:0])
 	if err != nil {
-		l.exceeded(ctx, b)
+		l.exceeded(ctx, c, b)
 		b.reset()
 		return b
 	}
@@ -26,9 +26,9 @@ func (l *Limits) watch(ctx context.Context, c *rpc.Call, each *limit, id state.H
 }
 
 // exceeded says that a limit which is watched would have refused something.
-func (l *Limits) exceeded(ctx context.Context, b *bill) {
+func (l *Limits) exceeded(ctx context.Context, c *rpc.Call, b *bill) {
 	if b.limits[0].Mode == "warn" {
-		l.warn(ctx, b.limits[0], b.charges[0].Bucket, time.Minute, "limit exceeded, not enforced")
+		l.warn(ctx, c, b.limits[0], b.charges[0].Bucket, time.Minute, "limit exceeded, not enforced")
 	}
 }
 
@@ -47,7 +47,7 @@ func (l *Limits) observed(each *limit, next rpc.Handler, continues func(*rpc.Cal
 		}
 		if !each.lasts() {
 			b := l.watch(ctx, c, each, state.HoldID{}, 0)
-			l.watchShares(ctx, b)
+			l.watchShares(ctx, c, b)
 			l.put(b)
 			return next.Handle(ctx, c)
 		}
@@ -57,7 +57,7 @@ func (l *Limits) observed(each *limit, next rpc.Handler, continues func(*rpc.Cal
 			l.put(b)
 			return next.Handle(ctx, c)
 		}
-		l.watchShares(ctx, b)
+		l.watchShares(ctx, c, b)
 		return l.hold(ctx, c, b, id, next)
 	})
 }

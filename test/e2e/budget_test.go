@@ -151,6 +151,7 @@ func TestTheLogWarnsOfLimits(t *testing.T) {
 		"  - {name: near, scope: ip, unit: requests, method: tools/call, limit: 20, per: day, warn_at: 50%}\n"+
 		"  - {name: far, scope: ip, unit: requests, method: tools/call, limit: 20, per: day, warn_at: 90%}\n"+
 		"  - {name: loud, scope: ip, unit: requests, method: tools/call, limit: 2, per: day, mode: warn}\n"+
+		"  - {name: both, scope: ip, unit: requests, method: tools/call, limit: 4, per: day, mode: warn, warn_at: 50%}\n"+
 		"  - {name: fast, scope: ip, unit: requests, method: tools/call, rate: 1/h, mode: warn}\n"+
 		"  - {name: busy, scope: ip, unit: in_flight, method: tools/call, limit: 0, mode: warn}\n"+
 		"  - {name: quiet, scope: ip, unit: requests, method: tools/call, limit: 2, per: day, mode: shadow}\n"+
@@ -163,15 +164,18 @@ func TestTheLogWarnsOfLimits(t *testing.T) {
 	}
 	warned := map[string]int{}
 	for line := range strings.Lines(log.String()) {
-		var entry struct{ Level, Msg, Limit, Scope, Unit string }
+		var entry struct{ Level, Msg, Limit, Scope, Unit, Address string }
 		if err := json.Unmarshal([]byte(line), &entry); err != nil {
 			t.Fatal(err)
 		}
-		if entry.Limit != "" {
+		if entry.Limit != "" && entry.Address == "127.0.0.1" {
 			warned[entry.Level+" "+entry.Limit+": "+entry.Msg]++
 		}
 	}
-	for _, want := range []string{"WARN near: limit nearly used up", "WARN loud: limit exceeded, not enforced", "WARN fast: limit exceeded, not enforced", "WARN busy: limit exceeded, not enforced"} {
+	for _, want := range []string{
+		"WARN near: limit nearly used up", "WARN loud: limit exceeded, not enforced", "WARN fast: limit exceeded, not enforced", "WARN both: limit nearly used up", "WARN both: limit exceeded, not enforced",
+		"WARN busy: limit exceeded, not enforced",
+	} {
 		if warned[want] != 1 {
 			t.Errorf("%q stands in the log %d times", want, warned[want])
 		}
