@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -119,18 +120,19 @@ func TestAWebSocketClientCancels(t *testing.T) {
 	say(`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}`)
 	hear(`"id":1`)
 	say(`{"jsonrpc":"2.0","method":"notifications/initialized"}`)
-	for _, upstream := range []string{"legacy", "modern"} {
-		say(`{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"` + upstream + `__` + tool.Name + `"}}`)
+	for i, upstream := range []string{"legacy", "modern"} {
+		first, second := strconv.Itoa(2*i+2), strconv.Itoa(2*i+3) // a session uses an id once (MCP 2025-11-25, Requests)
+		say(`{"jsonrpc":"2.0","id":` + first + `,"method":"tools/call","params":{"name":"` + upstream + `__` + tool.Name + `"}}`)
 		<-arrived
-		say(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":2}}`)
+		say(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":` + first + `}}`)
 		<-cancelled
-		say(`{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"` + upstream + `__` + tool.Name + `","_meta":` + strings.TrimPrefix(modernMeta, `"_meta":`) + `}}`)
+		say(`{"jsonrpc":"2.0","id":` + second + `,"method":"tools/call","params":{"name":"` + upstream + `__` + tool.Name + `","_meta":` + strings.TrimPrefix(modernMeta, `"_meta":`) + `}}`)
 		<-arrived
-		say(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":3}}`)
+		say(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":` + second + `}}`)
 		<-cancelled
 	}
-	say(`{"jsonrpc":"2.0","id":4,"method":"ping"}`)
-	hear(`"id":4`)
+	say(`{"jsonrpc":"2.0","id":9,"method":"ping"}`)
+	hear(`"id":9`)
 }
 
 func TestCorner5_32_WebSocketsOfOtherPagesAreRefused(t *testing.T) {
