@@ -63,7 +63,7 @@ func (g *Gateway) build(ctx context.Context, opts Options) error {
 	g.buildSubscriptions(views)
 	g.router = router.New(views, router.Deps{
 		Catalog: g.catalog, Upstreams: upstreams, Holder: g.sessions, Subscriptions: g.subscriptions, Keys: keys, Info: g.info,
-		Titles: titles,
+		Titles: titles, MayRead: g.mayRead,
 	})
 	g.wireNotices(ctx, views)
 	return g.buildGate()

@@ -89,9 +89,7 @@ func (r *Router) Resource(ctx context.Context, c *rpc.Call, uri string) *rpc.Tar
 	target := r.Catalog.ResolveURI(ctx, view, c.Client, c.Principal, uri)
 	if target.Upstream == "" {
 		if all, _ := r.Catalog.Candidates(ctx, view, c.Client); len(all) == 1 {
-			known := *target
-			known.Upstream = all[0]
-			return &known
+			return catalog.ResourceOf(all[0], target.Own)
 		}
 	}
 	return target

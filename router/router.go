@@ -18,6 +18,8 @@ type Deps struct {
 	Keys          Sealer                 // of the ids of tasks
 	Info          json.RawMessage        // the gateway's own Implementation object
 	Titles        map[string]string      // what users are told the upstreams are called, by name
+	// MayRead reports whether a caller may read a resource that an upstream calls own. Nil lets everybody.
+	MayRead func(c *rpc.Call, upstream, own string) bool
 }
 
 // Router resolves and dispatches the calls of all endpoints. It is immutable and

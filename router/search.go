@@ -18,6 +18,9 @@ func (r *Router) search(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 	candidates, failure := r.Catalog.Candidates(ctx, view, c.Client)
 	var refusal *rpc.Message
 	for _, upstream := range candidates {
+		if r.MayRead != nil && !r.MayRead(c, upstream, c.Target.Own) {
+			continue // the policies have judged a resource that was nobody's yet
+		}
 		try := *c
 		try.Target.Upstream, try.Target.Exposed = upstream, c.Target.Own
 		reply, first, err := open(ctx, r.Upstreams[upstream], &try)

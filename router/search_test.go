@@ -90,3 +90,27 @@ func TestResourcesOfAppsAreReadUnderTheirQualifiedURI(t *testing.T) {
 		t.Errorf("a got %q, b: %s", a.got(), diff)
 	}
 }
+
+// Rules about what one upstream has hold for what nobody is known to have too.
+func TestASearchAsksOnlyWhomTheCallerMayRead(t *testing.T) {
+	t.Parallel()
+	lists := map[string]string{mcp.ResourcesList: noResources, mcp.ResourcesRead: `{"contents":[]}`}
+	upstreams := map[string]*upstream{"hidden": {results: lists}, "open": {results: lists}}
+	g := newGateway(t, []string{"hidden", "open"}, upstreams)
+	allowed := "open"
+	g.MayRead = func(_ *rpc.Call, upstream, own string) bool { return upstream == allowed && own == "x://1" }
+	if got := g.call("/mcp", mcp.ResourcesRead, `{"uri":"x://1"}`); got != `"result":{"contents":[]}` {
+		t.Errorf("read: %s", got)
+	}
+	if allowed = ""; len(upstreams["hidden"].got()) != 0 {
+		t.Errorf("asked whom the caller may not read: %q", upstreams["hidden"].got())
+	}
+	if got := g.call("/mcp", mcp.ResourcesRead, `{"uri":"x://2"}`); got != `"error":{"code":-32002,"message":"unknown resource \"x://2\"","data":{"uri":"x://2"}}` {
+		t.Errorf("nobody may be asked: %s", got)
+	}
+	alone := newGateway(t, []string{"a"}, map[string]*upstream{"a": {results: lists}})
+	c := &rpc.Call{Message: rpc.NewRequest(rpc.NumberID(1), mcp.Subscribe, nil), Endpoint: "/mcp", Client: g.client}
+	if got := alone.Resource(t.Context(), c, "x://1"); got.Upstream != "a" || got.Canonical != "x://a+1" {
+		t.Errorf("whose it must be: %+v", got)
+	}
+}
