@@ -30,9 +30,7 @@ type found struct {
 func (b *builder) miss(upstream string, failure error) {
 	b.table.absent = append(b.table.absent, upstream)
 	b.table.public = false
-	if failure != nil {
-		b.table.failure = failure
-	}
+	b.table.failures = append(b.table.failures, failure)
 }
 
 func (b *builder) take(upstream string, snap *snapshot, failure error) {

@@ -35,8 +35,9 @@ func (c *Catalog) List(ctx context.Context, v *View, call *rpc.Call) (json.RawMe
 		return nil, rpc.Errorf(rpc.MethodNotFound, "method %s lists nothing", rpc.Excerpt(call.Method.Name))
 	}
 	t := c.table(ctx, v, l, call.Client, true)
-	if members := c.members(v); len(members) > 0 && len(t.absent) == len(members) && t.failure != nil {
-		return nil, down(t.absent[0], t.failure)
+	known := slices.IndexFunc(t.failures, func(why error) bool { return why != nil })
+	if members := c.members(v); len(members) > 0 && len(t.absent) == len(members) && known >= 0 {
+		return nil, down(t.absent[known], t.failures[known])
 	}
 	if v.Single && l != toolList && len(t.offering) == 0 {
 		return nil, rpc.Errorf(rpc.MethodNotFound, "method %s is not available on %s", l.traits().method, v.Endpoint)

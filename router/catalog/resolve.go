@@ -55,9 +55,9 @@ func (c *Catalog) resolve(ctx context.Context, v *View, l list, client rpc.Clien
 	if v.Single && !c.feeds[v.Upstreams[0]][l].source.Listed {
 		return c.unlisted(v, l, name)
 	}
-	for _, upstream := range table.absent {
+	for i, upstream := range table.absent {
 		if v.Single || strings.HasPrefix(name, upstream+separator) {
-			return nil, down(upstream, table.failure)
+			return nil, down(upstream, table.failures[i])
 		}
 	}
 	return nil, rpc.Errorf(rpc.InvalidParams, "unknown %s %s%s", l.traits().noun, rpc.Excerpt(name), table.suggest(name))

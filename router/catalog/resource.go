@@ -71,7 +71,7 @@ func (c *Catalog) ResolveTemplate(ctx context.Context, v *View, client rpc.Clien
 func (c *Catalog) Candidates(ctx context.Context, v *View, client rpc.Client) ([]string, error) {
 	t := c.table(ctx, v, resourceList, client, true)
 	if len(t.absent) > 0 {
-		return t.offering, down(t.absent[0], t.failure)
+		return t.offering, down(t.absent[0], t.failures[0])
 	}
 	return t.offering, nil
 }

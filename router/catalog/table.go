@@ -50,7 +50,7 @@ type Table struct {
 	absent     []string              // upstreams that have no snapshot
 	ttl        time.Duration         // how long a client may keep the list
 	public     bool
-	failure    error // why an absent upstream is absent
+	failures   []error // why each of those is absent; nil where it is not known yet
 }
 
 // entry is one line of a list, and what it leads to.

@@ -180,6 +180,14 @@ func TestCorner5_3_OneDeadUpstreamNeverFailsAListAllDeadDo(t *testing.T) {
 	if e := rpc.AsError(err); e.Code != rpc.UpstreamDown || e.Upstream != "dead" || !strings.Contains(e.Message, "exited") {
 		t.Errorf("a call to the dead one: %v", err)
 	}
+	other := &lister{fail: &rpc.Error{Code: rpc.UpstreamTimeout, Message: `upstream "mute" said nothing`, Upstream: "mute"}}
+	several := newCatalog(t, named{"dead", gone}, named{"mute", other}, named{"one", listing("read")})
+	for name, why := range map[string]string{"dead": "exited", "mute": "said nothing"} {
+		_, err := several.ResolveTool(t.Context(), merged(Always), rpc.Client{}, name+"__x")
+		if e := rpc.AsError(err); e.Upstream != name || !strings.Contains(e.Message, why) {
+			t.Errorf("a call to %s, one of two that fail: %v", name, err)
+		}
+	}
 	alone := newCatalog(t, named{"dead", gone})
 	if _, err := alone.List(t.Context(), merged(Always), listCall("")); rpc.AsError(err).Code != rpc.UpstreamDown {
 		t.Errorf("all dead: %v", err)
