@@ -126,7 +126,10 @@ func (l *limit) concerns(c *rpc.Call) bool {
 	case l.Tool != "" && (c.Target.Kind != rpc.Tool || !config.Match(l.Tool, c.Target.Canonical)):
 		return false
 	}
-	return l.Upstream == "" || c.Target.Upstream != "" && config.Match(l.Upstream, c.Target.Upstream)
+	if l.Upstream != "" && c.Target.Upstream == "" {
+		return c.Target.Kind == rpc.Resource // that nobody is known to have, so that all of them are asked
+	}
+	return l.Upstream == "" || config.Match(l.Upstream, c.Target.Upstream)
 }
 
 // bucket names what the limit counts for a call: its own bucket for each organisation,

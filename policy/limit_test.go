@@ -226,6 +226,28 @@ func TestSlotsInFlight(t *testing.T) {
 	}
 }
 
+// A read for which several upstreams may be asked counts for each of them; what concerns
+// none does not.
+func TestReadsThatManyAreAskedFor(t *testing.T) {
+	t.Parallel()
+	l := newLimited(t, config.Limit{Name: "slots", Scope: "team", Unit: "in_flight", Upstream: "lib", Limit: amount(1)})
+	call := toolCall(t, somebody("acme", "build", "", ""), "", `{}`)
+	for _, test := range []struct {
+		target rpc.Target
+		served bool
+	}{
+		{rpc.Target{Kind: rpc.Resource, Own: "x://1"}, true},
+		{rpc.Target{Kind: rpc.Resource, Own: "x://1"}, false},
+		{rpc.Target{Kind: rpc.Resource, Own: "x://1", Upstream: "other"}, true},
+		{rpc.Target{}, true},
+	} {
+		call.Target = test.target
+		if _, err := l.call(t.Context(), call); (err == nil) != test.served {
+			t.Errorf("%+v: %v", test.target, err)
+		}
+	}
+}
+
 // What an answer has in bytes is paid before it is passed on, so that a budget of bytes
 // is never exceeded.
 func TestBytesArePaidBeforeTheyPass(t *testing.T) {
