@@ -93,6 +93,9 @@ func ownerOf(p rpc.Principal) string {
 	return p.Org + "\x00" + p.Team + "\x00" + p.Key + "\x00" + p.User
 }
 
+// caller implements [recipient].
+func (l *listen) caller() *rpc.Call { return l.call }
+
 // acknowledge puts the acknowledgement before all that waits.
 func (l *listen) acknowledge(m *rpc.Message) {
 	l.mu.Lock()

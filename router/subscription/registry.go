@@ -92,7 +92,10 @@ type topic struct {
 }
 
 // recipient takes notifications. It must not block.
-type recipient interface{ deliver(m *rpc.Message) }
+type recipient interface {
+	deliver(m *rpc.Message)
+	caller() *rpc.Call // by whom it was made
+}
 
 var _ rpc.Handler = (*Registry)(nil)
 
@@ -140,8 +143,8 @@ func (r *Registry) Updated(upstream string, m *rpc.Message) {
 	told := map[recipient]bool{}
 	for parent := range ancestors(uri) {
 		for to, names := range r.topics[topic{upstream: upstream, own: parent}] {
-			if told[to] {
-				continue
+			if told[to] || parent != uri && !r.Shows(to.caller(), upstream, uri) {
+				continue // who may read a resource may not read each of its parts
 			}
 			told[to] = true
 			for _, known := range names {

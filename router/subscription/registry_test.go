@@ -184,7 +184,9 @@ func newStage() *stage {
 			out.Set("exposed", rpc.AppendString(nil, upstream+c.Endpoint))
 			return out
 		},
-		Shows: func(c *rpc.Call, upstream, _ string) bool { return c.Endpoint == "/mcp" || upstream == "one" }, Store: s,
+		Shows: func(c *rpc.Call, upstream, own string) bool {
+			return (c.Endpoint == "/mcp" || upstream == "one") && !strings.HasSuffix(own, "/secret")
+		}, Store: s,
 		Post: func(session string, m *rpc.Message) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
@@ -258,6 +260,7 @@ func TestCorner5_23_ListenOverTwoUpstreams(t *testing.T) {
 	expect(t, reply, `{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"two:t","x": 1.0,`+tag+`}}`)
 	s.Updated("one", updated(t, `{"uri":"two:t"}`)) // not its own
 	s.Updated("one", updated(t, `{"uri":"file:///b"}`))
+	s.Updated("one", updated(t, `{"uri":"file:///a/secret"}`)) // a part that is not for this client
 	s.Broadcast(everywhere, mcp.PromptsChanged)
 	s.Broadcast(func(string) bool { return false }, mcp.ToolsChanged)
 	s.Broadcast(everywhere, mcp.ToolsChanged)

@@ -61,7 +61,7 @@ func (r *Registry) Restore(ctx context.Context, c *rpc.Call, subs []state.Resour
 			r.Log.DebugContext(ctx, "subscription is not possible any more", "upstream", sub.Upstream)
 			continue
 		}
-		h, fresh, err := r.hold(ctx, session, sub.URI, topic{upstream: sub.Upstream, own: sub.Own})
+		h, fresh, err := r.hold(ctx, c, sub.URI, topic{upstream: sub.Upstream, own: sub.Own})
 		if err != nil {
 			r.Log.DebugContext(ctx, "subscription is not taken up again", "upstream", sub.Upstream, "error", err.Error())
 			continue

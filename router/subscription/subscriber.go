@@ -11,6 +11,7 @@ import (
 type subscriber struct {
 	registry *Registry
 	session  string
+	who      *rpc.Call        // of which no more is known than who makes it
 	holds    map[string]*hold // by the URI that the client knows, guarded by the registry
 }
 
@@ -31,6 +32,14 @@ func (h *hold) close() {
 	}
 }
 
+// who keeps of a call what outlives it: who made it, and where.
+func who(c *rpc.Call) *rpc.Call {
+	return &rpc.Call{Dialect: c.Dialect, Endpoint: c.Endpoint, Client: c.Client, Principal: c.Principal}
+}
+
+// caller implements [recipient].
+func (s *subscriber) caller() *rpc.Call { return s.who }
+
 // deliver implements [recipient].
 func (s *subscriber) deliver(m *rpc.Message) { s.registry.Post(s.session, m) }
 
@@ -45,7 +54,7 @@ func (r *Registry) subscribe(ctx context.Context, c *rpc.Call) (*rpc.Reply, erro
 	if up == nil {
 		return nil, rpc.Errorf(rpc.InvalidParams, "unknown resource %s", rpc.Excerpt(uri))
 	}
-	h, fresh, err := r.claim(ctx, c.Client.Session, uri, topic{upstream: t.Upstream, own: t.Own})
+	h, fresh, err := r.claim(ctx, c, uri, topic{upstream: t.Upstream, own: t.Own})
 	if err != nil {
 		return nil, err
 	}
@@ -73,9 +82,9 @@ func done(c *rpc.Call) *rpc.Reply { return rpc.Respond(rpc.NewResult(c.Message.I
 
 // claim is hold for who tells the client what came of it: another request of the same client's
 // for the same resource is waited for, and what was refused is asked for again.
-func (r *Registry) claim(ctx context.Context, session, uri string, t topic) (h *hold, fresh bool, err error) {
+func (r *Registry) claim(ctx context.Context, c *rpc.Call, uri string, t topic) (h *hold, fresh bool, err error) {
 	for {
-		if h, fresh, err = r.hold(ctx, session, uri, t); err != nil || fresh {
+		if h, fresh, err = r.hold(ctx, c, uri, t); err != nil || fresh {
 			return h, fresh, err
 		}
 		select {
@@ -95,15 +104,16 @@ func (r *Registry) claim(ctx context.Context, session, uri string, t topic) (h *
 // hold notes a subscription before the upstream is asked, so that the session's end
 // finds it, or returns the one that the session has already. A session that has ended has
 // cancelled its calls first.
-func (r *Registry) hold(ctx context.Context, session, uri string, t topic) (h *hold, fresh bool, err error) {
+func (r *Registry) hold(ctx context.Context, c *rpc.Call, uri string, t topic) (h *hold, fresh bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if ctx.Err() != nil {
 		return nil, false, context.Cause(ctx)
 	}
+	session := c.Client.Session
 	s := r.sessions[session]
 	if s == nil {
-		s = &subscriber{registry: r, session: session, holds: map[string]*hold{}}
+		s = &subscriber{registry: r, session: session, who: who(c), holds: map[string]*hold{}}
 		r.sessions[session] = s
 	}
 	if h := s.holds[uri]; h != nil {

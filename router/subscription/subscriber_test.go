@@ -41,7 +41,8 @@ func TestLegacyClientsSubscribe(t *testing.T) {
 	s.Updated("two", updated(t, `{"uri":"two:u","_meta":{"io.modelcontextprotocol/subscriptionId":9}}`))
 	s.Updated("two", updated(t, `{"uri":"two:u/part","title":"x"}`))
 	s.Updated("one", updated(t, `{"uri":"a://h/d/e/f"}`))
-	s.Updated("one", updated(t, `{"uri":"a://h/dd"}`)) // a neighbour, no part
+	s.Updated("one", updated(t, `{"uri":"a://h/dd"}`))       // a neighbour, no part
+	s.Updated("one", updated(t, `{"uri":"a://h/d/secret"}`)) // a part that is not for this client
 	s.Updated("one", updated(t, `{"uri":3}`))
 	want := []string{
 		`s1 {"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"ui://two+u"}}`,
