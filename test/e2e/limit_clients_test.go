@@ -51,7 +51,7 @@ func TestClientsAreToldOfLimits(t *testing.T) {
 				t.Fatal("a call passed")
 			}
 			check("mcp-go", err.Error())
-			if err := c.Ping(t.Context()); err != nil {
+			if _, err := c.ListTools(t.Context(), mcpgotypes.ListToolsRequest{}); err != nil {
 				t.Errorf("mcp-go does not go on: %v", err)
 			}
 			for _, era := range []string{"legacy", "modern"} {
