@@ -8,7 +8,7 @@ import (
 	"github.com/headgate/headgate/rpc"
 )
 
-func TestCorner5_32_OriginRefusesWhatIsNotAllowed(t *testing.T) {
+func TestT8_Corner5_32_OriginRefusesWhatIsNotAllowed(t *testing.T) {
 	t.Parallel()
 	loopback := Origins{Loopback: true, Allowed: []string{"https://app.example.com"}}
 	public := Origins{Allowed: []string{"https://app.example.com"}}
