@@ -8,7 +8,7 @@ import (
 
 // A page of another site can send simple content types without asking (Fetch), so
 // only JSON is accepted.
-func TestContentTypes(t *testing.T) {
+func TestT8_ContentTypes(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
 	bearer := g.session()
