@@ -137,7 +137,8 @@ func (c *Cache) get(ctx context.Context, key state.CacheKey) (*state.Cached, sta
 	if err != nil || hit.Value == nil {
 		return nil, mark
 	}
-	return &hit, mark
+	kept := hit // only a hit is worth an allocation
+	return &kept, mark
 }
 
 // respondWith answers a call with a result that was kept. What that says of its lifetime

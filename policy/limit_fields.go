@@ -50,8 +50,9 @@ func (f limitFields) addTo(r *rpc.Reply) {
 	if f.policy == "" {
 		return
 	}
-	if r.Header == nil {
-		r.Header = http.Header{headerPolicy: {f.policy}, headerLimit: {f.standing}}
+	if r.Header == nil { // there is room for another one
+		room := [4]string{0: f.policy, 2: f.standing}
+		r.Header = http.Header{headerPolicy: room[0:1:2], headerLimit: room[2:3:4]}
 		return
 	}
 	r.Header[headerPolicy] = append(r.Header[headerPolicy], f.policy)

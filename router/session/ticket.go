@@ -50,7 +50,7 @@ type owner [ownerSize]byte
 
 // ownerOf leaves out what changes when a credential is renewed.
 func ownerOf(p rpc.Principal) owner {
-	var text []byte
+	text := make([]byte, 0, 128)
 	for _, part := range []string{p.Org, p.Team, p.Key, p.User} {
 		text = binary.AppendUvarint(text, uint64(len(part)))
 		text = append(text, part...)
