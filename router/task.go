@@ -73,13 +73,8 @@ func (r *Router) ExposeTask(ctx context.Context, c *rpc.Call, upstream string, m
 
 // taskOwner is what the id of a task is bound to.
 func taskOwner(c *rpc.Call) []byte {
-	var out []byte
-	p := &c.Principal
-	for _, part := range []string{c.Endpoint, p.Org, p.Team, p.Key, p.User} {
-		out = binary.AppendUvarint(out, uint64(len(part)))
-		out = append(out, part...)
-	}
-	return out
+	out := binary.AppendUvarint(nil, uint64(len(c.Endpoint)))
+	return c.Principal.AppendIdentity(append(out, c.Endpoint...))
 }
 
 // tells reports whether the answer to a call may tell the id of a task.

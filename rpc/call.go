@@ -3,6 +3,7 @@ package rpc
 import (
 	"bytes"
 	"crypto/tls"
+	"encoding/binary"
 	"encoding/json"
 	"net/http"
 	"net/netip"
@@ -116,6 +117,15 @@ type Principal struct {
 	Org, Team, Key, User string
 	Scopes               []string
 	Expires              time.Time
+}
+
+// AppendIdentity appends a text for who the principal is, another one for each. What
+// changes when a credential is renewed is left out.
+func (p *Principal) AppendIdentity(dst []byte) []byte {
+	for _, part := range [...]string{p.Org, p.Team, p.Key, p.User} {
+		dst = append(binary.AppendUvarint(dst, uint64(len(part))), part...)
+	}
+	return dst
 }
 
 // Kind says what a target is.

@@ -44,7 +44,7 @@ func (b *Bridge) seal(c *rpc.Call, h handle) json.RawMessage {
 	if err != nil {
 		return json.RawMessage(`""`) // it opens nowhere
 	}
-	return rpc.AppendString(nil, statePrefix+b.keys.Seal(statePurpose, ownerOf(c.Principal), plain))
+	return rpc.AppendString(nil, statePrefix+b.keys.Seal(statePurpose, c.Principal.AppendIdentity(nil), plain))
 }
 
 // open reads the requestState of a call, which anybody may have written. It returns
@@ -58,7 +58,7 @@ func (b *Bridge) open(c *rpc.Call) (h handle, ok bool, err error) {
 	if len(text) < len(statePrefix) || text[:len(statePrefix)] != statePrefix {
 		return h, false, invalid
 	}
-	plain, err := b.keys.Open(statePurpose, ownerOf(c.Principal), text[len(statePrefix):])
+	plain, err := b.keys.Open(statePurpose, c.Principal.AppendIdentity(nil), text[len(statePrefix):])
 	if err != nil || json.Unmarshal(plain, &h) != nil || string(h.Digest) != string(digestOf(c)) {
 		return h, false, invalid
 	}
@@ -79,16 +79,6 @@ func (b *Bridge) Continues(c *rpc.Call) bool {
 }
 
 func stateEnd() time.Time { return time.Now().Add(stateLife) }
-
-// ownerOf is a text for who calls, without what changes when a credential is renewed.
-func ownerOf(p rpc.Principal) []byte {
-	var text []byte
-	for _, part := range []string{p.Org, p.Team, p.Key, p.User} {
-		text = binary.AppendUvarint(text, uint64(len(part)))
-		text = append(text, part...)
-	}
-	return text
-}
 
 // digestOf tells calls apart that may be continued by one another: same method, target
 // and arguments, however they are spelled.

@@ -26,7 +26,7 @@ func newLot(cfg Config) *lot {
 // enter parks a call, whose pump must begin then, or returns nil if there is no room for
 // it.
 func (l *lot) enter(o *opening) *parked {
-	owner := string(ownerOf(o.call.Principal))
+	owner := string(o.call.Principal.AppendIdentity(nil))
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed || l.owners[owner] >= l.cfg.PerPrincipal || len(l.calls) >= l.cfg.Parked {

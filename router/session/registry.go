@@ -100,7 +100,7 @@ func (r *Registry) Open(ctx context.Context, c rpc.Client, p rpc.Principal, endp
 	if err := mcp.CheckIdentity(&c); err != nil {
 		return "", err
 	}
-	t := ticket{form: whole, unknown: notOffered(answer), owner: ownerOf(p), created: time.Now(), client: c}
+	t := ticket{form: whole, unknown: notOffered(answer), owner: ownerOf(&p), created: time.Now(), client: c}
 	_, _ = rand.Read(t.key[:]) // it never fails: crypto/rand ends the process instead
 	id := r.keys.Seal(purpose, []byte(endpoint), t.encode())
 	if len(id) <= maxHandle {
@@ -192,7 +192,7 @@ func (r *Registry) expiry(created, used time.Time) time.Time {
 // find returns the live session of a call, if the call's principal opened it.
 func (r *Registry) find(c *rpc.Call) (*Session, error) {
 	s, ok := r.shard(c.Client.Session).find(c.Client.Session)
-	if !ok || s.owner != ownerOf(c.Principal) {
+	if !ok || s.owner != ownerOf(&c.Principal) {
 		return nil, errUnknown()
 	}
 	return s, nil

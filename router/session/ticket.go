@@ -49,13 +49,9 @@ type ticket struct {
 type owner [ownerSize]byte
 
 // ownerOf leaves out what changes when a credential is renewed.
-func ownerOf(p rpc.Principal) owner {
-	text := make([]byte, 0, 128)
-	for _, part := range []string{p.Org, p.Team, p.Key, p.User} {
-		text = binary.AppendUvarint(text, uint64(len(part)))
-		text = append(text, part...)
-	}
-	sum := sha256.Sum256(text)
+func ownerOf(p *rpc.Principal) owner {
+	var space [128]byte
+	sum := sha256.Sum256(p.AppendIdentity(space[:0]))
 	return owner(sum[:ownerSize])
 }
 

@@ -90,7 +90,7 @@ func ownerOf(p rpc.Principal) string {
 	if p.Org+p.Team+p.Key+p.User == "" {
 		return ""
 	}
-	return p.Org + "\x00" + p.Team + "\x00" + p.Key + "\x00" + p.User
+	return string(p.AppendIdentity(nil))
 }
 
 // caller implements [recipient].

@@ -3,7 +3,6 @@ package mcpserver
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"io"
 	"slices"
@@ -33,13 +32,9 @@ type laneKind struct {
 }
 
 // ownerOf is a digest of who calls, without what changes when a credential is renewed.
-func ownerOf(p rpc.Principal) string {
-	var text []byte
-	for _, part := range []string{p.Org, p.Team, p.Key, p.User} {
-		text = binary.AppendUvarint(text, uint64(len(part)))
-		text = append(text, part...)
-	}
-	sum := sha256.Sum256(text)
+func ownerOf(p *rpc.Principal) string {
+	var space [128]byte
+	sum := sha256.Sum256(p.AppendIdentity(space[:0]))
 	return string(sum[:16])
 }
 

@@ -43,7 +43,7 @@ func keyOf(c *rpc.Call, era rpc.Era) linkKey {
 	case features == "":
 		return linkKey{era: era}
 	case c.Client.Era == rpc.Modern:
-		return linkKey{era: era, owner: ownerOf(c.Principal), features: features}
+		return linkKey{era: era, owner: ownerOf(&c.Principal), features: features}
 	case c.Client.Session == "":
 		return linkKey{era: era}
 	}

@@ -31,7 +31,7 @@ func TestCorner5_35_KeysOfCalls(t *testing.T) {
 		"can be asked":          {asking("a"), rpc.Legacy, linkKey{session: "a", features: `{"elicitation":{},"roots":{"listChanged":true}}`}},
 		"has no session":        {nameless, rpc.Legacy, linkKey{}},
 		"modern upstream":       {asking("a"), rpc.Modern, linkKey{era: rpc.Modern}},
-		"modern client":         {rpc.Client{Era: rpc.Modern, Session: "a", Capabilities: asking("a").Capabilities}, rpc.Legacy, linkKey{owner: ownerOf(rpc.Principal{}), features: `{"elicitation":{},"roots":{}}`}},
+		"modern client":         {rpc.Client{Era: rpc.Modern, Session: "a", Capabilities: asking("a").Capabilities}, rpc.Legacy, linkKey{owner: ownerOf(&rpc.Principal{}), features: `{"elicitation":{},"roots":{}}`}},
 		"modern on both sides":  {modernClient(), rpc.Modern, linkKey{era: rpc.Modern}},
 		"the gateway's own":     {rpc.Client{Era: rpc.Modern}, rpc.Legacy, linkKey{}},
 		"no capabilities given": {rpc.Client{Session: "a"}, rpc.Legacy, linkKey{}},
