@@ -84,6 +84,7 @@ soak: ## Run what is statistical, random or destructive as often as is promised 
 	HEADGATE_SOAK=1 $(GO) test ./policy -count=1 -timeout 1h -v -run T27_
 	$(GO) test ./policy/auth -count=1 -timeout 1h -v -run T6_ -full
 	$(GO) test ./test/e2e -count=1 -timeout 1h -v -run T4_Time -full
+	HEADGATE_SOAK=1 $(GO) test ./test/e2e -count=1 -timeout 1h -v -run T33_
 
 .PHONY: bench
 bench: ## Measure direct, through a tuned reverse proxy and through Headgate in one run

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -55,8 +56,8 @@ func TestT33_NobodyPaysLessByLeaving(t *testing.T) {
 	_, server := fakeUpstream(t, fake.Config{Tools: []fake.Tool{{Name: "chatter", Behaviour: chatter}, {Name: "fail", Behaviour: fail}}})
 	g := startGateway(t, fmt.Sprintf("limits:\n  - {name: traffic, scope: ip, unit: bytes, tool: \"one__*\", limit: %d, per: day}\n  - {name: calls, scope: ip, unit: requests, tool: \"one__*\", limit: %d, per: day}\nupstreams:\n", all, all)+httpUpstream("one", server))
 	rounds := 20
-	if !testing.Short() {
-		rounds = 50
+	if os.Getenv("HEADGATE_SOAK") != "" {
+		rounds = 1000
 	}
 	old := &raw{t: t, url: endpoint(g, "/mcp")}
 	old.session = openSession(t, old.url, "")
