@@ -20,15 +20,16 @@ type Cache struct {
 	tools    config.CachedTools
 	unsaid   time.Duration // how long what its server says nothing of is kept
 	share    bool
-	lifetime func(*rpc.Message) *rpc.Lifetime
+	lifetime func(*rpc.Message, rpc.Revision) *rpc.Lifetime
 	log      *slog.Logger
 	flights  flights
 	revivals revivals
 }
 
-// NewCache returns the cache of a configuration. Lifetime reads what a server says of a
-// result's. The cache's background work ends with ctx or [Cache.Close].
-func NewCache(ctx context.Context, c config.Cache, store state.Cache, lifetime func(*rpc.Message) *rpc.Lifetime, log *slog.Logger) *Cache {
+// NewCache returns the cache of a configuration. Lifetime reads what a server that spoke
+// a revision says of a result's. The cache's background work ends with ctx or
+// [Cache.Close].
+func NewCache(ctx context.Context, c config.Cache, store state.Cache, lifetime func(*rpc.Message, rpc.Revision) *rpc.Lifetime, log *slog.Logger) *Cache {
 	out := &Cache{store: store, tools: c.Tools, unsaid: c.Lists.TTL, share: c.SharePublic, lifetime: lifetime, log: log}
 	out.flights.init()
 	out.revivals.ending, out.revivals.end = context.WithCancelCause(ctx)
@@ -145,7 +146,7 @@ func (c *Cache) get(ctx context.Context, key state.CacheKey) (*state.Cached, sta
 // is less by its age.
 func (c *Cache) respondWith(call *rpc.Call, hit *state.Cached) *rpc.Reply {
 	m := rpc.NewResult(call.Message.ID, hit.Value)
-	if life := c.lifetime(m); life.Said {
+	if life := c.lifetime(m, ""); life.Said {
 		m.Set("ttlMs", rpc.AppendInt(nil, max(life.TTL-hit.Age, 0).Milliseconds()))
 	}
 	if call.Record != nil {

@@ -83,7 +83,7 @@ func (f *fetched) land(l landing) { f.cache.flights.land(f.keys.own, f.flight, l
 
 // keep puts a response into the store if it may be kept, and returns the result, or nil.
 func (c *Cache) keep(f *fetched, m *rpc.Message) []byte {
-	life := c.lifetimeOf(f.call, m)
+	life := c.lifetimeOf(f.call, m, f.Reply.Revision)
 	if life.TTL <= 0 || !lasting(m) {
 		return nil
 	}
@@ -120,11 +120,11 @@ func lasting(m *rpc.Message) bool {
 
 // lifetimeOf says how long an answer may be kept: a tool's as the operator says, a
 // resource's as its server does.
-func (c *Cache) lifetimeOf(call *rpc.Call, m *rpc.Message) rpc.Lifetime {
+func (c *Cache) lifetimeOf(call *rpc.Call, m *rpc.Message, spoken rpc.Revision) rpc.Lifetime {
 	if call.Target.Kind == rpc.Tool {
 		return rpc.Lifetime{TTL: c.tools.TTL}
 	}
-	life := c.lifetime(m)
+	life := c.lifetime(m, spoken)
 	if call.Record != nil && call.Record.Lifetime != nil {
 		life = call.Record.Lifetime
 	}

@@ -269,6 +269,25 @@ func TestTheRecordSaysHowLong(t *testing.T) {
 	k.expect(2, "a modern server that allows nothing, to a legacy client")
 }
 
+// What a legacy server writes into its result is no lifetime; the operator's holds, for the
+// caller alone.
+func TestLegacyServersSayNothing(t *testing.T) {
+	t.Parallel()
+	cfg := everything
+	cfg.SharePublic = true
+	k := newCached(t, cfg, "")
+	k.answer = func(_ context.Context, c *rpc.Call) (*rpc.Reply, error) {
+		reply := rpc.Respond(rpc.NewResult(c.Message.ID, []byte(`{"contents":[],"ttlMs":0,"cacheScope":"public"}`)))
+		reply.Revision = mcp.LatestLegacy
+		return reply, nil
+	}
+	for range 2 {
+		k.result(read(t, eve, "file:///a"))
+		k.result(read(t, bob, "file:///a"))
+	}
+	k.expect(2, "two callers of a legacy server")
+}
+
 func results(result string) func(context.Context, *rpc.Call) (*rpc.Reply, error) {
 	return func(_ context.Context, c *rpc.Call) (*rpc.Reply, error) {
 		return rpc.Respond(rpc.NewResult(c.Message.ID, []byte(result))), nil

@@ -21,7 +21,7 @@ func toLegacy(c *rpc.Call, m *rpc.Message) *rpc.Message {
 		return failed(c, m, "it answered "+rpc.Excerpt(kind)+", which this client cannot take part in")
 	}
 	if c.Method.Cacheable && c.Record != nil {
-		c.Record.Lifetime = mcp.LifetimeOf(m)
+		c.Record.Lifetime = mcp.LifetimeOf(m, mcp.LatestModern)
 	}
 	for _, name := range []string{"resultType", "ttlMs", "cacheScope"} {
 		if _, ok := m.Get(name); ok {

@@ -27,10 +27,11 @@ func toModern(c *rpc.Call, m *rpc.Message) *rpc.Message {
 }
 
 // addLifetime gives a result the cache hints that the modern era requires. A legacy
-// server mostly gives none, so nothing may be kept and nothing be shared.
+// server gives none, whatever members its result has, so nothing may be kept and nothing
+// be shared.
 func addLifetime(c *rpc.Call, m *rpc.Message) {
 	if c.Record != nil {
-		c.Record.Lifetime = mcp.LifetimeOf(m)
+		c.Record.Lifetime = &rpc.Lifetime{}
 	}
 	if _, ok := m.Get("ttlMs"); !ok {
 		m.Set("ttlMs", []byte("0"))

@@ -24,6 +24,7 @@ type lister struct {
 	pages   []string          // results of tools/list, one a page
 	others  map[string]string // results of further methods
 	listed  func()            // called in each tools/list, if set
+	spoken  rpc.Revision
 	fail    error
 	lists   int // how many first pages were asked for
 	clients []rpc.Client
@@ -68,7 +69,9 @@ func (l *lister) Handle(_ context.Context, c *rpc.Call) (*rpc.Reply, error) {
 	} else {
 		l.lists++
 	}
-	return rpc.Respond(rpc.NewResult(c.Message.ID, []byte(l.pages[min(n, len(l.pages)-1)]))), nil
+	reply := rpc.Respond(rpc.NewResult(c.Message.ID, []byte(l.pages[min(n, len(l.pages)-1)])))
+	reply.Revision = l.spoken
+	return reply, nil
 }
 
 func (l *lister) other(c *rpc.Call) *rpc.Reply {

@@ -100,6 +100,31 @@ func TestCorner5_21_AStaleSnapshotIsServedWhileANewOneIsFetched(t *testing.T) {
 	})
 }
 
+// A legacy server has no say in how long its lists are kept, the configuration has.
+func TestListsOfServersThatDoNotSayHowLong(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		up := &lister{pages: []string{`{"tools":[],"ttlMs":0,"cacheScope":"public"}`}, spoken: mcp.LatestLegacy}
+		c := newCatalog(t)
+		c.feeds["u"] = new([listCount]feed)
+		f := &c.feeds["u"][toolList]
+		f.source, f.list, f.catalog, f.slots, f.quiet = Source{
+			Name: "u", Handler: up, Describe: up.describe, Allows: func(string) bool { return true }, Unsaid: 10 * time.Minute,
+		}, toolList, c, map[Audience]*slot{}, settle
+		for _, step := range []struct {
+			wait  time.Duration
+			lists int
+		}{{0, 1}, {9 * time.Minute, 1}, {2 * time.Minute, 2}} {
+			time.Sleep(step.wait)
+			f.look(Anybody, ownClient(), time.Now())
+			synctest.Wait()
+			if got := up.asked(); got != step.lists {
+				t.Errorf("listed %d times, want %d", got, step.lists)
+			}
+		}
+	})
+}
+
 func TestCorner5_3_AnUpstreamThatComesBackIsToldOf(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -115,7 +115,7 @@ func (d *drainer) pages(ctx context.Context) error {
 }
 
 func (d *drainer) page(ctx context.Context, cursor json.RawMessage) (next json.RawMessage, err error) {
-	response, err := ask(ctx, d.source, d.client, d.method, cursor)
+	response, spoken, err := ask(ctx, d.source, d.client, d.method, cursor)
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +130,7 @@ func (d *drainer) page(ctx context.Context, cursor json.RawMessage) (next json.R
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", d.method, err)
 	}
-	d.hints(response)
+	d.hints(response, spoken)
 	for _, entry := range entries {
 		d.size += len(entry)
 		if len(d.items) >= d.limit || d.size > maxBytes {
@@ -166,8 +166,8 @@ func (d *drainer) add(text json.RawMessage) {
 }
 
 // hints reads how long a page may be kept (SEP-2549); the least generous page counts.
-func (d *drainer) hints(m *rpc.Message) {
-	life := mcp.LifetimeOf(m)
+func (d *drainer) hints(m *rpc.Message, spoken rpc.Revision) {
+	life := mcp.LifetimeOf(m, spoken)
 	d.public = d.public && life.Public
 	if life.Said && (d.ttl < 0 || life.TTL < d.ttl) {
 		d.ttl = life.TTL
@@ -193,8 +193,9 @@ func (d *drainer) snapshot() *snapshot {
 	return s
 }
 
-// ask sends a request of the gateway's own and returns a copy of the response.
-func ask(ctx context.Context, src Source, client rpc.Client, method string, cursor json.RawMessage) (*rpc.Message, error) {
+// ask sends a request of the gateway's own and returns a copy of the response, and the
+// revision it is of.
+func ask(ctx context.Context, src Source, client rpc.Client, method string, cursor json.RawMessage) (*rpc.Message, rpc.Revision, error) {
 	row, _ := mcp.Lookup(method, mcp.LatestModern)
 	message := rpc.NewRequest(rpc.NumberID(1), method, nil)
 	if cursor != nil {
@@ -205,22 +206,22 @@ func ask(ctx context.Context, src Source, client rpc.Client, method string, curs
 		Target: rpc.Target{Upstream: src.Name},
 	})
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	defer reply.Close() //nolint:errcheck // the response has been read; nothing is left to fail
 	for {
 		m, err := reply.Next()
 		switch {
 		case errors.Is(err, io.EOF):
-			return nil, fmt.Errorf("%s: no response", method)
+			return nil, "", fmt.Errorf("%s: no response", method)
 		case err != nil:
-			return nil, err
+			return nil, "", err
 		case m.Err != nil:
 			refusal := *m.Err
 			refusal.Message, refusal.Data = rpc.Excerpt(refusal.Message), nil
-			return nil, fmt.Errorf("%s: the server answered error %d: %w", method, refusal.Code, &refusal)
+			return nil, "", fmt.Errorf("%s: the server answered error %d: %w", method, refusal.Code, &refusal)
 		case m.IsResponse():
-			return m.Clone(), nil
+			return m.Clone(), reply.Revision, nil
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	gosdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/headgate/headgate/gateway"
+	"github.com/headgate/headgate/test/fake"
 )
 
 // shelf is a server of the Go SDK that counts what it is asked, and says so in its answers.
@@ -29,7 +30,7 @@ func startShelf(t *testing.T, modern bool, scope string) (*shelf, string) {
 		UnsubscribeHandler: func(context.Context, *gosdk.UnsubscribeRequest) error { return nil },
 	})
 	s.AddResource(&gosdk.Resource{URI: note, Name: "note"}, func(context.Context, *gosdk.ReadResourceRequest) (*gosdk.ReadResourceResult, error) {
-		return &gosdk.ReadResourceResult{
+		return &gosdk.ReadResourceResult{ // legacy servers of this SDK send the hints too
 			Contents:  []*gosdk.ResourceContents{{URI: note, Text: fmt.Sprintf("answer %d", s.asked.Add(1))}},
 			Cacheable: gosdk.Cacheable{TTLMs: 600_000, CacheScope: scope},
 		}, nil
@@ -76,9 +77,9 @@ func TestReadsFromTheCacheInAllPairings(t *testing.T) {
 			section, key := bearers(bearer{id: "eve", org: "acme"}, bearer{id: "bob", org: "acme"})
 			g := startGateway(t, section+caching+"limits: [{name: day, scope: key, unit: requests, method: resources/read, limit: 2, per: day}]\nupstreams:\n"+httpUpstream("shelf", url))
 			asked := int64(0)
-			for _, connect := range []func(testing.TB, *gateway.Gateway, string) keyholder{legacyKey, modernKey} { // results differ by the revision
+			for era, connect := range []func(testing.TB, *gateway.Gateway, string) keyholder{legacyKey, modernKey} { // results differ by the revision
 				for i, id := range []string{"eve", "bob"} {
-					if i == 0 || scope == "private" {
+					if i == 0 || scope == "private" || !modern || era == 0 { // nothing is public in the legacy era, which a legacy client is served in
 						asked++
 					}
 					want := fmt.Sprintf("answer %d", asked)
@@ -132,6 +133,24 @@ func TestCachedAnswersAreForgottenWhenTheyChange(t *testing.T) {
 		await(t, heard, "tools/list_changed")
 		if got := find() + ", " + c.read(2); got != "answer 6, answer 7" {
 			t.Errorf("after the tools changed: %s", got)
+		}
+	}
+}
+
+// The lists of servers that do not say how long they hold are kept as long as the
+// configuration says: of all legacy ones, whatever their answers look like.
+func TestListsOfLegacyServersAreKept(t *testing.T) {
+	t.Parallel()
+	_, plain := fakeUpstream(t, fake.Config{Eras: fake.Legacy})
+	for section, about := range map[string]int{"": 30_000, caching: 600_000} {
+		g := startGateway(t, section+"upstreams:\n"+httpUpstream("plain", plain)+fmt.Sprintf("  sdk: {url: %q, era: legacy}\n", startLibrary(t, false)))
+		for _, path := range []string{"/mcp/plain", "/mcp/sdk", "/mcp"} {
+			body, headers := modernList()
+			res, text := (&raw{t: t, url: endpoint(g, path)}).post(body, headers)
+			var answer struct{ Result struct{ TTLMs int } }
+			if err := json.Unmarshal([]byte(message(res, text)), &answer); err != nil || answer.Result.TTLMs > about || answer.Result.TTLMs < about/2 {
+				t.Errorf("%s: %v: %s; want about %d ms", path, err, text, about)
+			}
 		}
 	}
 }
