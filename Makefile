@@ -80,7 +80,7 @@ faults: ## Make every fault as often as the ledger promises (some ten minutes); 
 
 .PHONY: soak
 soak: ## Run what is statistical, random or destructive as often as is promised (about a quarter of an hour)
-	HEADGATE_SOAK=1 $(GO) test ./state/embedded -count=1 -timeout 1h -rapid.checks 5000 -v -run 'Crash|Kill|Power|Damage|T32|T33|T35|Machine'
+	HEADGATE_SOAK=1 $(GO) test ./state/embedded -count=1 -timeout 1h -rapid.checks 4000 -v
 	HEADGATE_SOAK=1 $(GO) test ./policy -count=1 -timeout 1h -v -run T27_
 	$(GO) test ./policy/auth -count=1 -timeout 1h -v -run T6_ -full
 	$(GO) test ./test/e2e -count=1 -timeout 1h -v -run T4_Time -full
