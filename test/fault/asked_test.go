@@ -53,22 +53,22 @@ func askTwice(ctx context.Context, req *gosdk.CallToolRequest) (*gosdk.CallToolR
 // TestT25_AskedAtOnce lets callers be asked at once by one legacy server on stdio, where a question does not say which
 // call it belongs to. Nobody may be asked what another's call asks, and no answer may reach another's call.
 //
-// The callers are legacy clients with a session each, who are principals of their own to the gateway whatever their
-// credentials, and modern clients, who without credentials are one principal: what keeps these apart is that each call has
-// a connection to itself for as long as it can ask.
+// The callers are two principals, each with a legacy and with a modern client.
 func TestT25_AskedAtOnce(t *testing.T) {
 	leakless(t)
 	rounds := times(300, 10_000)
 	row := &Row{
 		ID: "T25", What: "Callers asked at once by one legacy server on stdio: never a question or an answer of another's",
-		Count: fmt.Sprintf("%d rounds: 2 legacy and 2 modern callers, each elicited and sampled with its nonce", rounds),
+		Count: fmt.Sprintf("%d rounds: 2 principals, each with a legacy and a modern client, all elicited and sampled with their nonces", rounds),
 	}
 	enter(t, row)
-	g := startGateway(t, "upstreams:\n"+upstreamEntry("asker", "legacy", "", self("asker")))
+	keys := []string{"a-key-of-the-first-0123456789", "a-key-of-the-second-0123456789"}
+	g := startGateway(t, fmt.Sprintf("auth: {keys: [{id: first, key: %s, scopes: ['mcp:*']}, {id: second, key: %s, scopes: ['mcp:*']}]}\n", keys[0], keys[1])+
+		"upstreams:\n"+upstreamEntry("asker", "legacy", "", self("asker")))
 	var asked, wrong atomic.Int64
 	var all sync.WaitGroup
 	for i, modern := range []bool{false, true, false, true} {
-		c := newClient(t, "http://"+g.Addr()+"/mcp", modern, `{"elicitation":{"form":{}},"sampling":{}}`)
+		c := newBearer(t, "http://"+g.Addr()+"/mcp", modern, `{"elicitation":{"form":{}},"sampling":{}}`, keys[i/2])
 		a := &answerer{client: c, asked: &asked, wrong: &wrong}
 		all.Go(func() {
 			for n := i; n < rounds && wrong.Load() < 5 && !t.Failed(); n += 4 {

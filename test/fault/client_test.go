@@ -19,6 +19,7 @@ type client struct {
 	url          string
 	modern       bool
 	capabilities string
+	key          string
 	session      string
 	web          *http.Client
 	ids          atomic.Int64
@@ -38,9 +39,15 @@ type message struct {
 // newClient connects a client that declares capabilities. Its connections end with the test.
 func newClient(t *testing.T, url string, modern bool, capabilities string) *client {
 	t.Helper()
+	return newBearer(t, url, modern, capabilities, "")
+}
+
+// newBearer is [newClient] with a credential.
+func newBearer(t *testing.T, url string, modern bool, capabilities, key string) *client {
+	t.Helper()
 	transport := &http.Transport{MaxIdleConnsPerHost: 64}
 	t.Cleanup(transport.CloseIdleConnections)
-	c := &client{t: t, url: url, modern: modern, capabilities: capabilities, web: &http.Client{Transport: transport}}
+	c := &client{t: t, url: url, modern: modern, capabilities: capabilities, key: key, web: &http.Client{Transport: transport}}
 	if modern {
 		return c
 	}
@@ -58,6 +65,13 @@ func newClient(t *testing.T, url string, modern bool, capabilities string) *clie
 	return c
 }
 
+// authorize says who calls, if that is asked.
+func (c *client) authorize(req *http.Request) {
+	if c.key != "" {
+		req.Header.Set("Authorization", "Bearer "+c.key)
+	}
+}
+
 // tell sends what has no answer.
 func (c *client) tell(body string) {
 	if res, err := c.post(context.WithoutCancel(c.t.Context()), body, "", ""); err == nil {
@@ -71,6 +85,7 @@ func (c *client) post(ctx context.Context, body, method, name string) (*http.Res
 	if err != nil {
 		return nil, err
 	}
+	c.authorize(req)
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "application/json, text/event-stream")
 	switch {
@@ -157,6 +172,7 @@ func (c *client) listen() *heard {
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	c.authorize(req)
 	req.Header.Set("Accept", "text/event-stream")
 	req.Header.Set("Mcp-Session-Id", c.session)
 	req.Header.Set("MCP-Protocol-Version", "2025-11-25")
