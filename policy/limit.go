@@ -3,11 +3,11 @@ package policy
 import (
 	"encoding/binary"
 	"fmt"
-	"net/netip"
 	"strconv"
 	"time"
 
 	"github.com/headgate/headgate/config"
+	"github.com/headgate/headgate/policy/auth"
 	"github.com/headgate/headgate/rpc"
 	"github.com/headgate/headgate/state"
 )
@@ -148,22 +148,11 @@ func (l *limit) bucket(c *rpc.Call) (string, bool) {
 	case "user":
 		return string(part(part(out, p.Org), p.User)), p.User != ""
 	default:
-		return string(append(out, network(c.Remote.Addr()).String()...)), c.Remote.IsValid()
+		return string(append(out, auth.Network(c.Remote.Addr()).String()...)), c.Remote.IsValid()
 	}
 }
 
 // part appends a part of a principal so that parts cannot run into one another.
 func part(out []byte, text string) []byte {
 	return append(binary.AppendUvarint(out, uint64(len(text))), text...)
-}
-
-// network returns whose an address is: one client has the 64 bits of an IPv6 network.
-func network(a netip.Addr) netip.Addr {
-	a = a.Unmap()
-	if a.Is6() {
-		if n, err := a.WithZone("").Prefix(64); err == nil {
-			return n.Addr()
-		}
-	}
-	return a
 }

@@ -12,6 +12,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/headgate/headgate/config"
+	"github.com/headgate/headgate/policy/auth"
 	"github.com/headgate/headgate/rpc"
 	"github.com/headgate/headgate/state"
 )
@@ -132,5 +133,5 @@ func (l *limit) culprit(c *rpc.Call) []slog.Attr {
 	case "user":
 		return []slog.Attr{slog.String("org", clip(p.Org)), slog.String("user", clip(p.User))}
 	}
-	return []slog.Attr{slog.String("address", network(c.Remote.Addr()).String())}
+	return []slog.Attr{slog.String("address", auth.Network(c.Remote.Addr()).String())}
 }

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -101,11 +102,8 @@ func (l *Limits) put(b *bill) {
 
 // newHold returns the name of a hold, which need not be secret.
 func newHold() (id state.HoldID) {
-	for i := 0; i < len(id); i += 8 {
-		for j, r := 0, rand.Uint64(); j < 8; j, r = j+1, r>>8 {
-			id[i+j] = byte(r)
-		}
-	}
+	binary.LittleEndian.PutUint64(id[:8], rand.Uint64())
+	binary.LittleEndian.PutUint64(id[8:], rand.Uint64())
 	return id
 }
 

@@ -97,7 +97,7 @@ func (t *keyTable) note(k *apiKey, at netip.Addr) {
 	}
 }
 
-func (t *keyTable) place(at netip.Addr) uint64 { return maphash.Comparable(t.seed, origin(at)) | 1 }
+func (t *keyTable) place(at netip.Addr) uint64 { return maphash.Comparable(t.seed, Network(at)) | 1 }
 
 // configured returns the keys that the configuration has.
 func configured(keys []config.APIKey) ([]*apiKey, error) {

@@ -48,9 +48,9 @@ func newTries() *tries {
 	return t
 }
 
-// origin is what counts as one address: who has one IPv6 address has a whole network
+// Network is what counts as one address: who has one IPv6 address has a whole network
 // of them (RFC 6177).
-func origin(a netip.Addr) netip.Addr {
+func Network(a netip.Addr) netip.Addr {
 	a = a.Unmap().WithZone("")
 	if !a.Is6() {
 		return a
@@ -68,7 +68,7 @@ func (t *tries) wait(a netip.Addr, now time.Time) time.Duration {
 	if !t.failing.Load() {
 		return 0
 	}
-	a = origin(a)
+	a = Network(a)
 	s := t.shard(a)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -87,7 +87,7 @@ func (t *tries) wait(a netip.Addr, now time.Time) time.Duration {
 // address has used up all of its tries.
 func (t *tries) failed(a netip.Addr, now time.Time) bool {
 	t.failing.Store(true)
-	a = origin(a)
+	a = Network(a)
 	s := t.shard(a)
 	s.mu.Lock()
 	defer s.mu.Unlock()
