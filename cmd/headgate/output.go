@@ -55,10 +55,11 @@ func (a *app) printJSON(v any) error {
 func (a *app) printTable(header []string, rows [][]string) error {
 	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
 	for _, row := range append([][]string{header}, rows...) {
+		cells := make([]string, len(row)) // the header may be shared by all who print such a table
 		for i, cell := range row {
-			row[i] = strings.Join(strings.Fields(visible(cell)), " ")
+			cells[i] = strings.Join(strings.Fields(visible(cell)), " ")
 		}
-		if _, err := fmt.Fprintln(w, strings.Join(row, "\t")); err != nil {
+		if _, err := fmt.Fprintln(w, strings.Join(cells, "\t")); err != nil {
 			return err
 		}
 	}
