@@ -36,6 +36,8 @@ type Config struct {
 	Access []AccessRule `yaml:"access"`
 	// How much callers may use.
 	Limits []Limit `yaml:"limits"`
+	// Whose calls get a slot first where calls wait for an upstream. Who is in no rule is in band default with weight 1.
+	Priorities []Priority `yaml:"priorities"`
 	// How a refusal by a limit is sent: http with status 429, or json-rpc with status 200, for clients that read no body beside another status.
 	// The error in the body is the same.
 	LimitRefusals string `yaml:"limit_refusals" enum:"http,json-rpc"`
@@ -47,6 +49,8 @@ type Config struct {
 	Pins Pins `yaml:"pins"`
 	// How much of anything is taken in.
 	Bounds Bounds `yaml:"bounds"`
+	// When calls are refused for want of memory.
+	Overload Overload `yaml:"overload"`
 	// Sessions of clients that speak a revision with sessions (2025-11-25 and older).
 	Sessions Sessions `yaml:"sessions"`
 	// What the gateway tells about itself.
@@ -114,6 +118,13 @@ type Upstream struct {
 	Timeout time.Duration `yaml:"timeout" min:"100ms" max:"24h"`
 	// How long one call may take in all, whatever the server says. Left out, it is an hour, or timeout where that is more.
 	MaxTimeout time.Duration `yaml:"max_timeout" min:"100ms" max:"168h"`
+
+	// How many calls the server is sent at a time, in all. Further calls wait in the queue. Left out, or 0, there is no limit.
+	MaxInFlight int `yaml:"max_in_flight" min:"0" max:"1048576"`
+	// The calls that wait where max_in_flight are running.
+	Queue Queue `yaml:"queue"`
+	// How often a call that failed is made again. Left out, 3 times on another backend where there are several, and not at all where there is one.
+	Retry *Retry `yaml:"retry"`
 
 	// Disabled says why this upstream is switched off; empty when it is not.
 	Disabled string `yaml:"-"`

@@ -187,6 +187,10 @@ func (d *decoder) prepare(element any, name string, at Position) {
 		e.Position = at
 	case *Limit:
 		*e = Limit{Position: at, Mode: "enforce"}
+	case *Priority:
+		*e = defaultPriority(at)
+	case *Retry:
+		*e = defaultRetry()
 	case *Cache:
 		*e = defaultCache()
 	}

@@ -24,6 +24,7 @@ func Default() *Config {
 			PerSessionInFlight: 128,
 			SlowReader:         30 * time.Second,
 		},
+		Overload:  Overload{ShedAt: 92, RefuseAt: 95},
 		Sessions:  Sessions{Idle: 30 * time.Minute, Max: 24 * time.Hour},
 		Telemetry: Telemetry{Logs: Logs{Level: "info", Format: "auto"}},
 		Shutdown:  Shutdown{Grace: 2 * time.Second, Drain: 30 * time.Second},
@@ -32,7 +33,7 @@ func Default() *Config {
 
 // defaultUpstream has what a named upstream has before its keys are read. The transport follows from its keys.
 func defaultUpstream(name string, at Position) Upstream {
-	return Upstream{Name: name, Position: at, Era: "auto", Timeout: time.Minute, MaxTimeout: time.Hour}
+	return Upstream{Name: name, Position: at, Era: "auto", Timeout: time.Minute, MaxTimeout: time.Hour, Queue: defaultQueue()}
 }
 
 // defaultIntrospection has what a server that is asked about tokens has before its keys are read.

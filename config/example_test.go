@@ -17,7 +17,7 @@ func TestTheExamplesSectionsAreValid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	section := regexp.MustCompile(`(?m)^# (auth|access|limits|cache):\n(#   .*\n)+|^# (tls|audit): .*\n`)
+	section := regexp.MustCompile(`(?m)^# (auth|access|limits|cache|priorities):\n(#   .*\n)+|^# (tls|audit): .*\n`)
 	found := 0
 	text := section.ReplaceAllStringFunc(string(data), func(s string) string {
 		found++
@@ -34,10 +34,10 @@ func TestTheExamplesSectionsAreValid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if found != 6 || c.Auth == nil || len(c.Auth.Keys) != 2 || len(c.Auth.JWT) != 2 || len(c.Auth.Introspection) != 1 || len(c.Auth.Certificates) != 1 {
+	if found != 7 || c.Auth == nil || len(c.Auth.Keys) != 2 || len(c.Auth.JWT) != 2 || len(c.Auth.Introspection) != 1 || len(c.Auth.Certificates) != 1 {
 		t.Errorf("%d sections, auth %+v", found, c.Auth)
 	}
-	if len(c.Access) != 2 || len(c.Limits) != 6 || c.Cache == nil || c.Audit == nil {
+	if len(c.Access) != 2 || len(c.Priorities) != 2 || len(c.Limits) != 6 || c.Cache == nil || c.Audit == nil {
 		t.Errorf("access %+v, limits %+v, cache %+v, audit %+v", c.Access, c.Limits, c.Cache, c.Audit)
 	}
 }

@@ -40,18 +40,18 @@ func TestExampleLoads(t *testing.T) {
 	if len(c.Warnings) > 0 {
 		t.Errorf("warnings: %v", c.Warnings)
 	}
-	want := config.Default()
+	want, queue := config.Default(), config.Queue{Size: 1024, PerTenant: 100, MaxWait: 30 * time.Second}
 	want.DataDir = "../headgate-data"
 	want.Upstreams = []config.Upstream{
 		{
 			Name: "files", Command: "npx", Args: []string{"-y", "@modelcontextprotocol/server-filesystem", "."},
-			Env: map[string]string{"LOG_LEVEL": "warn"}, Era: "auto", Timeout: time.Minute, MaxTimeout: time.Hour,
+			Env: map[string]string{"LOG_LEVEL": "warn"}, Era: "auto", Timeout: time.Minute, MaxTimeout: time.Hour, Queue: queue,
 		},
 		{
 			Name: "search", URL: "https://search.example.com/mcp", Transport: "http", DisplayName: "Acme Search", Era: "auto", Timeout: 45 * time.Second, MaxTimeout: time.Hour,
 			Headers: map[string]config.Secret{"Authorization": "Bearer t0ken"},
 			Tools:   config.Filter{Allow: []string{"find_*"}, Deny: []string{"find_everything"}},
-			Pins:    config.Pins{Mode: "quarantine"},
+			Pins:    config.Pins{Mode: "quarantine"}, MaxInFlight: 64, Queue: queue, Retry: &config.Retry{Attempts: 3, Budget: 10},
 		},
 	}
 	want.Endpoints = append(want.Endpoints, config.Endpoint{
@@ -93,12 +93,18 @@ func TestEveryFieldIsRead(t *testing.T) {
 		Pins:          config.Pins{Mode: "block"},
 		LimitRefusals: "json-rpc",
 		Bounds:        config.Bounds{Body: config.MiB, Result: 32 * config.MiB, Depth: 32, InFlight: 64, PerSessionInFlight: 8, SlowReader: 5 * time.Second},
-		Sessions:      config.Sessions{Idle: 10 * time.Minute, Max: time.Hour},
-		Telemetry:     config.Telemetry{Logs: config.Logs{Level: "debug", Format: "text"}},
-		Shutdown:      config.Shutdown{Grace: 0, Drain: 5 * time.Second},
+		Overload:      config.Overload{Memory: 512 * config.MiB, ShedAt: 80, RefuseAt: 90},
+		Priorities: []config.Priority{
+			{Who: config.Who{Org: "acme"}, Band: "interactive", Weight: 3},
+			{Who: config.Who{Key: "nightly-*"}, Band: "batch", Weight: 1},
+			{Band: "default", Weight: 2},
+		},
+		Sessions:  config.Sessions{Idle: 10 * time.Minute, Max: time.Hour},
+		Telemetry: config.Telemetry{Logs: config.Logs{Level: "debug", Format: "text"}},
+		Shutdown:  config.Shutdown{Grace: 0, Drain: 5 * time.Second},
 	}
 	ignore := cmpopts.IgnoreFields(config.Config{}, "Upstreams", "Endpoints") // in the golden file
-	if diff := cmp.Diff(want, *c, ignore, cmpopts.IgnoreUnexported(config.Config{})); diff != "" {
+	if diff := cmp.Diff(want, *c, ignore, cmpopts.IgnoreUnexported(config.Config{}), cmpopts.IgnoreFields(config.Priority{}, "Position")); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }

@@ -142,13 +142,19 @@ func elementDefault(t reflect.Type) reflect.Value {
 	case reflect.TypeFor[config.Endpoint]():
 		return reflect.ValueOf(config.Default().Endpoints[0])
 	case reflect.TypeFor[config.Upstream]():
-		return reflect.ValueOf(config.Upstream{Era: "auto", Timeout: time.Minute})
+		return reflect.ValueOf(config.Upstream{
+			Era: "auto", Timeout: time.Minute, Queue: config.Queue{Size: 1024, PerTenant: 100, MaxWait: 30 * time.Second},
+		})
 	case reflect.TypeFor[config.JWT]():
 		return reflect.ValueOf(config.JWT{Claims: claims})
 	case reflect.TypeFor[config.Introspection]():
 		return reflect.ValueOf(config.Introspection{Cache: 30 * time.Second, Claims: claims})
 	case reflect.TypeFor[config.Limit]():
 		return reflect.ValueOf(config.Limit{Mode: "enforce"})
+	case reflect.TypeFor[config.Priority]():
+		return reflect.ValueOf(config.Priority{Band: "default", Weight: 1})
+	case reflect.TypeFor[config.Retry]():
+		return reflect.ValueOf(config.Retry{Attempts: 3, Budget: 10})
 	case reflect.TypeFor[config.Cache]():
 		return reflect.ValueOf(config.Cache{MaxSize: 256 * config.MiB})
 	}

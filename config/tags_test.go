@@ -17,6 +17,8 @@ func TestTagsAreWellFormed(t *testing.T) {
 	c.Audit = &Audit{}
 	c.Access, c.Limits, c.Cache = []AccessRule{{When: &Condition{}}}, []Limit{{}}, &Cache{MaxSize: MiB}
 	c.Upstreams = []Upstream{defaultUpstream("a", Position{})}
+	retry := defaultRetry()
+	c.Upstreams[0].Retry, c.Priorities = &retry, []Priority{defaultPriority(Position{})}
 	checkTags(t, reflect.ValueOf(c).Elem())
 }
 

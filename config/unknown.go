@@ -14,7 +14,7 @@ var planned = map[string][]string{
 		"jobs", "models", "routes", "state",
 	},
 	"Admin":     {"token"},
-	"Upstream":  {"backends", "balance", "breaker", "health", "max_in_flight", "retry"},
+	"Upstream":  {"backends", "balance", "breaker", "health"},
 	"Telemetry": {"metrics", "traces"},
 	"Logs":      {"file"},
 }

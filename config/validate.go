@@ -34,6 +34,8 @@ func (d *decoder) validate(root *node, c *Config) {
 		d.require(n, "audit", "file")
 	}
 	d.validateLimits(root.first("limits"), c.Limits)
+	d.validatePriorities(root.first("priorities"), c.Priorities)
+	d.validateOverload(root.first("overload"), c.Overload)
 	if c.Admin.Listen == c.Listen && !strings.HasSuffix(c.Listen, ":0") {
 		d.fail(firstOf(root, root.first("admin").first("listen"), root.first("listen")), "admin.listen",
 			"admin.listen is the same address as listen", "choose another port")
@@ -84,6 +86,7 @@ func (d *decoder) validateUpstream(n *node, u *Upstream) {
 		d.fail(most.at, join(path, "max_timeout"), fmt.Sprintf("max_timeout (%s) is shorter than timeout (%s)", u.MaxTimeout, u.Timeout),
 			"make timeout shorter or max_timeout longer")
 	}
+	d.validateAdmission(n, u, path)
 	u.Dir = d.beside(u.Dir)
 	d.headerTwice(n.first("headers"), join(path, "headers"))
 }
