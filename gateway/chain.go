@@ -11,27 +11,28 @@ import (
 
 // chain is the way of every call from the edge to dispatch, outermost first. A
 // policy feels everything below it and must not care what is above it. Without a gate
-// nobody is asked who they are.
-func (g *Gateway) chain(gate *auth.Gate) rpc.Handler {
+// nobody is asked who they are. What outlives the configuration is the gateway's, the
+// rest the generation's.
+func (g *Gateway) chain(n *generation, gate *auth.Gate) rpc.Handler {
 	identify, unscoped := rpc.Middleware(own), func(*rpc.Call, string) error { return nil }
 	if gate != nil {
 		identify, unscoped = gate.Authenticate, gate.Unscoped
 	}
-	return rpc.Chain(g.router,
-		g.clientAddress(),
+	return rpc.Chain(n.router,
+		n.clientAddress(),
 		policy.AccessLog(g.log),
-		g.audit,
+		n.audit,
 		policy.Recover(g.log),
-		policy.Origin(g.origins),
+		policy.Origin(n.origins),
 		identify,
 		g.sessions.Guard,
-		g.access.Scoped(verbs, unscoped),
-		g.router.Resolve,
-		g.access.Guard(verbs, unscoped),
+		n.access.Scoped(verbs, unscoped),
+		n.router.Resolve,
+		n.access.Guard(verbs, unscoped),
 		g.pins.Guard,
-		g.limits.Rate,
-		g.cached,
-		g.limits.Budget(g.bridge.Continues),
+		n.limits.Rate,
+		n.cached,
+		n.limits.Budget(g.bridge.Continues),
 	)
 }
 
@@ -42,19 +43,19 @@ var verbs = policy.Verbs{Of: mcp.Verb, Listed: mcp.Listed}
 func pass(next rpc.Handler) rpc.Handler { return next }
 
 // clientAddress looks behind trusted proxies, if there are any.
-func (g *Gateway) clientAddress() rpc.Middleware {
-	if len(g.proxies) == 0 {
+func (n *generation) clientAddress() rpc.Middleware {
+	if len(n.proxies) == 0 {
 		return pass
 	}
-	return g.proxies.Client
+	return n.proxies.Client
 }
 
 // cached is the cache, if there is one.
-func (g *Gateway) cached(next rpc.Handler) rpc.Handler {
-	if g.cache == nil {
+func (n *generation) cached(next rpc.Handler) rpc.Handler {
+	if n.cache == nil {
 		return next
 	}
-	return g.cache.Middleware(next)
+	return n.cache.Middleware(next)
 }
 
 // own is who calls where nobody is asked: whoever started the process, or can reach a

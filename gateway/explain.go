@@ -21,7 +21,7 @@ const passes = "passes"
 
 // Explain says what would become of a call, stage by stage, without making it.
 func (g *Gateway) Explain(ctx context.Context, q admin.Question) (admin.Explanation, error) {
-	e := explaining{gateway: g, Explanation: admin.Explanation{Outcome: passes}}
+	e := explaining{gateway: g, generation: g.generation(), Explanation: admin.Explanation{Outcome: passes}}
 	c, err := g.supposed(q)
 	if err != nil {
 		return e.Explanation, err
@@ -70,8 +70,8 @@ func (g *Gateway) supposedCaller(q admin.Question) (rpc.Principal, error) {
 	if q.As == "" {
 		return rpc.Principal{Org: q.Org, Team: q.Team, User: q.User, Scopes: q.Scopes}, nil
 	}
-	if g.gate != nil {
-		if p, ok := g.gate.Bearer(q.As); ok {
+	if gate := g.generation().gate; gate != nil {
+		if p, ok := gate.Bearer(q.As); ok {
 			return p, nil
 		}
 	}
@@ -81,7 +81,8 @@ func (g *Gateway) supposedCaller(q admin.Question) (rpc.Principal, error) {
 // explaining is an explanation in the making.
 type explaining struct {
 	admin.Explanation
-	gateway *Gateway
+	gateway    *Gateway
+	generation *generation
 }
 
 // step notes what a stage does. The first that refuses decides.
@@ -93,7 +94,7 @@ func (e *explaining) step(stage string, code string, format string, args ...any)
 }
 
 func (e *explaining) identity(c *rpc.Call) {
-	if e.gateway.cfg.Auth == nil {
+	if e.generation.cfg.Auth == nil {
 		e.step("auth", "", "nobody is asked for a credential: everybody who can connect may do everything that rules leave")
 		return
 	}
@@ -109,7 +110,7 @@ func (e *explaining) identity(c *rpc.Call) {
 
 // resolve reports whether the call is about anything.
 func (e *explaining) resolve(ctx context.Context, c *rpc.Call) bool {
-	if err := e.gateway.router.Locate(ctx, c); err != nil {
+	if err := e.generation.router.Locate(ctx, c); err != nil {
 		known := rpc.AsError(err)
 		e.step("resolve", known.Code.String(), "%s", known.Message)
 		return false
@@ -126,8 +127,8 @@ func (e *explaining) resolve(ctx context.Context, c *rpc.Call) bool {
 
 func (e *explaining) access(c *rpc.Call) {
 	verb := mcp.Verb(c)
-	e.Listed = e.gateway.access.Sees(&c.Principal, c.Dialect, verb, &c.Target)
-	v := e.gateway.access.Explain(c, verb)
+	e.Listed = e.generation.access.Sees(&c.Principal, c.Dialect, verb, &c.Target)
+	v := e.generation.access.Explain(c, verb)
 	switch {
 	case v.Allowed:
 		e.step("access", "", "allowed; %s", hiddenOr(e.Listed))
@@ -146,10 +147,10 @@ func hiddenOr(listed bool) string {
 }
 
 func (e *explaining) limits(ctx context.Context, c *rpc.Call) {
-	for _, s := range e.gateway.limits.Explain(ctx, c) {
+	for _, s := range e.generation.limits.Explain(ctx, c) {
 		e.step("limits", s.Refusal, "%s", s.Reason)
 	}
-	if e.gateway.cache != nil && e.gateway.cache.Concerns(c) {
+	if e.generation.cache != nil && e.generation.cache.Concerns(c) {
 		e.step("cache", "", "an answer that was given before may be given again")
 	}
 }

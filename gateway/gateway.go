@@ -12,16 +12,14 @@ import (
 
 	"github.com/headgate/headgate/config"
 	"github.com/headgate/headgate/policy"
-	"github.com/headgate/headgate/policy/auth"
-	"github.com/headgate/headgate/router"
 	"github.com/headgate/headgate/router/bridge"
 	"github.com/headgate/headgate/router/catalog"
 	"github.com/headgate/headgate/router/pin"
 	"github.com/headgate/headgate/router/session"
 	"github.com/headgate/headgate/router/subscription"
 	"github.com/headgate/headgate/state/embedded"
+	"github.com/headgate/headgate/state/seal"
 	"github.com/headgate/headgate/upstream"
-	"github.com/headgate/headgate/upstream/mcpserver"
 )
 
 // Options is what a gateway is made of beside its configuration.
@@ -35,21 +33,18 @@ type Options struct {
 // Gateway is one running gateway. Make it with [New], then [Gateway.Start] it, and
 // [Gateway.Stop] it when it is no longer needed, started or not.
 type Gateway struct {
-	cfg      *config.Config
+	now      atomic.Pointer[generation] // what follows from the configuration; all else outlives it
 	log      *slog.Logger
 	info     json.RawMessage // who we are, as an Implementation object
-	origins  policy.Origins
-	proxies  auth.Proxies
-	gate     *auth.Gate // nil where nobody is asked who they are
+	keys     *seal.Keyring
 	http     *upstream.Client
-	servers  []*mcpserver.Server // enabled upstreams, in order
 	sessions *session.Registry
 	pins     *pin.Book
 	catalog  *catalog.Catalog
-	router   *router.Router
 	bridge   *bridge.Bridge
-	engine   *embedded.Engine // nil without a data directory
-	policies
+	engine   *embedded.Engine   // nil without a data directory
+	cache    *policy.Cache      // nil where nothing is cached
+	trail    *policy.AuditTrail // nil without an audit log
 
 	subscriptions *subscription.Registry
 
@@ -69,11 +64,10 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*Gateway, error
 		return nil, fmt.Errorf("server info: %w", err)
 	}
 	g := &Gateway{
-		cfg: cfg, log: opts.Log, info: info,
-		origins:   policy.Origins{Allowed: cfg.AllowedOrigins, Loopback: isLoopback(cfg.Listen)},
+		log: opts.Log, info: info,
 		listeners: map[string]net.Listener{}, drain: cfg.Shutdown.Drain, failed: make(chan error, 2),
 	}
-	if err := g.build(ctx, opts); err != nil {
+	if err := g.build(ctx, cfg, opts); err != nil {
 		return nil, errors.Join(err, g.Stop(ctx))
 	}
 	return g, nil
@@ -113,7 +107,7 @@ func (g *Gateway) addr(name string) string {
 // URL returns the address of the endpoint that merges all upstreams.
 func (g *Gateway) URL() string {
 	scheme := "http"
-	if g.cfg.TLS != nil {
+	if g.generation().cfg.TLS != nil {
 		scheme = "https"
 	}
 	return scheme + "://" + g.Addr() + "/mcp"

@@ -11,8 +11,9 @@ import (
 	"time"
 
 	"github.com/headgate/headgate/admin"
-	"github.com/headgate/headgate/policy/auth"
+	"github.com/headgate/headgate/config"
 	"github.com/headgate/headgate/router/edge"
+	"github.com/headgate/headgate/rpc"
 )
 
 // Names of the listeners, in messages.
@@ -32,18 +33,19 @@ const (
 // listen opens both listeners before either serves, so that a port that is taken
 // stops the start and not the running gateway.
 func (g *Gateway) listen(ctx context.Context) error {
-	clients, err := g.open(ctx, clientListener, g.cfg.Listen)
+	n := g.generation()
+	clients, err := g.open(ctx, clientListener, n.cfg.Listen)
 	if err != nil {
 		return err
 	}
-	operators, err := g.open(ctx, adminListener, g.cfg.Admin.Listen)
+	operators, err := g.open(ctx, adminListener, n.cfg.Admin.Listen)
 	if err != nil {
 		return errors.Join(err, clients.Close())
 	}
-	front := g.front(g.gate)
+	front := g.front(n.cfg, g.remote)
 	server := edge.Server(g.entrance(front), g.log)
-	if g.cfg.TLS != nil {
-		certificates, err := g.certificates()
+	if n.cfg.TLS != nil {
+		certificates, err := g.certificates(n)
 		if err != nil {
 			return errors.Join(fmt.Errorf("tls: %w", err), clients.Close(), operators.Close())
 		}
@@ -63,13 +65,13 @@ func (g *Gateway) listen(ctx context.Context) error {
 	return nil
 }
 
-// front is what clients connect to, and what asks them who they are.
-func (g *Gateway) front(gate *auth.Gate) *edge.Edge {
+// front is what clients connect to.
+func (g *Gateway) front(cfg *config.Config, handler rpc.HandlerFunc) *edge.Edge {
 	return edge.New(edge.Config{
-		Body: int64(g.cfg.Bounds.Body), Depth: g.cfg.Bounds.Depth, AllowOrigin: g.origins.Allows,
-		Heartbeat: heartbeat, Patience: patience, SlowReader: g.cfg.Bounds.SlowReader, InFlight: g.cfg.Bounds.PerSessionInFlight,
-		LimitsAsOK: g.cfg.LimitRefusals == "json-rpc", Capacity: g.cfg.Bounds.InFlight,
-	}, edge.Deps{Handler: g.chain(gate), Sessions: g.sessions, Endpoints: g.router.Serves, Log: g.log})
+		Body: int64(cfg.Bounds.Body), Depth: cfg.Bounds.Depth, AllowOrigin: g.allowsOrigin,
+		Heartbeat: heartbeat, Patience: patience, SlowReader: cfg.Bounds.SlowReader, InFlight: cfg.Bounds.PerSessionInFlight,
+		LimitsAsOK: cfg.LimitRefusals == "json-rpc", Capacity: cfg.Bounds.InFlight,
+	}, edge.Deps{Handler: handler, Sessions: g.sessions, Endpoints: g.serves, Log: g.log})
 }
 
 // ServeStdio serves the client at the other end of two pipes, on one endpoint, until it
@@ -77,7 +79,7 @@ func (g *Gateway) front(gate *auth.Gate) *edge.Edge {
 // [Gateway.Start]. A read that blocks when ctx ends is given up, not ended. The client is
 // not asked who it is: whoever started the process could read all it is configured with.
 func (g *Gateway) ServeStdio(ctx context.Context, endpoint string, in io.Reader, out io.Writer) error {
-	return g.front(nil).ServeLines(ctx, endpoint, in, out)
+	return g.front(g.generation().cfg, g.local).ServeLines(ctx, endpoint, in, out)
 }
 
 func (g *Gateway) open(ctx context.Context, name, addr string) (net.Listener, error) {

@@ -12,8 +12,8 @@ import (
 
 // wireNotices carries what upstreams say unasked to the catalogue, and what changed
 // there to the clients that can see it.
-func (g *Gateway) wireNotices(ctx context.Context, views []catalog.View) {
-	for _, s := range g.servers {
+func (g *Gateway) wireNotices(ctx context.Context, servers []*mcpserver.Server) {
+	for _, s := range servers {
 		s.OnNotice(func(m *rpc.Message) {
 			g.outdate(ctx, s.Name(), m) // before anybody asks again
 			switch m.Method {
@@ -26,16 +26,17 @@ func (g *Gateway) wireNotices(ctx context.Context, views []catalog.View) {
 			}
 		})
 		s.OnVisited(g.sessions.Post)
-		s.OnLog(func(l mcpserver.Log) { g.passLog(views, s.Name(), l) })
+		s.OnLog(func(l mcpserver.Log) { g.passLog(s.Name(), l) })
 	}
 	g.sessions.OnRecall(g.subscriptions.Restore)
 	g.sessions.OnEnd(func(key string) {
 		g.subscriptions.EndSession(key)
-		for _, s := range g.servers {
+		for _, s := range servers {
 			s.EndSession(key)
 		}
 	})
 	g.catalog.OnChange(func(change catalog.Change) {
+		views := g.generation().views
 		concerned := map[string]bool{}
 		for i := range views {
 			concerned[views[i].Endpoint] = change.Concerns(&views[i])
@@ -48,31 +49,33 @@ func (g *Gateway) wireNotices(ctx context.Context, views []catalog.View) {
 
 // outdate forgets the cached answers that a notification of an upstream is about.
 func (g *Gateway) outdate(ctx context.Context, upstream string, m *rpc.Message) {
-	if g.cache == nil {
+	cache := g.generation().cache
+	if cache == nil {
 		return
 	}
 	switch m.Method {
 	case mcp.ResourceUpdated:
 		if uri, ok := m.Text("uri"); ok && uri != "" {
-			g.cache.Invalidate(ctx, upstream, uri)
+			cache.Invalidate(ctx, upstream, uri)
 		}
 	case mcp.ToolsChanged, mcp.ResourcesChanged:
-		g.cache.Invalidate(ctx, upstream, "")
+		cache.Invalidate(ctx, upstream, "")
 	}
 }
 
 // passLog carries a log message that belongs to no call to the legacy sessions that may be shown it: the one whose
 // connection it came on, or all on endpoints that hold the upstream. Where clients are kept apart, what comes on a
 // connection that they share is for none: it may be about a call of one of them.
-func (g *Gateway) passLog(views []catalog.View, upstream string, l mcpserver.Log) {
-	if l.Session == "" && g.gate != nil {
+func (g *Gateway) passLog(upstream string, l mcpserver.Log) {
+	n := g.generation()
+	if l.Session == "" && n.gate != nil {
 		return
 	}
 	level, _ := l.Message.Text("level")
 	named := l.Named(upstream)
-	at := make(map[string]*rpc.Message, len(views))
-	for i := range views {
-		switch v := &views[i]; {
+	at := make(map[string]*rpc.Message, len(n.views))
+	for i := range n.views {
+		switch v := &n.views[i]; {
 		case !v.Has(upstream):
 		case v.Single:
 			at[v.Endpoint] = l.Message

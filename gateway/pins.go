@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/headgate/headgate/config"
 	"github.com/headgate/headgate/router/catalog"
 	"github.com/headgate/headgate/router/pin"
 	"github.com/headgate/headgate/rpc"
@@ -11,12 +12,14 @@ import (
 )
 
 // openPins opens what remembers what upstreams told models when that was approved.
-func (g *Gateway) openPins() error {
-	modes := make(map[string]pin.Mode, len(g.servers))
-	for _, s := range g.servers {
-		modes[s.Name()] = pin.Mode(g.cfg.PinMode(g.upstream(s.Name())))
+func (g *Gateway) openPins(cfg *config.Config) error {
+	modes := make(map[string]pin.Mode, len(cfg.Upstreams))
+	for _, u := range cfg.Upstreams {
+		if u.Disabled == "" {
+			modes[u.Name] = pin.Mode(cfg.PinMode(u))
+		}
 	}
-	book, err := pin.Open(pin.Options{Dir: g.cfg.DataDir, Modes: modes, Log: g.log})
+	book, err := pin.Open(pin.Options{Dir: cfg.DataDir, Modes: modes, Log: g.log})
 	if err != nil {
 		return fmt.Errorf("data_dir: %w", err)
 	}

@@ -29,12 +29,13 @@ type Probe struct {
 // Probe connects to an upstream, unless that has happened, and lists what it has. It needs no listener, so it may be called without
 // [Gateway.Start]. The upstream must be one of the configuration's.
 func (g *Gateway) Probe(ctx context.Context, name string) Probe {
-	cfg := g.upstream(name)
+	n := g.generation()
+	cfg := n.upstream(name)
 	p := Probe{Name: name, State: Disabled, Note: cfg.Disabled, Off: cfg.Off}
 	if cfg.Disabled != "" {
 		return p
 	}
-	s := g.servers[slices.IndexFunc(g.servers, func(s *mcpserver.Server) bool { return s.Name() == name })]
+	s := n.servers[slices.IndexFunc(n.servers, func(s *mcpserver.Server) bool { return s.Name() == name })]
 	p.Transport = s.State().Transport
 	started := time.Now()
 	d, err := s.Describe(ctx)

@@ -9,8 +9,9 @@ import (
 // Providers asks all identity providers of the configuration whether they are there. It
 // needs no listener, so it may be called without [Gateway.Start].
 func (g *Gateway) Providers(ctx context.Context) []auth.Provider {
-	if g.gate == nil {
+	gate := g.generation().gate
+	if gate == nil {
 		return nil
 	}
-	return g.gate.Check(ctx)
+	return gate.Check(ctx)
 }

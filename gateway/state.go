@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"github.com/headgate/headgate/config"
 	"github.com/headgate/headgate/state"
 	"github.com/headgate/headgate/state/embedded"
 )
@@ -14,15 +15,15 @@ const stateFile = "state.db"
 
 // openState opens what remembers sessions and counts what callers use. Without a data
 // directory nothing does, nor do the sealing keys of sessions outlive the process.
-func (g *Gateway) openState() error {
-	if g.cfg.DataDir == "" {
+func (g *Gateway) openState(cfg *config.Config) error {
+	if cfg.DataDir == "" {
 		return nil
 	}
 	options := embedded.Options{Log: g.log}
-	if g.cfg.Cache != nil {
-		options.CacheBytes = int64(g.cfg.Cache.MaxSize)
+	if cfg.Cache != nil {
+		options.CacheBytes = int64(cfg.Cache.MaxSize)
 	}
-	engine, err := embedded.Open(filepath.Join(g.cfg.DataDir, stateFile), options)
+	engine, err := embedded.Open(filepath.Join(cfg.DataDir, stateFile), options)
 	if err != nil {
 		return fmt.Errorf("data_dir: %w", err)
 	}

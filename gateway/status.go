@@ -16,14 +16,15 @@ const (
 // Upstreams returns the last known state of all configured upstreams in order,
 // disabled ones included, without asking any of them.
 func (g *Gateway) Upstreams() []admin.UpstreamHealth {
-	out := make([]admin.UpstreamHealth, 0, len(g.cfg.Upstreams))
+	n := g.generation()
+	out := make([]admin.UpstreamHealth, 0, len(n.cfg.Upstreams))
 	next := 0
-	for _, u := range g.cfg.Upstreams {
+	for _, u := range n.cfg.Upstreams {
 		if u.Disabled != "" {
 			out = append(out, admin.UpstreamHealth{Name: u.Name, State: Disabled, Note: u.Disabled})
 			continue
 		}
-		out = append(out, g.health(g.servers[next]))
+		out = append(out, g.health(n.servers[next]))
 		next++
 	}
 	return out

@@ -24,7 +24,7 @@ func (g *Gateway) onStop(name string, end func(ctx context.Context) error) {
 // gives them the grace period to notice. Everything is still served meanwhile.
 func (g *Gateway) Drain(ctx context.Context) {
 	g.ready.Store(false)
-	timer := time.NewTimer(g.cfg.Shutdown.Grace)
+	timer := time.NewTimer(g.generation().cfg.Shutdown.Grace)
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -63,7 +63,6 @@ type Catalog struct {
 	tables      sync.Map                 // tableKey → *Table
 	special     atomic.Int64             // how many of them are not for anybody
 	owners      *owners
-	sees        func(c *rpc.Call, t *rpc.Target) bool // nil: everybody sees everything
 	changes     changes
 
 	ctx     context.Context //nolint:containedctx // the life of the background drains, ended by Close
@@ -95,10 +94,6 @@ func New(ctx context.Context, sources []Source, keys *seal.Keyring, log *slog.Lo
 // OnChange sets who is told that lists changed. It must be called before anything is
 // listed; f must not block.
 func (c *Catalog) OnChange(f func(Change)) { c.changes.tell = f }
-
-// ShowOnly sets what a caller sees in lists. It must be called before anything is
-// listed; without it everybody sees everything.
-func (c *Catalog) ShowOnly(sees func(c *rpc.Call, t *rpc.Target) bool) { c.sees = sees }
 
 // Notice tells the catalogue that an upstream sent a notification, which concerns
 // it if the method is one of those that say that a list changed.

@@ -42,7 +42,7 @@ func (c *Catalog) List(ctx context.Context, v *View, call *rpc.Call) (json.RawMe
 	if v.Single && l != toolList && len(t.offering) == 0 {
 		return nil, rpc.Errorf(rpc.MethodNotFound, "method %s is not available on %s", l.traits().method, v.Endpoint)
 	}
-	t = c.shownTo(call, t)
+	t = v.shownTo(call, t)
 	from, err := c.offset(t, call)
 	if err != nil {
 		return nil, err
@@ -61,13 +61,13 @@ func (c *Catalog) List(ctx context.Context, v *View, call *rpc.Call) (json.RawMe
 
 // shownTo returns the list as one caller sees it. Where callers see different things,
 // nobody may keep a list for others (MCP 2026-07-28, Caching).
-func (c *Catalog) shownTo(call *rpc.Call, t *Table) *Table {
-	if c.sees == nil {
+func (v *View) shownTo(call *rpc.Call, t *Table) *Table {
+	if v.Sees == nil {
 		return t
 	}
 	own := *t
 	own.public = false
-	own.entries = slices.DeleteFunc(slices.Clone(t.entries), func(e entry) bool { return !c.sees(call, e.target) })
+	own.entries = slices.DeleteFunc(slices.Clone(t.entries), func(e entry) bool { return !v.Sees(call, e.target) })
 	return &own
 }
 

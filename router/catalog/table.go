@@ -26,6 +26,8 @@ type View struct {
 	Prefix    Prefix
 	Single    bool                   // one upstream as it is, nothing renamed
 	Allows    func(name string) bool // filters by own or canonical name
+	// Sees reports whether a caller is shown a target in lists; nil shows everybody everything.
+	Sees func(c *rpc.Call, t *rpc.Target) bool
 }
 
 // Has reports whether the view shows an upstream.
