@@ -5,11 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"mime"
-	"net"
 	"net/http"
-	"net/netip"
-	"strings"
 )
 
 // Question is what an operator wants to know: what would become of a call.
@@ -51,28 +47,21 @@ type Explainer func(ctx context.Context, q Question) (Explanation, error)
 const maxQuestion = 1 << 20
 
 // explain serves POST /explain.
-func explain(answer Explainer) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		var q Question
-		if err := readQuestion(w, r, &q); err != nil {
-			refuse(w, http.StatusBadRequest, err)
-			return
-		}
-		out, err := answer(r.Context(), q)
-		if err != nil {
-			refuse(w, http.StatusBadRequest, err)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Cache-Control", "no-store")
-		_ = json.NewEncoder(w).Encode(out) // a client that left needs no answer
+func (s *Server) explain(w http.ResponseWriter, r *http.Request) {
+	var q Question
+	if err := readQuestion(w, r, &q); err != nil {
+		refuse(w, http.StatusBadRequest, err)
+		return
 	}
+	out, err := s.Explain(r.Context(), q)
+	if err != nil {
+		refuse(w, http.StatusBadRequest, err)
+		return
+	}
+	respond(w, http.StatusOK, out)
 }
 
 func readQuestion(w http.ResponseWriter, r *http.Request, q *Question) error {
-	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
-		return errors.New("the question must be application/json")
-	}
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxQuestion))
 	d.DisallowUnknownFields()
 	if err := d.Decode(q); err != nil {
@@ -82,33 +71,4 @@ func readQuestion(w http.ResponseWriter, r *http.Request, q *Question) error {
 		return errors.New("one question at a time")
 	}
 	return nil
-}
-
-func refuse(w http.ResponseWriter, status int, err error) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]string{"error": err.Error()}) // as above
-}
-
-// private serves operators on this machine only, and no web page that was made to
-// resolve here (DNS rebinding): pages send an Origin, and another name as Host.
-func private(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Origin") != "" || !loopbackHost(r.Host) {
-			refuse(w, http.StatusForbidden, errors.New("this is for operators on the gateway's own machine"))
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-func loopbackHost(host string) bool {
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	return err == nil && addr.IsLoopback()
 }

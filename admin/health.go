@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"encoding/json"
 	"net/http"
 )
 
@@ -10,7 +9,7 @@ import (
 type Readiness struct {
 	Ready     bool             `json:"ready"`
 	Reason    string           `json:"reason,omitempty"` // why not
-	Upstreams []UpstreamHealth `json:"upstreams"`
+	Upstreams []UpstreamHealth `json:"upstreams,omitempty"`
 }
 
 // UpstreamHealth is the last known state of an upstream.
@@ -22,26 +21,24 @@ type UpstreamHealth struct {
 	Note  string `json:"note,omitempty"`
 }
 
-// Handler serves GET /healthz, which answers 200 as long as the process serves, and
-// GET /readyz, which answers 503 while it should get no traffic: during start-up,
-// and from the beginning of a shutdown. An upstream that is down does not make the
-// gateway unready, because the others still work. POST /explain answers what would become
-// of a call; it is for programs on this machine.
-func Handler(ready func() Readiness, answer Explainer) http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		_, _ = w.Write([]byte("ok\n")) // a client that left needs no answer
-	})
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		state := ready()
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Cache-Control", "no-store")
-		if !state.Ready {
-			w.WriteHeader(http.StatusServiceUnavailable)
-		}
-		_ = json.NewEncoder(w).Encode(state) // as above
-	})
-	mux.Handle("POST /explain", private(explain(answer)))
-	return mux
+// healthz serves GET /healthz, which answers 200 as long as the process serves.
+func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = w.Write([]byte("ok\n")) // a client that left needs no answer
+}
+
+// readyz serves GET /readyz, which answers 503 while the process should get no traffic:
+// during start-up, and from the beginning of a shutdown. An upstream that is down does not
+// make the gateway unready, because the others still work. Where operators need a token, which is not
+// asked for here, nothing is said of them.
+func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
+	state := s.Ready()
+	if s.guard.token != nil {
+		state.Upstreams = nil
+	}
+	status := http.StatusOK
+	if !state.Ready {
+		status = http.StatusServiceUnavailable
+	}
+	respond(w, status, state)
 }

@@ -76,12 +76,6 @@ type TLS struct {
 	ClientCA string `yaml:"client_ca" check:"filled"`
 }
 
-// Admin is the listener for operators: /healthz and /readyz.
-type Admin struct {
-	// Where the operators' listener is: HOST:PORT, loopback only.
-	Listen string `yaml:"listen" check:"address"`
-}
-
 // Upstream is one MCP server: a child process when Command is set, a remote server when URL is set.
 type Upstream struct {
 	// Name is the key in the file.

@@ -351,6 +351,10 @@ func TestCheckExposure(t *testing.T) {
 		if err := c.CheckExposure(); (err == nil) != safe {
 			t.Errorf("admin.listen %q: %v", address, err)
 		}
+		c.Admin.Token = "0123456789abcdef"
+		if err := c.CheckExposure(); err != nil {
+			t.Errorf("admin.listen %q with a token: %v", address, err)
+		}
 	}
 }
 

@@ -13,7 +13,6 @@ var planned = map[string][]string{
 	"Config": {
 		"jobs", "models", "routes", "state",
 	},
-	"Admin":     {"token"},
 	"Upstream":  {"backends", "balance", "breaker", "health"},
 	"Telemetry": {"metrics", "traces"},
 	"Logs":      {"file"},

@@ -35,6 +35,8 @@ type Options struct {
 type Gateway struct {
 	now      atomic.Pointer[generation] // what follows from the configuration; all else outlives it
 	log      *slog.Logger
+	version  string
+	started  time.Time
 	info     json.RawMessage // who we are, as an Implementation object
 	keys     *seal.Keyring
 	http     *upstream.Client
@@ -64,7 +66,7 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*Gateway, error
 		return nil, fmt.Errorf("server info: %w", err)
 	}
 	g := &Gateway{
-		log: opts.Log, info: info,
+		log: opts.Log, version: opts.Version, started: time.Now(), info: info,
 		listeners: map[string]net.Listener{}, drain: cfg.Shutdown.Drain, failed: make(chan error, 2),
 	}
 	if err := g.build(ctx, cfg, opts); err != nil {

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/headgate/headgate/admin"
 	"github.com/headgate/headgate/config"
 	"github.com/headgate/headgate/router/edge"
 	"github.com/headgate/headgate/rpc"
@@ -55,7 +54,7 @@ func (g *Gateway) listen(ctx context.Context) error {
 		clients = edge.Listener(clients)
 	}
 	// Operators come first, so that they are served last: the process lives until clients have gone.
-	g.serve(adminListener, edge.Server(admin.Handler(g.readiness, g.Explain), g.log), operators)
+	g.serve(adminListener, edge.Server(g.operators(), g.log), operators)
 	g.serve(clientListener, server, clients)
 	g.onStop("connections", func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, g.drain)
