@@ -85,10 +85,7 @@ func auditEvent(c *rpc.Call, policy string, in, out int64, outcome string) *Audi
 		Time: c.Received.UTC().Format(time.RFC3339Nano), RequestID: clip(c.Message.ID.String()), Trace: traceOf(c),
 		Org: p.Org, Team: p.Team, Key: p.Key, User: clip(p.User), Remote: c.Remote.String(), Endpoint: c.Endpoint,
 		Method: clip(c.Method.Name), Target: named(c.Target.Canonical), Upstream: c.Target.Upstream,
-		Outcome: outcome, BytesIn: in, BytesOut: out, Millis: time.Since(c.Received).Milliseconds(), Policy: policy,
-	}
-	if c.Record != nil {
-		e.Cached = c.Record.Cached
+		Outcome: outcome, Cached: c.Record.Cached(), BytesIn: in, BytesOut: out, Millis: time.Since(c.Received).Milliseconds(), Policy: policy,
 	}
 	if arguments, ok := c.Message.Get("arguments"); ok {
 		sum := sha256.Sum256(arguments)

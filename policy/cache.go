@@ -149,10 +149,20 @@ func (c *Cache) respondWith(call *rpc.Call, hit *state.Cached) *rpc.Reply {
 	if life := c.lifetime(m, ""); life.Said {
 		m.Set("ttlMs", rpc.AppendInt(nil, max(life.TTL-hit.Age, 0).Milliseconds()))
 	}
-	if call.Record != nil {
-		call.Record.Cached = true
-	}
+	call.Record.Note(rpc.CacheHit, freshness(hit), 0)
 	return rpc.Respond(m)
+}
+
+// freshness says what was kept: an answer that is as good as a new one, one that is not, or
+// one that somebody else has just been given.
+func freshness(hit *state.Cached) string {
+	switch {
+	case hit.Fresh > 0:
+		return "fresh"
+	case hit.Age > 0:
+		return "stale"
+	}
+	return "shared"
 }
 
 // Invalidate forgets what an upstream answered: of one resource, or of all and of its

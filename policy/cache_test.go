@@ -137,7 +137,7 @@ func TestReadsAreAnsweredFromTheCache(t *testing.T) {
 	again.Message.SetID(rpc.NumberID(7))
 	second := k.result(again)
 	k.expect(1, "the same read twice")
-	if !again.Record.Cached {
+	if !again.Record.Cached() {
 		t.Error("the record does not say that the answer was cached")
 	}
 	if first != kept || !strings.HasPrefix(second, `{"contents":[],"resultType":"complete","ttlMs":`) {

@@ -30,6 +30,7 @@ func (r *Router) Locate(ctx context.Context, c *rpc.Call) error {
 			return err
 		}
 		c.Target.Merged = !view.Single
+		c.Record.Note(rpc.Routed, c.Target.Upstream, 0)
 	}
 	return nil
 }

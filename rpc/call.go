@@ -160,35 +160,3 @@ type ParamHeader struct {
 	Name string
 	Path []string
 }
-
-// Record collects what happened to a call, for logs and traces. It is written by
-// the goroutine that serves the call only.
-type Record struct {
-	Upstream string   // who was asked
-	Revision Revision // what was spoken with it
-	Attempts int
-	Code     string // how it ended: empty for success, else the error's code name
-	Cached   bool   // the answer was given before, and nobody was asked
-	// Lifetime is what the server said of its answer's, where the answer was converted
-	// and no longer says it; else nil.
-	Lifetime *Lifetime
-	// Stake is what is held for the call until its reply is closed; nil if nothing is.
-	Stake Stake
-}
-
-// Stake is what a call holds of limits while it runs. It may be used by many goroutines
-// at once.
-type Stake interface {
-	// Retain keeps the stake until one more Release. It must be called before the reply
-	// is closed.
-	Retain()
-	// Release gives the stake up once everybody has released it.
-	Release()
-}
-
-// Lifetime is how long an answer may be kept, and for whom.
-type Lifetime struct {
-	Said   bool // whether the server said anything; nothing else holds if it did not
-	TTL    time.Duration
-	Public bool // others than the caller may be given it
-}

@@ -28,6 +28,7 @@ type Reply struct {
 
 	source Source
 	closed atomic.Bool
+	record *Record // who is told what the client gets; nil if nobody is
 }
 
 // NewReply returns a reply that pulls from s.
@@ -40,17 +41,37 @@ func Respond(m *Message) *Reply { return NewReply(&single{message: m}) }
 // upstream's own) or the response. After the response, or where there is none, it
 // returns io.EOF. The message is valid until the following Next or Close;
 // [Message.Clone] keeps it longer. One goroutine at a time may call Next.
-func (r *Reply) Next() (*Message, error) { return r.source.Next() }
+func (r *Reply) Next() (*Message, error) {
+	if r.record == nil {
+		return r.source.Next()
+	}
+	return r.observed()
+}
+
+func (r *Reply) observed() (m *Message, err error) {
+	err = errPanicked
+	defer func() { r.record.saw(m, err) }()
+	return r.source.Next()
+}
 
 // Answer passes the client's answer to a question on to who asked. It may be called
 // while another goroutine waits in Next. The message's id is the question's.
-func (r *Reply) Answer(m *Message) error { return r.source.Answer(m) }
+func (r *Reply) Answer(m *Message) error {
+	err := r.source.Answer(m)
+	if r.record != nil && err == nil {
+		r.record.Note(Replied, "", 0)
+	}
+	return err
+}
 
 // Close ends the call, which cancels it if it still runs, and wakes a waiting
 // Next. It may be called at any time, by any goroutine, more than once.
 func (r *Reply) Close() error {
 	if r.closed.Swap(true) {
 		return nil
+	}
+	if r.record != nil {
+		defer r.record.end(nil) // also where the source panics
 	}
 	return r.source.Close()
 }

@@ -75,7 +75,7 @@ func (d *dialogue) end(last *rpc.Call) {
 	defer d.order.Unlock()
 	if s := d.current(); s != nil {
 		goodbye := *last
-		goodbye.Client, goodbye.Method, goodbye.Message = s.Client(), endRow, d.leaving
+		goodbye.Client, goodbye.Method, goodbye.Message, goodbye.Record = s.Client(), endRow, d.leaving, &rpc.Record{}
 		if err := d.turn(&goodbye).attempt(context.WithoutCancel(d.ctx)); err != nil {
 			d.Log.Debug("session of a connection was not ended", "transport", d.via, "error", err)
 		}

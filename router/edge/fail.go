@@ -33,9 +33,6 @@ func (x *exchange) fail(err error) {
 	if x.cfg.LimitsAsOK && isLimit(e.Code) {
 		status = http.StatusOK
 	}
-	if x.call != nil {
-		x.call.Record.Code = e.Code.String()
-	}
 	if status < http.StatusBadRequest && x.id.IsZero() {
 		if x.r.Method == http.MethodPost {
 			x.acknowledge(http.StatusAccepted) // nobody waits for the outcome of a notification

@@ -44,7 +44,6 @@ func (t *turn) serve(ctx context.Context) {
 		return
 	}
 	e := failure(err)
-	t.call.Record.Code = e.Code.String()
 	if t.call.Message.IsRequest() {
 		t.land()
 		t.out.finish(rpc.NewError(t.call.Message.ID, mcp.Failure(e)), mcp.Status(e, t.call.Client.Era))

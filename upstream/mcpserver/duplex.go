@@ -79,7 +79,11 @@ func (c *duplex) busy() bool {
 // send implements [link].
 func (c *duplex) send(ctx context.Context, x *exchange) (rpc.Source, error) {
 	if x.message.IsNotification() {
-		return silence{}, c.post(x.message)
+		err := c.post(x.message)
+		if err == nil {
+			x.try.End(io.EOF)
+		}
+		return silence{}, err
 	}
 	x.number(c.ids.Add(1))
 	b := c.pool.get()

@@ -50,6 +50,7 @@ func (k *duplexCall) Next() (*rpc.Message, error) {
 			k.wait(again)
 		}
 	}
+	k.x.try.End(k.over)
 	k.hold(nil)
 	return nil, k.over
 }
@@ -109,6 +110,7 @@ func (k *duplexCall) Answer(m *rpc.Message) error {
 // Close implements [rpc.Source]. A call that has no response yet is cancelled. Who asked
 // something must not wait for an answer that nobody will give.
 func (k *duplexCall) Close() error {
+	k.x.try.Leave()
 	k.conn.abandon(k.x, "the client went away")
 	for _, id := range append(k.box.close(k.conn.pool), k.x.unanswered()...) {
 		_ = k.conn.post(refusal(id))

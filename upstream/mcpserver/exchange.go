@@ -15,6 +15,7 @@ import (
 // be put back into those that return.
 type exchange struct {
 	call     *rpc.Call
+	try      *rpc.Try // what is noted of it; nil where nothing is
 	hop      *hop
 	message  *rpc.Message    // the client's, shaped for the hop
 	id       uint64          // the gateway's own, unique on the link
@@ -76,6 +77,14 @@ const (
 // take decides what becomes of a message that came on the exchange's own stream, and
 // puts the client's bytes back into one that is relayed.
 func (x *exchange) take(m *rpc.Message) verdict {
+	v := x.judge(m)
+	if v == relay {
+		x.try.Saw(m)
+	}
+	return v
+}
+
+func (x *exchange) judge(m *rpc.Message) verdict {
 	switch {
 	case x.finished:
 		return discard

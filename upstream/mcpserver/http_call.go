@@ -208,6 +208,7 @@ func (k *httpCall) Close() error {
 	if k.over == nil && !k.x.finished && !k.x.own {
 		k.carrier.release(k, "the client went away")
 	}
+	k.x.try.Leave()
 	k.finish(errCallClosed)
 	k.recycle()
 	k.refuse()
@@ -234,6 +235,7 @@ func (k *httpCall) settle(why error) {
 		return
 	}
 	k.over = why
+	k.x.try.End(why)
 	if k.watch != nil {
 		k.watch.Stop()
 	}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/url"
 	"sync/atomic"
 	"time"
 
@@ -50,6 +52,7 @@ type Server struct {
 	life   *lifetime
 	dial   dialer
 	pinned bool
+	about  rpc.Hop // what is noted of each call; the revision is the link's
 
 	eras    atomic.Pointer[eras] // nil until the server was asked
 	flights singleflight.Group
@@ -96,6 +99,7 @@ func New(cfg config.Upstream, deps Deps) (*Server, error) {
 	if s.dial, err = newDialer(s, deps); err != nil {
 		return nil, err
 	}
+	s.about = rpc.Hop{Upstream: cfg.Name, Backend: backendOf(cfg), Transport: s.dial.transport()}
 	s.board = newBoard(s.log, s.dial.transport())
 	s.watch = newWatch(s)
 	if cfg.Disabled != "" {
@@ -128,6 +132,23 @@ func newDialer(s *Server, deps Deps) (dialer, error) {
 	return nil, fmt.Errorf("transport %q is not implemented", s.cfg.Transport)
 }
 
+// backendOf returns where an upstream is, HOST:PORT; nothing for a program.
+func backendOf(cfg config.Upstream) string {
+	at, err := url.Parse(cfg.URL)
+	if err != nil || at.Host == "" {
+		return ""
+	}
+	port := at.Port()
+	switch {
+	case port != "":
+	case at.Scheme == "https" || at.Scheme == "wss":
+		port = "443"
+	default:
+		port = "80"
+	}
+	return net.JoinHostPort(at.Hostname(), port)
+}
+
 // Name returns the name that the configuration gives the upstream.
 func (s *Server) Name() string { return s.cfg.Name }
 
@@ -144,6 +165,7 @@ func (s *Server) OnNotice(f func(m *rpc.Message)) { s.notice.Store(&f) }
 func (s *Server) Handle(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 	reply, err := s.try(ctx, c, false)
 	if _, again := errors.AsType[*stale](err); again {
+		c.Record.Again("link ended")
 		reply, err = s.try(ctx, c, true)
 	}
 	if err != nil {
@@ -158,23 +180,24 @@ func (s *Server) Handle(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 
 // try sends a call once. The final try takes every answer for one.
 func (s *Server) try(ctx context.Context, c *rpc.Call, final bool) (*rpc.Reply, error) {
+	attempt := c.Record.Try(s.about)
 	k, l, err := s.linkFor(ctx, c)
 	if err != nil {
+		attempt.End(err)
 		return nil, notRun(err)
 	}
 	if k.private() {
 		defer s.links.hold(k, l, -1)
 	}
 	h := l.hop()
-	if c.Record != nil {
-		c.Record.Upstream, c.Record.Revision = s.cfg.Name, h.revision
-		c.Record.Attempts++
-	}
 	s.raise(ctx, l, c)
+	attempt.Speak(h.revision)
 	x := newExchange(c, h)
+	x.try = attempt
 	x.final = final
 	source, err := s.start(ctx, k, l, x)
 	if err != nil {
+		attempt.End(err)
 		s.lanes.give(k)
 		if old, ok := errors.AsType[*stale](err); ok {
 			s.discard(k, l, old)

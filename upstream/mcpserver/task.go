@@ -24,6 +24,7 @@ const taskGrace = 2 * time.Second
 // may keep tasks with its sessions.
 type taskRun struct {
 	s      *Server
+	try    *rpc.Try // of the task as a whole
 	key    linkKey
 	link   link
 	call   *rpc.Call // with a message of its own, since the last request may outlive the client's
@@ -52,9 +53,10 @@ func (s *Server) startTask(ctx context.Context, k linkKey, l link, x *exchange) 
 	x.call = &call
 	x.message.Set("task", []byte("{}"))
 	r := &taskRun{
-		s: s, key: k, link: l, call: &call, begun: x,
+		s: s, try: x.try, key: k, link: l, call: &call, begun: x,
 		out: make(chan *rpc.Message), notes: make(chan *rpc.Message, maxTaskNotes), done: make(chan struct{}),
 	}
+	x.try = nil
 	r.ctx, r.cancel = context.WithCancelCause(ctx)
 	creating, give := context.WithCancelCause(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(r.ctx, func() {
@@ -91,8 +93,10 @@ func (r *taskRun) Next() (*rpc.Message, error) {
 	for !r.over {
 		m, err := r.take()
 		if err != nil {
+			r.try.End(err)
 			return nil, err
 		}
+		r.try.Saw(m)
 		if m.Method == mcp.Progress && !r.pace.rises(m) {
 			continue
 		}
@@ -137,6 +141,7 @@ func (r *taskRun) Answer(m *rpc.Message) error {
 // Close implements [rpc.Source]. A task that goes on is cancelled; Close waits for that,
 // because the link may go next.
 func (r *taskRun) Close() error {
+	r.try.Leave()
 	r.cancel(errCallClosed)
 	timer := time.NewTimer(taskGrace + respondTimeout)
 	defer timer.Stop()

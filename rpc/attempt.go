@@ -1,0 +1,183 @@
+package rpc
+
+import (
+	"errors"
+	"io"
+	"time"
+)
+
+// Hop says who is asked, and how.
+type Hop struct {
+	Upstream  string   // its name
+	Backend   string   // which of its replicas, HOST:PORT; empty for a program
+	Transport string   // http, sse, ws or stdio
+	Revision  Revision // empty until there is a connection
+}
+
+// Attempt is one time that an upstream was asked. Times are since the call was received,
+// and 0 for what has not happened.
+type Attempt struct {
+	Hop
+	Number  int           // from 1
+	Reason  string        // why the call was made again; empty for the first time
+	Queued  time.Duration // how long it waited for a place before it began
+	Began   time.Duration
+	First   time.Duration // when the first message came
+	Ended   time.Duration // when the response was there, or there could be none any more
+	Outcome Outcome
+	Span    SpanID // zero where nobody traces
+}
+
+// Try is an attempt that runs or ran. Its methods may be called by many goroutines at
+// once, and on nil, where they note nothing. A try may last longer than its call: who comes
+// back to a parked call goes on with it.
+type Try struct {
+	record  *Record
+	next    *Try
+	waiting []func(Attempt)
+	parent  [traceParentSize + 2]byte // the traceparent to send, in quotes
+	attempt Attempt
+}
+
+// Try notes that an upstream is asked. The caller must see to it that [Try.End] is
+// called.
+func (r *Record) Try(h Hop) *Try {
+	if r == nil {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	t := &r.first
+	if r.last != nil {
+		t = &Try{}
+		r.last.next = t
+	}
+	r.last = t
+	r.attempts++
+	t.record = r
+	t.attempt = Attempt{Hop: h, Number: r.attempts, Reason: r.reason, Queued: r.waited, Began: r.now()}
+	r.waited, r.reason = 0, ""
+	if r.Trace.ID != (TraceID{}) {
+		t.attempt.Span = NewSpanID()
+		appendTraceParent(append(t.parent[:0], '"'), r.Trace.ID, t.attempt.Span, r.Trace.Sampled)
+		t.parent[len(t.parent)-1] = '"'
+	}
+	return t
+}
+
+// First returns the first attempt of a call, nil if there was none.
+func (r *Record) First() *Try {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.attempts == 0 {
+		return nil
+	}
+	return &r.first
+}
+
+// Next returns the attempt that followed, nil if none has.
+func (t *Try) Next() *Try {
+	t.record.mu.Lock()
+	defer t.record.mu.Unlock()
+	return t.next
+}
+
+// Attempt returns what is known of the attempt by now.
+func (t *Try) Attempt() Attempt {
+	t.record.mu.Lock()
+	defer t.record.mu.Unlock()
+	return t.attempt
+}
+
+// OnEnd calls f when the attempt ends, by the goroutine that ends it. If it has ended
+// already f is not called, and OnEnd returns false.
+func (t *Try) OnEnd(f func(Attempt)) bool {
+	t.record.mu.Lock()
+	defer t.record.mu.Unlock()
+	if t.attempt.Ended != 0 {
+		return false
+	}
+	t.waiting = append(t.waiting, f)
+	return true
+}
+
+// Speak notes the revision that is spoken with the upstream, once that is known.
+func (t *Try) Speak(r Revision) {
+	if t == nil {
+		return
+	}
+	t.record.mu.Lock()
+	defer t.record.mu.Unlock()
+	t.attempt.Revision = r
+}
+
+// Saw notes a message that came for the client. With the response the attempt ends.
+func (t *Try) Saw(m *Message) {
+	if t == nil {
+		return
+	}
+	response := m.IsResponse()
+	t.record.mu.Lock()
+	if t.attempt.Ended != 0 || t.attempt.First != 0 && !response {
+		t.record.mu.Unlock()
+		return
+	}
+	now := t.record.now()
+	if t.attempt.First == 0 {
+		t.attempt.First = now
+	}
+	if !response {
+		t.record.mu.Unlock()
+		return
+	}
+	t.attempt.Outcome = outcomeOf(m)
+	t.end(now)
+}
+
+// End notes that there will be no response any more, and why: io.EOF if none was due. After the
+// response it does nothing.
+func (t *Try) End(err error) {
+	if t == nil {
+		return
+	}
+	t.record.mu.Lock()
+	if t.attempt.Ended != 0 {
+		t.record.mu.Unlock()
+		return
+	}
+	if !errors.Is(err, io.EOF) {
+		t.attempt.Outcome.Err = err
+	}
+	t.end(t.record.now())
+}
+
+// Leave notes that nobody waits for the response any more.
+func (t *Try) Leave() { t.End(errLeft) }
+
+// end ends the attempt. It gives back the lock, which is held.
+func (t *Try) end(now time.Duration) {
+	t.attempt.Ended = now
+	attempt, waiting := t.attempt, t.waiting
+	t.waiting = nil
+	t.record.mu.Unlock()
+	for _, f := range waiting {
+		f(attempt)
+	}
+}
+
+// TraceParent returns the text of the JSON string by which the upstream is told of the
+// attempt (W3C Trace Context, §3.2); nil where nobody traces. It must not be changed.
+func (t *Try) TraceParent() []byte {
+	if t == nil || t.parent[0] == 0 {
+		return nil
+	}
+	return t.parent[:]
+}
+
+// TraceState returns the tracestate to send beside it; empty for none.
+func (t *Try) TraceState() string {
+	if t == nil {
+		return ""
+	}
+	return t.record.Trace.State
+}
