@@ -46,7 +46,7 @@ func (g *Gateway) build(ctx context.Context, cfg *config.Config, opts Options) (
 	g.onStop("parked calls", g.bridge.Close)
 	sources := make([]catalog.Source, 0, len(servers))
 	for _, s := range servers {
-		sources = append(sources, g.pinned(g.source(cfg, s, g.bridge.Cross(s))))
+		sources = append(sources, g.pinned(g.source(cfg, s, g.queued(s))))
 	}
 	g.catalog = catalog.New(ctx, sources, g.keys, g.log)
 	g.onStop("catalogue", func(context.Context) error { g.catalog.Close(); return nil })
@@ -91,6 +91,7 @@ func (g *Gateway) buildUpstreams(cfg *config.Config, opts Options) ([]*mcpserver
 			return nil, fmt.Errorf("upstream %q: %w", u.Name, err)
 		}
 		servers = append(servers, s)
+		g.admit(u)
 		g.onStop("upstream "+u.Name, s.Close)
 	}
 	return servers, nil

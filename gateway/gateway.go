@@ -44,14 +44,14 @@ type Gateway struct {
 	pins     *pin.Book
 	catalog  *catalog.Catalog
 	bridge   *bridge.Bridge
-	engine   *embedded.Engine   // nil without a data directory
-	cache    *policy.Cache      // nil where nothing is cached
-	trail    *policy.AuditTrail // nil without an audit log
+	queues   map[string]*upstream.Admission // before each upstream, by name
+	engine   *embedded.Engine               // nil without a data directory
+	cache    *policy.Cache                  // nil where nothing is cached
+	trail    *policy.AuditTrail             // nil without an audit log
 
 	subscriptions *subscription.Registry
 
 	listeners map[string]net.Listener
-	clients   *clients      // nil before it is started
 	drain     time.Duration // for calls in flight when it stops
 	failed    chan error    // a listener that broke
 	ready     atomic.Bool
@@ -68,7 +68,7 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*Gateway, error
 	}
 	g := &Gateway{
 		log: opts.Log, version: opts.Version, started: time.Now(), info: info,
-		listeners: map[string]net.Listener{}, drain: cfg.Shutdown.Drain, failed: make(chan error, 2),
+		queues: map[string]*upstream.Admission{}, listeners: map[string]net.Listener{}, drain: cfg.Shutdown.Drain, failed: make(chan error, 2),
 	}
 	if err := g.build(ctx, cfg, opts); err != nil {
 		return nil, errors.Join(err, g.Stop(ctx))

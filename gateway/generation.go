@@ -90,7 +90,7 @@ func (g *Gateway) routed(n *generation) router.Deps {
 	upstreams := make(map[string]rpc.Handler, len(n.servers))
 	titles := make(map[string]string, len(n.servers))
 	for _, s := range n.servers {
-		upstreams[s.Name()] = g.pins.Gate(s.Name(), g.bridge.Cross(s))
+		upstreams[s.Name()] = g.pins.Gate(s.Name(), g.queued(s))
 		titles[s.Name()] = n.upstream(s.Name()).Title()
 	}
 	return router.Deps{

@@ -2,7 +2,6 @@ package edge
 
 import (
 	"bytes"
-	"context"
 	"net/http"
 	"net/url"
 	"strings"
@@ -48,15 +47,7 @@ func (x *exchange) stay() error {
 	}
 	x.asked = true
 	hello := x.arrival(connectRow, x.connecting)
-	ctx, gone := context.WithCancelCause(context.WithoutCancel(x.r.Context()))
-	defer gone(nil)
-	defer context.AfterFunc(x.r.Context(), func() {
-		// When all calls are given up the stream has to last until their clients were told, which Close sees to.
-		if cause := context.Cause(x.r.Context()); failure(cause).Code != rpc.Draining {
-			gone(cause)
-		}
-	})()
-	d, err := x.connect(ctx, olderVia, hello, x.say)
+	d, err := x.connect(x.r.Context(), olderVia, hello, x.say)
 	if err != nil {
 		return err
 	}
