@@ -52,6 +52,7 @@ type Gateway struct {
 	subscriptions *subscription.Registry
 
 	listeners map[string]net.Listener
+	clients   *clients      // nil before it is started
 	drain     time.Duration // for calls in flight when it stops
 	failed    chan error    // a listener that broke
 	ready     atomic.Bool

@@ -29,6 +29,9 @@ const (
 	patience  = 10 * time.Second
 )
 
+// operatorTime is how long the requests of operators may go on after those of clients.
+const operatorTime = time.Second
+
 // listen opens both listeners before either serves, so that a port that is taken
 // stops the start and not the running gateway.
 func (g *Gateway) listen(ctx context.Context) error {
@@ -41,6 +44,7 @@ func (g *Gateway) listen(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, clients.Close())
 	}
+	clients = newAttentive(clients, n.cfg.Bounds.SlowReader)
 	front := g.front(n.cfg, g.remote)
 	server := edge.Server(g.entrance(front), g.log)
 	if n.cfg.TLS != nil {
@@ -53,14 +57,8 @@ func (g *Gateway) listen(ctx context.Context) error {
 	} else {
 		clients = edge.Listener(clients)
 	}
-	// Operators come first, so that they are served last: the process lives until clients have gone.
-	g.serve(adminListener, edge.Server(g.operators(), g.log), operators)
-	g.serve(clientListener, server, clients)
-	g.onStop("connections", func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, g.drain)
-		defer cancel()
-		return front.Close(ctx)
-	})
+	g.serveOperators(edge.Server(g.operators(), g.log), operators)
+	g.serveClients(ctx, front, server, clients)
 	return nil
 }
 
@@ -81,38 +79,19 @@ func (g *Gateway) ServeStdio(ctx context.Context, endpoint string, in io.Reader,
 	return g.front(g.generation().cfg, g.local).ServeLines(ctx, endpoint, in, out)
 }
 
-func (g *Gateway) open(ctx context.Context, name, addr string) (net.Listener, error) {
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", addr)
-	if err != nil {
-		return nil, fmt.Errorf("%s %s: %w; is another gateway running? choose another address with --%s", name, addr, err, flagOf(name))
-	}
-	g.listeners[name] = l
-	return l, nil
-}
-
-func flagOf(listener string) string {
-	if listener == adminListener {
-		return "admin-listen"
-	}
-	return "listen"
-}
-
-// serve runs a server until it is stopped. Calls in flight get the drain time.
-func (g *Gateway) serve(name string, server *http.Server, l net.Listener) {
+// serveOperators runs the admin server until the very end, so that the state of the gateway can be
+// watched while it stops.
+func (g *Gateway) serveOperators(server *http.Server, l net.Listener) {
 	go func() {
 		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			g.failed <- fmt.Errorf("%s: %w", name, err)
+			g.failed <- fmt.Errorf("%s: %w", adminListener, err)
 		}
 	}()
-	g.onStop(name, func(ctx context.Context) error {
-		if g.drain == 0 {
-			return server.Close()
-		}
-		ctx, cancel := context.WithTimeout(ctx, g.drain)
+	g.onStop(adminListener, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, operatorTime)
 		defer cancel()
-		if err := server.Shutdown(ctx); err != nil {
-			return errors.Join(fmt.Errorf("calls in flight were cut off: %w", err), server.Close())
+		if server.Shutdown(ctx) != nil { // somebody watches a stream
+			return server.Close()
 		}
 		return nil
 	})

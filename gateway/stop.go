@@ -21,9 +21,13 @@ func (g *Gateway) onStop(name string, end func(ctx context.Context) error) {
 }
 
 // Drain tells load balancers that no more traffic should come, by readiness, and
-// gives them the grace period to notice. Everything is still served meanwhile.
+// gives them the grace period to notice. Everything is still served meanwhile, but each answer
+// asks its client to open another connection for the next request.
 func (g *Gateway) Drain(ctx context.Context) {
 	g.ready.Store(false)
+	if g.clients != nil {
+		g.clients.front.Leave()
+	}
 	timer := time.NewTimer(g.generation().cfg.Shutdown.Grace)
 	defer timer.Stop()
 	select {
@@ -33,17 +37,20 @@ func (g *Gateway) Drain(ctx context.Context) {
 }
 
 // Stop ends the gateway: no new connections, streams end, calls in flight get the
-// drain time, then upstreams end. A part that fails to end does not keep the others
+// drain time and are given up then, upstreams end. A part that fails to end does not keep the others
 // from it; all errors are joined. Stop may be called once, instead of [Gateway.StopNow].
 func (g *Gateway) Stop(ctx context.Context) error {
 	g.ready.Store(false)
-	if g.sessions != nil {
-		g.sessions.EndStreams()
-	}
-	if g.subscriptions != nil {
-		g.subscriptions.EndStreams()
-	}
 	var errs []error
+	if g.clients == nil {
+		g.endStreams()
+	} else {
+		drain, cancel := context.WithTimeout(ctx, g.drain)
+		if err := g.clients.leave(drain, g.endStreams); g.drain > 0 { // else it was asked for
+			errs = append(errs, err)
+		}
+		cancel()
+	}
 	for _, s := range slices.Backward(g.stops) {
 		if err := s.end(ctx); err != nil {
 			errs = append(errs, fmt.Errorf("stop %s: %w", s.name, err))
@@ -52,7 +59,18 @@ func (g *Gateway) Stop(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// StopNow is [Gateway.Stop] without the drain time: calls in flight are cut off.
+// endStreams ends what would never end by itself, each in the way that its era resumes: modern subscriptions have a
+// result, streams of legacy sessions end and are opened again.
+func (g *Gateway) endStreams() {
+	if g.sessions != nil {
+		g.sessions.EndStreams()
+	}
+	if g.subscriptions != nil {
+		g.subscriptions.EndStreams()
+	}
+}
+
+// StopNow is [Gateway.Stop] without the drain time: calls in flight are given up.
 func (g *Gateway) StopNow(ctx context.Context) error {
 	g.drain = 0
 	return g.Stop(ctx)

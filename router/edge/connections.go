@@ -3,8 +3,7 @@ package edge
 import (
 	"context"
 	"sync"
-
-	"github.com/headgate/headgate/rpc"
+	"time"
 )
 
 // connections are the open dialogues of an edge. net/http does not know them: it
@@ -20,7 +19,7 @@ func (c *connections) add(d *dialogue) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closing {
-		return rpc.Errorf(rpc.Draining, "the gateway is shutting down")
+		return errShutdown()
 	}
 	if c.open == nil {
 		c.open = map[string]*dialogue{}
@@ -59,7 +58,9 @@ func (c *connections) close(end func(*dialogue)) {
 }
 
 // Close ends the connections that net/http does not end: WebSockets and HTTP+SSE. Each
-// ends when it has no call in flight; when ctx ends, all do. New ones are refused.
+// ends when it has no call in flight. When ctx ends, the calls of all legacy sessions
+// and connections are given up, and their clients get a moment to be told; then all
+// connections end. New ones are refused.
 func (e *Edge) Close(ctx context.Context) error {
 	e.dialogues.close((*dialogue).retire)
 	done := make(chan struct{})
@@ -72,7 +73,16 @@ func (e *Edge) Close(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 	}
-	e.dialogues.close(func(d *dialogue) { d.cancel(rpc.Errorf(rpc.Draining, "the gateway is shutting down")) })
+	e.Sessions.GiveUp(errShutdown())
+	e.dialogues.close((*dialogue).giveUp)
+	last := time.NewTimer(lastWord)
+	defer last.Stop()
+	select {
+	case <-done:
+		return nil
+	case <-last.C:
+	}
+	e.dialogues.close(func(d *dialogue) { d.cancel(errShutdown()) })
 	<-done
 	return nil
 }

@@ -114,7 +114,7 @@ func (d *dialogue) start() error {
 	defer d.mu.Unlock()
 	switch {
 	case d.retired:
-		return rpc.Errorf(rpc.Draining, "the gateway is shutting down")
+		return errShutdown()
 	case d.active >= d.cfg.InFlight:
 		return rpc.Errorf(rpc.Busy, "%d calls of this connection are in flight already", d.cfg.InFlight)
 	}

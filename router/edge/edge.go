@@ -79,6 +79,7 @@ type Edge struct {
 	posting    *rpc.Message // stands for a POST whose message makes a call of its own
 	checking   *rpc.Message // stands for the question whether a client may be here
 	dialogues  connections
+	departure  departure
 }
 
 var _ http.Handler = (*Edge)(nil)
@@ -100,6 +101,7 @@ func New(cfg Config, deps Deps) *Edge {
 func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := newExchange(e, w, r)
 	defer x.end()
+	x.sendOff()
 	if err := x.serve(); err != nil {
 		x.fail(err)
 	}

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"bytes"
+	"context"
 	"net/http"
 	"net/url"
 	"strings"
@@ -47,7 +48,15 @@ func (x *exchange) stay() error {
 	}
 	x.asked = true
 	hello := x.arrival(connectRow, x.connecting)
-	d, err := x.connect(x.r.Context(), olderVia, hello, x.say)
+	ctx, gone := context.WithCancelCause(context.WithoutCancel(x.r.Context()))
+	defer gone(nil)
+	defer context.AfterFunc(x.r.Context(), func() {
+		// When all calls are given up the stream has to last until their clients were told, which Close sees to.
+		if cause := context.Cause(x.r.Context()); failure(cause).Code != rpc.Draining {
+			gone(cause)
+		}
+	})()
+	d, err := x.connect(ctx, olderVia, hello, x.say)
 	if err != nil {
 		return err
 	}

@@ -247,16 +247,21 @@ func (r *Registry) EndStreams() {
 	}
 }
 
+// GiveUp cancels all calls in flight with a cause, which their clients are told.
+func (r *Registry) GiveUp(cause error) {
+	for i := range r.shards {
+		for _, s := range r.shards[i].sessions() {
+			s.cancelAll(cause)
+		}
+	}
+}
+
 // Close ends all streams, cancels what is still in flight with a cause, and waits
 // for the registry's goroutine or for ctx. Sessions are not ended by it: their ids
 // can be resumed by another process that has the keys.
 func (r *Registry) Close(ctx context.Context) error {
 	r.EndStreams()
-	for i := range r.shards {
-		for _, s := range r.shards[i].sessions() {
-			s.cancelAll(rpc.Errorf(rpc.Draining, "the gateway is shutting down"))
-		}
-	}
+	r.GiveUp(rpc.Errorf(rpc.Draining, "the gateway is shutting down"))
 	r.stopOnce.Do(func() { close(r.stop) })
 	select {
 	case <-r.swept:
