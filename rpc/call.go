@@ -148,6 +148,7 @@ type Target struct {
 	Upstream     string // who serves it
 	Own          string // its name there
 	Merged       bool   // the client sees other upstreams beside this one
+	Unlisted     bool   // nobody lists the name, which goes to its upstream as the client wrote it
 	Idempotent   bool
 	Cacheable    bool
 	Task         bool // a tool that a legacy server runs as a task, and not otherwise (MCP 2025-11-25, Tasks)

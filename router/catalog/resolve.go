@@ -71,7 +71,7 @@ func (c *Catalog) unlisted(v *View, l list, name string) (*rpc.Target, error) {
 		return nil, rpc.Errorf(rpc.InvalidParams, "unknown tool %s", rpc.Excerpt(name))
 	}
 	return &rpc.Target{
-		Kind: l.traits().kind, Exposed: name, Canonical: Canonical(upstream, name), Upstream: upstream, Own: name,
+		Kind: l.traits().kind, Exposed: name, Canonical: Canonical(upstream, name), Upstream: upstream, Own: name, Unlisted: true,
 	}, nil
 }
 

@@ -1,0 +1,106 @@
+package metrics
+
+import "strings"
+
+// Kind says what a series is.
+type Kind uint8
+
+// The kinds of series.
+const (
+	Gauge     Kind = iota // goes up and down
+	Counter               // only rises while the process lives
+	Histogram             // durations, in seconds
+)
+
+// String returns the kind in the words of the exposition format.
+func (k Kind) String() string {
+	return [...]string{Gauge: "gauge", Counter: "counter", Histogram: "histogram"}[k]
+}
+
+// Definition is one metric: a name, and the labels that tell its series apart.
+type Definition struct {
+	Name   string // by OpenTelemetry's rules
+	Kind   Kind
+	Unit   string // seconds, or none
+	Help   string
+	Labels []string // by OpenTelemetry's rules
+}
+
+// Series returns the name in Prometheus: without dots, with the unit, and with _total behind what only rises.
+func (d *Definition) Series() string {
+	name := label(d.Name)
+	if d.Unit == seconds {
+		name += "_seconds"
+	}
+	if d.Kind == Counter {
+		name += "_total"
+	}
+	return name
+}
+
+// LabelNames returns the labels' names in Prometheus.
+func (d *Definition) LabelNames() []string {
+	out := make([]string, len(d.Labels))
+	for i, l := range d.Labels {
+		out[i] = label(l)
+	}
+	return out
+}
+
+func label(name string) string { return strings.ReplaceAll(name, ".", "_") }
+
+// seconds is the one unit that shows in names.
+const seconds = "s"
+
+// Other is the value of a label where the true one is not known to be one of a few.
+const Other = "_OTHER"
+
+// Labels of the conventions for MCP.
+const (
+	methodName      = "mcp.method.name"
+	toolName        = "gen_ai.tool.name"
+	promptName      = "gen_ai.prompt.name"
+	operationName   = "gen_ai.operation.name"
+	errorType       = "error.type"
+	statusCode      = "rpc.response.status_code"
+	protocolVersion = "mcp.protocol.version"
+	transport       = "network.transport"
+	protocolName    = "network.protocol.name"
+)
+
+// The instruments of the conventions for MCP.
+var (
+	serverOperation = &Definition{
+		"mcp.server.operation.duration", Histogram, seconds, "How long calls of clients took, from their arrival to their response.",
+		[]string{methodName, toolName, promptName, operationName, errorType, statusCode, protocolVersion, transport, protocolName},
+	}
+)
+
+// What else the gateway tells of itself. Whoever knows a value gives it to a [Sink].
+var (
+	BuildInfo = &Definition{"headgate.build.info", Gauge, "", "1; the labels say what is running.", []string{"version", "goversion"}}
+
+	RequestsInFlight = &Definition{"headgate.requests.in_flight", Gauge, "", "Calls of clients that have no answer yet.", nil}
+	StreamsActive    = &Definition{"headgate.streams.active", Gauge, "", "Streams of clients that stand open for what changes.", nil}
+	SessionsActive   = &Definition{"headgate.sessions.active", Gauge, "", "Sessions of legacy clients that are in memory.", nil}
+	CallsParked      = &Definition{"headgate.calls.parked", Gauge, "", "Calls that wait for a client to answer a question.", nil}
+
+	CallsFailed       = &Definition{"headgate.calls.failed", Counter, "", "Calls that the gateway refused, or that failed without an answer of their server.", []string{"reason"}}
+	RateLimitRejected = &Definition{"headgate.ratelimit.rejected", Counter, "", "Calls that a limit refused.", []string{"reason"}}
+	CacheRequests     = &Definition{"headgate.cache.requests", Counter, "", "Calls that the cache is for.", []string{"result"}}
+
+	UpstreamUp       = &Definition{"headgate.upstream.up", Gauge, "", "1 if an upstream answered when it was last heard of, else 0.", []string{"upstream"}}
+	UpstreamRestarts = &Definition{"headgate.upstream.restarts", Counter, "", "How often a connection to an upstream, or its process, was begun anew.", []string{"upstream"}}
+
+	AuditLines   = &Definition{"headgate.audit.lines", Counter, "", "Lines that the audit log has taken.", nil}
+	AuditDropped = &Definition{"headgate.audit.dropped", Counter, "", "Lines of the audit log that were lost, because the disk did not keep up.", nil}
+)
+
+// Definitions lists every metric that the gateway itself may show.
+func Definitions() []*Definition {
+	return []*Definition{
+		serverOperation,
+		BuildInfo, RequestsInFlight, StreamsActive, SessionsActive, CallsParked, CallsFailed, RateLimitRejected, CacheRequests,
+		UpstreamUp, UpstreamRestarts, AuditLines, AuditDropped,
+	}
+}
