@@ -2,8 +2,8 @@ package metrics
 
 import (
 	"strconv"
+	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/headgate/headgate/rpc"
 )
@@ -15,73 +15,133 @@ type Vocabulary struct {
 	Code     func(rpc.Code) int64 // on the wire
 }
 
-// Calls records the calls of clients. It may be used by many goroutines at once.
+// Calls records the calls of clients, and what upstreams were asked for them. It may be used by many goroutines at once.
 type Calls struct {
-	known  Vocabulary
-	server *histogram[serverKey]
-	failed [codes]atomic.Uint64
-	texts  [codes]string // of the code on the wire
+	known   Vocabulary
+	server  *histogram[serverKey]
+	client  *histogram[clientKey]
+	waits   *histogram[waitKey]
+	retries *counts[retryKey]
+	failed  [codes]atomic.Uint64
+	texts   [codes]string // of the code on the wire
 }
+
+var _ rpc.Observer = (*Calls)(nil)
 
 // codes is more than there are kinds of failure.
 const codes = 64
 
 // NewCalls returns a record in which there are no calls.
 func NewCalls(known Vocabulary) *Calls {
-	c := &Calls{known: known, server: newHistogram[serverKey](serverOperation)}
+	c := &Calls{
+		known:  known,
+		server: newHistogram[serverKey](serverOperation), client: newHistogram[clientKey](clientOperation),
+		waits: newHistogram[waitKey](queueWait), retries: newCounts[retryKey](upstreamRetries),
+	}
 	for i := range c.texts {
 		c.texts[i] = strconv.FormatInt(known.Code(rpc.Code(i)), 10)
 	}
 	return c
 }
 
-// Ended records a call that ended after a time: with an answer, with one that is an error, or with a failure.
-// ToolError says that the answer is a tool's own error.
-func (c *Calls) Ended(call *rpc.Call, took time.Duration, failure error, answer *rpc.WireError, toolError bool) {
-	if failure != nil {
-		c.failed[rpc.AsError(failure).Code].Add(1)
+// Begin implements [rpc.Observer].
+func (c *Calls) Begin(*rpc.Call) {}
+
+// End implements [rpc.Observer].
+func (c *Calls) End(call *rpc.Call) {
+	r := call.Record
+	outcome := r.Outcome()
+	if outcome.Err != nil {
+		c.failed[rpc.CodeOf(outcome.Err)].Add(1)
+	}
+	s := c.subject(call)
+	for t := r.First(); t != nil; t = t.Next() {
+		c.attempted(t, s)
 	}
 	if internal(call.Method.Name) {
 		return
 	}
-	k := serverKey{method: call.Method.Name, version: call.Client.Revision, piped: !call.Remote.IsValid()}
-	if !c.known.Method(k.method) {
-		k.method = Other
-	}
+	_, ended := r.Times()
+	k := serverKey{subject: s, end: c.ending(outcome), version: call.Client.Revision, piped: !call.Remote.IsValid()}
 	if !c.known.Revision(k.version) {
 		k.version = Other
 	}
-	k.tool, k.prompt = subject(&call.Target, k.method)
-	switch {
-	case failure != nil:
-		k.status = c.texts[rpc.AsError(failure).Code]
-	case answer != nil:
-		k.status = c.status(answer.Code)
-	case toolError:
-		k.toolError = true
-	}
-	c.server.observe(k, took)
-}
-
-// subject returns the label of the tool or prompt that a call is about.
-func subject(t *rpc.Target, method string) (tool, prompt string) {
-	name := t.Canonical
-	if t.Upstream == "" || t.Unlisted {
-		name = Other
-	}
-	switch method {
-	case "tools/call":
-		return name, ""
-	case "prompts/get":
-		return "", name
-	}
-	return "", ""
+	c.server.observe(k, ended)
 }
 
 // internal reports whether a method is one that the edge makes up. No client can name those.
-func internal(method string) bool { return len(method) > 8 && method[:8] == "session/" }
+func internal(method string) bool { return strings.HasPrefix(method, "session/") }
 
-// status returns the label of an error's code: those of JSON-RPC, of MCP and of the gateway are few.
+// subject is what a call is about.
+type subject struct{ method, tool, prompt string }
+
+func (c *Calls) subject(call *rpc.Call) subject {
+	s := subject{method: call.Method.Name}
+	name := call.Target.Canonical
+	if call.Target.Upstream == "" || call.Target.Unlisted {
+		name = Other
+	}
+	switch {
+	case s.method == callTool:
+		s.tool = name
+	case s.method == getPrompt:
+		s.prompt = name
+	case !c.known.Method(s.method) && !internal(s.method):
+		s.method = Other
+	}
+	return s
+}
+
+// The methods whose subject is a label.
+const (
+	callTool  = "tools/call"
+	getPrompt = "prompts/get"
+)
+
+// folded is the subject without what there may be much of.
+func (s subject) folded() subject {
+	if s.tool != "" {
+		s.tool = Other
+	}
+	if s.prompt != "" {
+		s.prompt = Other
+	}
+	return s
+}
+
+// operation is the conventions' name for the method, where they have one.
+func (s subject) operation() string {
+	if s.method == callTool {
+		return "execute_tool"
+	}
+	return ""
+}
+
+// ending is how a call or an attempt ended.
+type ending struct {
+	status string // the code of the error on the wire; empty for none
+	tool   bool   // the result says that the tool failed
+}
+
+func (c *Calls) ending(o rpc.Outcome) ending {
+	switch {
+	case o.Err != nil:
+		return ending{status: c.texts[rpc.CodeOf(o.Err)]}
+	case o.Failure != nil:
+		return ending{status: c.status(o.Failure.Code)}
+	}
+	return ending{tool: o.ToolError}
+}
+
+// errorType is the class of the error by the conventions.
+func (e ending) errorType() string {
+	if e.tool {
+		return "tool_error"
+	}
+	return e.status
+}
+
+// status returns the label of a server's code: those of JSON-RPC, of MCP and of the gateway are few.
 func (c *Calls) status(code int64) string {
 	if text, ok := wireCodes[code]; ok {
 		return text
@@ -102,42 +162,26 @@ var wireCodes = map[int64]string{
 
 // serverKey tells the series of mcp.server.operation.duration apart.
 type serverKey struct {
-	method, tool, prompt, status string
-	version                      rpc.Revision
-	toolError, piped             bool
+	subject
+	end     ending
+	version rpc.Revision
+	piped   bool
 }
 
 func (k serverKey) values() []string {
-	operation, failure := "", k.status
-	if k.method == "tools/call" {
-		operation = "execute_tool"
+	transport, protocol := "tcp", "http"
+	if k.piped {
+		transport, protocol = "pipe", ""
 	}
-	if k.toolError {
-		failure = "tool_error"
-	}
-	carrier, protocol := carriers(k.piped)
-	return []string{k.method, k.tool, k.prompt, operation, failure, k.status, string(k.version), carrier, protocol}
+	return []string{k.method, k.tool, k.prompt, k.operation(), k.end.errorType(), k.end.status, string(k.version), transport, protocol}
 }
 
 func (k serverKey) folded() serverKey {
-	if k.tool != "" {
-		k.tool = Other
-	}
-	if k.prompt != "" {
-		k.prompt = Other
-	}
+	k.subject = k.subject.folded()
 	return k
 }
 
-// carriers returns the labels of the transport.
-func carriers(piped bool) (transport, protocol string) {
-	if piped {
-		return "pipe", ""
-	}
-	return "tcp", "http"
-}
-
-// Samples is the [Source] of what was counted.
+// Samples is the [Source] of what was recorded.
 func (c *Calls) Samples(s *Sink) {
 	for i := range c.failed {
 		n := float64(c.failed[i].Load())
@@ -151,5 +195,8 @@ func (c *Calls) Samples(s *Sink) {
 			s.Set(RateLimitRejected, n, code.String())
 		}
 	}
-	c.server.each(func(values []string, r reading) { s.distribution(c.server.definition, values, r) })
+	c.server.samples(s)
+	c.client.samples(s)
+	c.waits.samples(s)
+	c.retries.samples(s)
 }

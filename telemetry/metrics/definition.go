@@ -66,6 +66,8 @@ const (
 	protocolVersion = "mcp.protocol.version"
 	transport       = "network.transport"
 	protocolName    = "network.protocol.name"
+	serverAddress   = "server.address"
+	serverPort      = "server.port"
 )
 
 // The instruments of the conventions for MCP.
@@ -73,6 +75,17 @@ var (
 	serverOperation = &Definition{
 		"mcp.server.operation.duration", Histogram, seconds, "How long calls of clients took, from their arrival to their response.",
 		[]string{methodName, toolName, promptName, operationName, errorType, statusCode, protocolVersion, transport, protocolName},
+	}
+	clientOperation = &Definition{
+		"mcp.client.operation.duration", Histogram, seconds, "How long upstreams took, each time that one was asked for a client.",
+		[]string{
+			methodName, toolName, promptName, operationName, errorType, statusCode, protocolVersion, transport, protocolName,
+			serverAddress, serverPort, "upstream",
+		},
+	}
+	serverSession = &Definition{
+		"mcp.server.session.duration", Histogram, seconds, "How long sessions of legacy clients lasted.",
+		[]string{protocolVersion, transport, protocolName},
 	}
 )
 
@@ -92,6 +105,9 @@ var (
 	UpstreamUp       = &Definition{"headgate.upstream.up", Gauge, "", "1 if an upstream answered when it was last heard of, else 0.", []string{"upstream"}}
 	UpstreamRestarts = &Definition{"headgate.upstream.restarts", Counter, "", "How often a connection to an upstream, or its process, was begun anew.", []string{"upstream"}}
 
+	upstreamRetries = &Definition{"headgate.upstream.retries", Counter, "", "How often a call was made again after an attempt had failed.", []string{"upstream"}}
+	queueWait       = &Definition{"headgate.queue.wait", Histogram, seconds, "How long calls waited for a place at an upstream, of those that had to.", []string{"upstream"}}
+
 	AuditLines   = &Definition{"headgate.audit.lines", Counter, "", "Lines that the audit log has taken.", nil}
 	AuditDropped = &Definition{"headgate.audit.dropped", Counter, "", "Lines of the audit log that were lost, because the disk did not keep up.", nil}
 )
@@ -99,8 +115,8 @@ var (
 // Definitions lists every metric that the gateway itself may show.
 func Definitions() []*Definition {
 	return []*Definition{
-		serverOperation,
+		serverOperation, clientOperation, serverSession,
 		BuildInfo, RequestsInFlight, StreamsActive, SessionsActive, CallsParked, CallsFailed, RateLimitRejected, CacheRequests,
-		UpstreamUp, UpstreamRestarts, AuditLines, AuditDropped,
+		UpstreamUp, UpstreamRestarts, upstreamRetries, queueWait, AuditLines, AuditDropped,
 	}
 }

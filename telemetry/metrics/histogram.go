@@ -1,9 +1,7 @@
 package metrics
 
 import (
-	"maps"
 	"math"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -19,13 +17,13 @@ var limits = func() (out [len(bounds)]time.Duration) {
 	return out
 }()
 
-// cell is the durations of one series.
-type cell struct {
+// durations is one series of a histogram.
+type durations struct {
 	buckets [len(bounds) + 1]atomic.Uint64 // not cumulative
 	sum     atomic.Int64                   // in nanoseconds
 }
 
-func (c *cell) observe(d time.Duration) {
+func (c *durations) observe(d time.Duration) {
 	i := 0
 	for i < len(limits) && d > limits[i] {
 		i++
@@ -34,14 +32,14 @@ func (c *cell) observe(d time.Duration) {
 	c.sum.Add(int64(d))
 }
 
-// reading is what was in a cell when somebody looked.
+// reading is what was in a series when somebody looked.
 type reading struct {
 	count   uint64
 	sum     float64
 	buckets map[float64]uint64 // cumulative, by upper bound
 }
 
-func (c *cell) read() reading {
+func (c *durations) read() reading {
 	r := reading{sum: time.Duration(c.sum.Load()).Seconds(), buckets: make(map[float64]uint64, len(bounds))}
 	for i := range c.buckets {
 		r.count += c.buckets[i].Load()
@@ -52,63 +50,32 @@ func (c *cell) read() reading {
 	return r
 }
 
-// key is what tells the series of a histogram apart.
-type key[K comparable] interface {
-	comparable
-	// values are those of the definition's labels, in their order.
-	values() []string
-	// folded is the key without what there may be much of.
-	folded() K
-}
-
-// seriesLimit bounds the series of one histogram that are told apart by names of tools and prompts. What comes later
-// is counted without them. The other labels have few values each.
-const seriesLimit = 2000
-
-// histogram is the durations of one instrument, by key. To record one is to look its key up in a map that is never
-// written to, which is copied whenever a key is seen for the first time.
-type histogram[K key[K]] struct {
-	definition *Definition
-	cells      atomic.Pointer[map[K]*cell]
-	mu         sync.Mutex // of who adds a key
-}
+// histogram is an instrument for durations.
+type histogram[K key[K]] struct{ family[K, durations] }
 
 func newHistogram[K key[K]](d *Definition) *histogram[K] {
-	h := &histogram[K]{definition: d}
-	h.cells.Store(&map[K]*cell{})
+	h := &histogram[K]{}
+	h.init(d)
 	return h
 }
 
-func (h *histogram[K]) observe(k K, d time.Duration) {
-	c, ok := (*h.cells.Load())[k]
-	if !ok {
-		c = h.add(k)
-	}
-	c.observe(d)
+func (h *histogram[K]) observe(k K, d time.Duration) { h.series(k).observe(d) }
+
+func (h *histogram[K]) samples(s *Sink) {
+	h.each(func(values []string, d *durations) { s.distribution(h.definition, values, d.read()) })
 }
 
-// add makes room for a key that is new, or folds it where there are too many.
-func (h *histogram[K]) add(k K) *cell {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	old := *h.cells.Load()
-	if _, ok := old[k]; !ok && len(old) >= seriesLimit {
-		k = k.folded()
-	}
-	if c, ok := old[k]; ok {
-		return c
-	}
-	grown := make(map[K]*cell, len(old)+1)
-	maps.Copy(grown, old)
-	c := &cell{}
-	grown[k] = c
-	h.cells.Store(&grown)
+// counts is an instrument for events.
+type counts[K key[K]] struct{ family[K, atomic.Uint64] }
+
+func newCounts[K key[K]](d *Definition) *counts[K] {
+	c := &counts[K]{}
+	c.init(d)
 	return c
 }
 
-// each calls f with all series.
-func (h *histogram[K]) each(f func(values []string, r reading)) {
-	for k, c := range *h.cells.Load() {
-		f(k.values(), c.read())
-	}
+func (c *counts[K]) add(k K) { c.series(k).Add(1) }
+
+func (c *counts[K]) samples(s *Sink) {
+	c.each(func(values []string, n *atomic.Uint64) { s.Set(c.definition, float64(n.Load()), values...) })
 }
