@@ -188,6 +188,8 @@ type Sessions struct {
 type Telemetry struct {
 	// The log, written to standard error.
 	Logs Logs `yaml:"logs"`
+	// What is counted.
+	Metrics Metrics `yaml:"metrics"`
 }
 
 // Logs configures the log.

@@ -26,7 +26,7 @@ func Default() *Config {
 		},
 		Overload:  Overload{ShedAt: 92, RefuseAt: 95},
 		Sessions:  Sessions{Idle: 30 * time.Minute, Max: 24 * time.Hour},
-		Telemetry: Telemetry{Logs: Logs{Level: "info", Format: "auto"}},
+		Telemetry: Telemetry{Logs: Logs{Level: "info", Format: "auto"}, Metrics: Metrics{Prometheus: true}},
 		Shutdown:  Shutdown{Grace: 2 * time.Second, Drain: 30 * time.Second},
 	}
 }

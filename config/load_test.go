@@ -100,7 +100,7 @@ func TestEveryFieldIsRead(t *testing.T) {
 			{Band: "default", Weight: 2},
 		},
 		Sessions:  config.Sessions{Idle: 10 * time.Minute, Max: time.Hour},
-		Telemetry: config.Telemetry{Logs: config.Logs{Level: "debug", Format: "text"}},
+		Telemetry: config.Telemetry{Logs: config.Logs{Level: "debug", Format: "text"}, Metrics: config.Metrics{Prometheus: true}},
 		Shutdown:  config.Shutdown{Grace: 0, Drain: 5 * time.Second},
 	}
 	ignore := cmpopts.IgnoreFields(config.Config{}, "Upstreams", "Endpoints") // in the golden file

@@ -14,7 +14,7 @@ var planned = map[string][]string{
 		"jobs", "models", "routes", "state",
 	},
 	"Upstream":  {"backends", "balance", "breaker", "health"},
-	"Telemetry": {"metrics", "traces"},
+	"Telemetry": {"traces"},
 	"Logs":      {"file"},
 }
 

@@ -28,6 +28,7 @@ type AuditTrail struct {
 	log     *slog.Logger
 	queue   chan *AuditEvent
 	dropped atomic.Int64
+	written atomic.Int64
 	failure atomic.Pointer[error] // why nothing can be written now
 	closing chan struct{}
 	done    sync.WaitGroup
@@ -89,6 +90,9 @@ func (t *AuditTrail) Write(e *AuditEvent) {
 
 // Dropped returns how many events were not written.
 func (t *AuditTrail) Dropped() int64 { return t.dropped.Load() }
+
+// Written returns how many events the file has taken.
+func (t *AuditTrail) Written() int64 { return t.written.Load() }
 
 func (t *AuditTrail) drop(n int64) {
 	if t.dropped.Add(n) == n {
@@ -164,6 +168,7 @@ func (t *AuditTrail) write(b batch) {
 	for {
 		err := t.add(b.text)
 		if err == nil {
+			t.written.Add(b.count)
 			if t.failure.Swap(nil) != nil {
 				t.log.Info("audit log: lines are written again", "file", t.cfg.File)
 			}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/headgate/headgate/config"
@@ -22,6 +23,8 @@ type Cache struct {
 	share    bool
 	lifetime func(*rpc.Message, rpc.Revision) *rpc.Lifetime
 	log      *slog.Logger
+	asked    atomic.Uint64 // how often an answer was looked for
+	hits     atomic.Uint64 // of that, how often there was one
 	flights  flights
 	revivals revivals
 }
@@ -47,7 +50,9 @@ func (c *Cache) Middleware(next rpc.Handler) rpc.Handler {
 		}
 		k := c.keysOf(call)
 		hit, mark := c.look(ctx, k)
+		c.asked.Add(1)
 		if hit != nil {
+			c.hits.Add(1)
 			if hit.Fresh <= 0 {
 				c.revive(ctx, call, k, mark, next)
 			}
@@ -55,6 +60,13 @@ func (c *Cache) Middleware(next rpc.Handler) rpc.Handler {
 		}
 		return c.fetch(ctx, call, k, mark, next)
 	})
+}
+
+// Lookups returns for how many calls an answer was looked for, and for how many of them there was one. What is shared by
+// equal calls at the same time counts as missing.
+func (c *Cache) Lookups() (hits, misses uint64) {
+	hits = c.hits.Load() // first, so that there are never more hits than lookups
+	return hits, c.asked.Load() - hits
 }
 
 // Concerns reports whether the answer to a call may be one that was given before: to a

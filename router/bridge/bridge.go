@@ -44,6 +44,9 @@ func New(cfg Config, keys *seal.Keyring, log *slog.Logger) *Bridge {
 // lasts.
 func (b *Bridge) Close(ctx context.Context) error { return b.lot.close(ctx) }
 
+// Parked returns how many calls wait for their clients to come back.
+func (b *Bridge) Parked() int { return b.lot.size() }
+
 // Cross is the middleware before an upstream: what it answers and asks becomes what
 // the client can read and answer. Within one era everything passes untouched.
 func (b *Bridge) Cross(next rpc.Handler) rpc.Handler {

@@ -67,6 +67,13 @@ func (l *lot) finished(p *parked) {
 	}
 }
 
+// size is how many calls are here.
+func (l *lot) size() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.calls)
+}
+
 // leave forgets a call.
 func (l *lot) leave(p *parked) {
 	l.mu.Lock()

@@ -21,6 +21,9 @@ type capacity struct {
 	_      cpu.CacheLinePad
 }
 
+// InFlight returns how many calls have no answer yet.
+func (e *Edge) InFlight() int64 { return e.capacity.flying.Load() }
+
 // enter counts a call, if there is room for one more. Streams that stand open are no
 // calls: whoever keeps them bounds them.
 func (t *turn) enter(c *rpc.Call) error {

@@ -22,6 +22,9 @@ type Config struct {
 	InFlight int           // calls in flight in one session; 128
 	Queue    int           // notifications kept for one session until a stream takes them, beside those that resources have changed; 64
 
+	// Ended is told of each session that has ended for good: what it spoke, and how long it lasted. It must not block. Nil tells
+	// nobody.
+	Ended func(spoken rpc.Revision, lasted time.Duration)
 	// Store remembers what must outlive the process. Without one, a process forgets
 	// its sessions when it ends.
 	Store state.Sessions
@@ -224,6 +227,9 @@ func (r *Registry) end(s *Session, cause error) {
 		return // another goroutine was first
 	}
 	s.shut(cause)
+	if r.cfg.Ended != nil {
+		r.cfg.Ended(s.client.Revision, time.Since(s.created))
+	}
 	r.cfg.Store.Lapse(s.client.Session)
 	r.released(s)
 }
@@ -234,6 +240,20 @@ func (r *Registry) released(s *Session) {
 	if f := r.onEnd.Load(); f != nil {
 		(*f)(s.client.Session)
 	}
+}
+
+// Usage is how many sessions are in memory, and how many streams of theirs stand open.
+type Usage struct{ Sessions, Streams int }
+
+// Usage counts both.
+func (r *Registry) Usage() (u Usage) {
+	for i := range r.shards {
+		for _, s := range r.shards[i].sessions() {
+			u.Sessions++
+			u.Streams += s.openStreams()
+		}
+	}
+	return u
 }
 
 // EndStreams ends all GET streams and refuses new ones. Calls in flight go on, and

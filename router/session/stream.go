@@ -28,6 +28,13 @@ type stream struct {
 
 var _ rpc.Source = (*stream)(nil)
 
+// openStreams is how many streams of the session stand open.
+func (s *Session) openStreams() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.streams)
+}
+
 // open starts a GET stream.
 func (s *Session) open(ctx context.Context) (*rpc.Reply, error) {
 	st := &stream{session: s, ctx: ctx, wake: make(chan struct{}, 1)}

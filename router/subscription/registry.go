@@ -107,6 +107,13 @@ func New(deps Deps) *Registry {
 	}
 }
 
+// Listening returns how many streams of modern clients stand open.
+func (r *Registry) Listening() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.listens)
+}
+
 // Handle serves subscriptions/listen, resources/subscribe and resources/unsubscribe.
 func (r *Registry) Handle(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 	switch c.Method.Name {

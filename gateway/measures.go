@@ -1,0 +1,110 @@
+package gateway
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/headgate/headgate/config"
+	"github.com/headgate/headgate/router/edge"
+	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/mcp"
+	"github.com/headgate/headgate/telemetry/metrics"
+	"github.com/headgate/headgate/upstream/mcpserver"
+)
+
+// measures is what is counted. Where nothing is, its zero value shows nothing.
+type measures struct {
+	sessions *metrics.Sessions
+	registry *metrics.Registry
+	fronts   fronts
+}
+
+// fronts are what clients connect to.
+type fronts struct {
+	mu  sync.Mutex
+	all []*edge.Edge
+}
+
+func (f *fronts) add(e *edge.Edge) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.all = append(f.all, e)
+}
+
+func (f *fronts) inFlight() (n int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, e := range f.all {
+		n += e.InFlight()
+	}
+	return n
+}
+
+// measure begins to count, where somebody wants to see it. It comes before the parts that calls go through are made.
+func (g *Gateway) measure(cfg *config.Config) error {
+	if !cfg.Telemetry.Metrics.Prometheus {
+		return nil
+	}
+	known := metrics.Vocabulary{Method: mcp.Known, Revision: func(r rpc.Revision) bool { _, ok := mcp.Of(r); return ok }, Code: mcp.Code}
+	calls := metrics.NewCalls(known)
+	g.observers = append(g.observers, calls)
+	g.measures.sessions = metrics.NewSessions(known)
+	registry, err := metrics.NewRegistry(calls.Samples, g.measures.sessions.Samples, g.samples, g.upstreamSamples)
+	if err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	g.measures.registry = registry
+	return nil
+}
+
+// routes are those of the operators' listener.
+func (m *measures) routes(log *slog.Logger) map[string]http.Handler {
+	if m.registry == nil {
+		return nil
+	}
+	return map[string]http.Handler{"GET /metrics": m.registry.Handler(log)}
+}
+
+// sessionEnded is who is told of sessions that end.
+func (m *measures) sessionEnded() func(rpc.Revision, time.Duration) {
+	if m.sessions == nil {
+		return nil
+	}
+	return m.sessions.Ended
+}
+
+// samples is what the parts of the gateway know.
+func (g *Gateway) samples(s *metrics.Sink) {
+	s.Set(metrics.BuildInfo, 1, g.version, runtime.Version())
+	used := g.sessions.Usage()
+	s.Set(metrics.RequestsInFlight, float64(g.measures.fronts.inFlight()))
+	s.Set(metrics.SessionsActive, float64(used.Sessions))
+	s.Set(metrics.StreamsActive, float64(used.Streams+g.subscriptions.Listening()))
+	s.Set(metrics.CallsParked, float64(g.bridge.Parked()))
+	if g.cache != nil {
+		hits, misses := g.cache.Lookups()
+		s.Set(metrics.CacheRequests, float64(hits), "hit")
+		s.Set(metrics.CacheRequests, float64(misses), "miss")
+	}
+	if g.trail != nil {
+		s.Set(metrics.AuditLines, float64(g.trail.Written()))
+		s.Set(metrics.AuditDropped, float64(g.trail.Dropped()))
+	}
+}
+
+// upstreamSamples is what is known of the upstreams.
+func (g *Gateway) upstreamSamples(s *metrics.Sink) {
+	for _, u := range g.generation().servers {
+		state := u.State()
+		up := 0.0
+		if state.Status == mcpserver.Up {
+			up = 1
+		}
+		s.Set(metrics.UpstreamUp, up, u.Name())
+		s.Set(metrics.UpstreamRestarts, float64(state.Restarts), u.Name())
+	}
+}
