@@ -34,8 +34,11 @@ func (g *Gateway) build(ctx context.Context, cfg *config.Config, opts Options) (
 	if err := g.openAudit(cfg); err != nil {
 		return err
 	}
+	if err := g.measure(cfg); err != nil {
+		return err
+	}
 	g.sessions = session.New(session.Config{
-		Idle: cfg.Sessions.Idle, Max: cfg.Sessions.Max, InFlight: cfg.Bounds.PerSessionInFlight, Store: g.rememberedSessions(),
+		Ended: g.measures.sessionEnded(), Idle: cfg.Sessions.Idle, Max: cfg.Sessions.Max, InFlight: cfg.Bounds.PerSessionInFlight, Store: g.rememberedSessions(),
 	}, g.keys, g.log)
 	g.onStop("sessions", func(ctx context.Context) error { return g.sessions.Close(ctx) })
 

@@ -17,6 +17,7 @@ import (
 	"github.com/headgate/headgate/router/pin"
 	"github.com/headgate/headgate/router/session"
 	"github.com/headgate/headgate/router/subscription"
+	"github.com/headgate/headgate/rpc"
 	"github.com/headgate/headgate/state/embedded"
 	"github.com/headgate/headgate/state/seal"
 	"github.com/headgate/headgate/upstream"
@@ -50,6 +51,9 @@ type Gateway struct {
 	trail    *policy.AuditTrail             // nil without an audit log
 
 	subscriptions *subscription.Registry
+
+	observers []rpc.Observer // of all calls
+	measures  measures
 
 	listeners map[string]net.Listener
 	clients   *clients      // nil before it is started

@@ -64,11 +64,13 @@ func (g *Gateway) listen(ctx context.Context) error {
 
 // front is what clients connect to.
 func (g *Gateway) front(cfg *config.Config, handler rpc.HandlerFunc) *edge.Edge {
-	return edge.New(edge.Config{
+	front := edge.New(edge.Config{
 		Body: int64(cfg.Bounds.Body), Depth: cfg.Bounds.Depth, AllowOrigin: g.allowsOrigin,
 		Heartbeat: heartbeat, Patience: patience, SlowReader: cfg.Bounds.SlowReader, InFlight: cfg.Bounds.PerSessionInFlight,
 		LimitsAsOK: cfg.LimitRefusals == "json-rpc", Capacity: cfg.Bounds.InFlight,
 	}, edge.Deps{Handler: handler, Sessions: g.sessions, Endpoints: g.serves, Log: g.log})
+	g.measures.fronts.add(front)
+	return front
 }
 
 // ServeStdio serves the client at the other end of two pipes, on one endpoint, until it

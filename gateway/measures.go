@@ -18,6 +18,7 @@ import (
 
 // measures is what is counted. Where nothing is, its zero value shows nothing.
 type measures struct {
+	calls    *metrics.Calls
 	sessions *metrics.Sessions
 	registry *metrics.Registry
 	fronts   fronts
@@ -50,10 +51,10 @@ func (g *Gateway) measure(cfg *config.Config) error {
 		return nil
 	}
 	known := metrics.Vocabulary{Method: mcp.Known, Revision: func(r rpc.Revision) bool { _, ok := mcp.Of(r); return ok }, Code: mcp.Code}
-	calls := metrics.NewCalls(known)
-	g.observers = append(g.observers, calls)
+	g.measures.calls = metrics.NewCalls(known)
+	g.observers = append(g.observers, g.measures.calls)
 	g.measures.sessions = metrics.NewSessions(known)
-	registry, err := metrics.NewRegistry(calls.Samples, g.measures.sessions.Samples, g.samples, g.upstreamSamples)
+	registry, err := metrics.NewRegistry(g.samples, g.upstreamSamples, g.measures.calls.Samples, g.measures.sessions.Samples)
 	if err != nil {
 		return fmt.Errorf("metrics: %w", err)
 	}
@@ -106,5 +107,26 @@ func (g *Gateway) upstreamSamples(s *metrics.Sink) {
 		}
 		s.Set(metrics.UpstreamUp, up, u.Name())
 		s.Set(metrics.UpstreamRestarts, float64(state.Restarts), u.Name())
+		g.measures.calls.Expect(u.Name(), g.queueSamples(s, u.Name()))
 	}
+}
+
+// queueSamples is what is known of the queue before an upstream. It reports whether there is one.
+func (g *Gateway) queueSamples(s *metrics.Sink, name string) bool {
+	queue := g.queues[name]
+	if queue == nil {
+		return false
+	}
+	status := queue.Status()
+	if status.Limit == 0 {
+		return false
+	}
+	s.Set(metrics.UpstreamInFlight, float64(status.InFlight), name)
+	for _, b := range status.Bands {
+		s.Set(metrics.QueueDepth, float64(b.Waiting), name, b.Band)
+	}
+	for cause, n := range status.Shed {
+		s.Set(metrics.QueueShed, float64(n), name, cause)
+	}
+	return true
 }

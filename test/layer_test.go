@@ -29,7 +29,7 @@ const maxLines = 500
 // "x/*" is every package directly below x, "x/..." is x and everything below it.
 var layers = []struct{ from, to string }{
 	{"rpc, config, state, state/seal", ""},
-	{"rpc/frame, rpc/mcp, rpc/infer, telemetry", "rpc"},
+	{"rpc/frame, rpc/mcp, rpc/infer, telemetry, telemetry/metrics", "rpc"},
 	{"state/embedded, state/redis, state/statetest", "state"},
 	{"policy/auth, upstream, upstream/credential", "rpc, rpc/frame, config, state, state/seal, telemetry"},
 	{"policy", "policy/auth, rpc, config, state, telemetry"},
@@ -38,7 +38,7 @@ var layers = []struct{ from, to string }{
 	{"router", "router/catalog, rpc, rpc/*, config, telemetry"},
 	{"router/edge", "router/session, rpc, rpc/*, config, telemetry"},
 	{"admin", "rpc, config, state, telemetry"},
-	{"gateway", "rpc/..., config, state/..., telemetry, policy/..., upstream/..., router/..., admin"},
+	{"gateway", "rpc/..., config, state/..., telemetry, telemetry/metrics, policy/..., upstream/..., router/..., admin"},
 	{"cmd/..., test/...", "..."},
 }
 

@@ -80,6 +80,9 @@ var wires = map[rpc.Code]wire{
 	rpc.UpstreamTimeout:    {CodeUpstreamTimeout, 200},
 }
 
+// Code returns the error code of a kind of failure.
+func Code(c rpc.Code) int64 { return wires[c].code }
+
 // Status returns the HTTP status of an answer to a client of an era, from its
 // outcome alone. A nil error is a success.
 func Status(e *rpc.Error, era rpc.Era) int {

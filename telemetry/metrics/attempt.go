@@ -6,6 +6,14 @@ import (
 	"github.com/headgate/headgate/rpc"
 )
 
+// Expect makes the series of an upstream that is not asked again, and where nobody has waited, begin at 0.
+func (c *Calls) Expect(upstream string, queued bool) {
+	c.retries.series(retryKey{upstream})
+	if queued {
+		c.waits.series(waitKey{upstream})
+	}
+}
+
 // attempted records one time that an upstream was asked, now or, if it still runs, when it has ended.
 func (c *Calls) attempted(t *rpc.Try, s subject) {
 	a := t.Attempt()

@@ -105,8 +105,11 @@ var (
 	UpstreamUp       = &Definition{"headgate.upstream.up", Gauge, "", "1 if an upstream answered when it was last heard of, else 0.", []string{"upstream"}}
 	UpstreamRestarts = &Definition{"headgate.upstream.restarts", Counter, "", "How often a connection to an upstream, or its process, was begun anew.", []string{"upstream"}}
 
-	upstreamRetries = &Definition{"headgate.upstream.retries", Counter, "", "How often a call was made again after an attempt had failed.", []string{"upstream"}}
-	queueWait       = &Definition{"headgate.queue.wait", Histogram, seconds, "How long calls waited for a place at an upstream, of those that had to.", []string{"upstream"}}
+	upstreamRetries  = &Definition{"headgate.upstream.retries", Counter, "", "How often a call was made again after an attempt had failed.", []string{"upstream"}}
+	UpstreamInFlight = &Definition{"headgate.upstream.in_flight", Gauge, "", "Calls that run at an upstream, where the configuration bounds them.", []string{"upstream"}}
+	QueueDepth       = &Definition{"headgate.queue.depth", Gauge, "", "Calls that wait for a place at an upstream.", []string{"upstream", "band"}}
+	QueueShed        = &Definition{"headgate.queue.shed", Counter, "", "Calls that got no place at an upstream, by why.", []string{"upstream", "reason"}}
+	queueWait        = &Definition{"headgate.queue.wait", Histogram, seconds, "How long calls waited for a place at an upstream, of those that had to.", []string{"upstream"}}
 
 	AuditLines   = &Definition{"headgate.audit.lines", Counter, "", "Lines that the audit log has taken.", nil}
 	AuditDropped = &Definition{"headgate.audit.dropped", Counter, "", "Lines of the audit log that were lost, because the disk did not keep up.", nil}
@@ -117,6 +120,6 @@ func Definitions() []*Definition {
 	return []*Definition{
 		serverOperation, clientOperation, serverSession,
 		BuildInfo, RequestsInFlight, StreamsActive, SessionsActive, CallsParked, CallsFailed, RateLimitRejected, CacheRequests,
-		UpstreamUp, UpstreamRestarts, upstreamRetries, queueWait, AuditLines, AuditDropped,
+		UpstreamUp, UpstreamRestarts, upstreamRetries, UpstreamInFlight, QueueDepth, QueueShed, queueWait, AuditLines, AuditDropped,
 	}
 }

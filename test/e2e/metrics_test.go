@@ -1,0 +1,174 @@
+package e2e
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
+	"github.com/headgate/headgate/gateway"
+	"github.com/headgate/headgate/test/fake"
+)
+
+// scrape returns what a gateway shows to Prometheus, as the reader of Prometheus understands it.
+func scrape(t *testing.T, g *gateway.Gateway) map[string]*dto.MetricFamily {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+g.AdminAddr()+"/metrics", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	parser := expfmt.NewTextParser(model.LegacyValidation)
+	families, err := parser.TextToMetricFamilies(res.Body)
+	if err != nil || res.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %v", res.Status, err)
+	}
+	return families
+}
+
+// labelsOf are the names of the labels that the series of a family have.
+func labelsOf(f *dto.MetricFamily) (out []string) {
+	for _, m := range f.GetMetric() {
+		for _, l := range m.GetLabel() {
+			out = append(out, l.GetName())
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// row is a line of the tables in docs/metrics.md: name, type, labels.
+var row = regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\| (gauge|counter|histogram|summary|untyped) \\| ([^|]*) \\|")
+
+// documented are those lines, as `name type labels`.
+func documented(t *testing.T) (out []string) {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range row.FindAllStringSubmatch(string(text), -1) {
+		labels := strings.Fields(strings.NewReplacer("`", "", ",", "").Replace(m[3]))
+		slices.Sort(labels)
+		out = append(out, strings.TrimSpace(m[1]+" "+m[2]+" "+strings.Join(labels, " ")))
+	}
+	slices.Sort(out)
+	return out
+}
+
+// What docs/metrics.md lists is what there is after traffic of all kinds, and nothing else.
+func TestMetricsAreWhatTheDocumentationSays(t *testing.T) {
+	t.Parallel()
+	g := startMeasured(t)
+	var got []string
+	for name, f := range scrape(t, g) {
+		got = append(got, strings.TrimSpace(name+" "+strings.ToLower(f.GetType().String())+" "+strings.Join(labelsOf(f), " ")))
+	}
+	slices.Sort(got)
+	if diff := cmp.Diff(documented(t), got); diff != "" {
+		t.Errorf("docs/metrics.md and /metrics differ (-documented +shown):\n%s", diff)
+	}
+}
+
+// startMeasured runs a gateway with all that counts something, and makes calls of all kinds.
+func startMeasured(t *testing.T) *gateway.Gateway {
+	t.Helper()
+	_, first := fakeUpstream(t, fake.Config{Name: "one", Tools: []fake.Tool{
+		{Name: "echo", Behaviour: fake.Echo}, {Name: "fail", Behaviour: fake.Fail(fake.Error{Code: -32000, Message: "no"})},
+	}})
+	section, key := keys("acme")
+	g := startGatewayWith(t, section+`
+limits:
+  - {name: few, scope: key, unit: requests, rate: 1000/s, burst: 1000, tool: "one__echo"}
+  - {name: none, scope: key, unit: requests, limit: 1, per: day, tool: "one__fail"}
+cache: {lists: {ttl: 1m}}
+audit: {file: `+filepath.Join(t.TempDir(), "audit.jsonl")+`}
+upstreams:
+`+fmt.Sprintf("  one: {url: %q, max_in_flight: 4}\n", first), slog.DiscardHandler)
+	url, key1 := endpoint(g, "/mcp/one"), key["acme"]
+	session := map[string]string{"Mcp-Session-Id": openSession(t, url, key1)}
+	r := &raw{t: t, url: url, key: key1}
+	call := func(method, params string) {
+		r.post(fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":%q,"params":%s}`, method, params), session)
+	}
+	call("tools/list", "{}")
+	call("tools/call", `{"name":"echo","arguments":{}}`)
+	call("tools/call", `{"name":"fail","arguments":{}}`)
+	call("tools/call", `{"name":"fail","arguments":{}}`)
+	call("tools/call", `{"name":"unknown","arguments":{}}`)
+	call("prompts/get", `{"name":"unknown"}`)
+	(&raw{t: t, url: url, key: "wrong"}).post(listTools, nil)
+	if res := attempt(t, http.MethodDelete, url, as(key1, session)); res.StatusCode >= 300 {
+		t.Errorf("the session was not ended: %s", res.Status)
+	}
+	return g
+}
+
+// Nobody sees metrics where the configuration says so, and then nothing is counted.
+func TestMetricsAreOffWhereTheConfigurationSaysSo(t *testing.T) {
+	t.Parallel()
+	_, server := fakeUpstream(t, fake.Config{})
+	g := startGatewayWith(t, "telemetry: {metrics: {prometheus: false}}\nupstreams:\n"+httpUpstream("one", server), slog.DiscardHandler)
+	if res := attempt(t, http.MethodGet, "http://"+g.AdminAddr()+"/metrics", nil); res.StatusCode != http.StatusNotFound {
+		t.Errorf("GET /metrics: %s, want 404", res.Status)
+	}
+	legacy(t, endpoint(g, "/mcp"), "{}")
+}
+
+// The labels say what happened.
+func TestMetricsCountCalls(t *testing.T) {
+	t.Parallel()
+	families := scrape(t, startMeasured(t))
+	for _, tc := range []struct {
+		series string
+		labels map[string]string
+		want   uint64
+	}{
+		{"mcp_server_operation_duration_seconds", map[string]string{"gen_ai_tool_name": "one__echo", "error_type": ""}, 1},
+		{"mcp_server_operation_duration_seconds", map[string]string{"gen_ai_tool_name": "one__fail", "error_type": "-32000"}, 1},
+		{"mcp_server_operation_duration_seconds", map[string]string{"gen_ai_tool_name": "one__fail", "error_type": "113"}, 1},
+		{"mcp_server_operation_duration_seconds", map[string]string{"gen_ai_tool_name": "_OTHER", "mcp_method_name": "tools/call"}, 1},
+		{"mcp_server_operation_duration_seconds", map[string]string{"mcp_method_name": "initialize"}, 1},
+		{"mcp_client_operation_duration_seconds", map[string]string{"gen_ai_tool_name": "one__echo", "upstream": "one"}, 1},
+		{"mcp_server_session_duration_seconds", nil, 1},
+		{"headgate_calls_failed_total", map[string]string{"reason": "quota_exhausted"}, 1},
+		{"headgate_ratelimit_rejected_total", map[string]string{"reason": "quota_exhausted"}, 1},
+		{"headgate_upstream_up", map[string]string{"upstream": "one"}, 1},
+	} {
+		if got := total(families[tc.series], tc.labels); got != tc.want {
+			t.Errorf("%s%v is %d, want %d", tc.series, tc.labels, got, tc.want)
+		}
+	}
+}
+
+// total adds up the series of a family that have these labels; an empty value is for a label that a series lacks.
+func total(f *dto.MetricFamily, labels map[string]string) (sum uint64) {
+	for _, m := range f.GetMetric() {
+		have := map[string]string{}
+		for _, l := range m.GetLabel() {
+			have[l.GetName()] = l.GetValue()
+		}
+		fits := true
+		for name, value := range labels {
+			fits = fits && have[name] == value
+		}
+		if fits {
+			sum += m.GetHistogram().GetSampleCount() + uint64(m.GetCounter().GetValue()+m.GetGauge().GetValue())
+		}
+	}
+	return sum
+}
