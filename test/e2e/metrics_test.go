@@ -52,7 +52,7 @@ func labelsOf(f *dto.MetricFamily) (out []string) {
 }
 
 // row is a line of the tables in docs/metrics.md: name, type, labels.
-var row = regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\| (gauge|counter|histogram|summary|untyped) \\| ([^|]*) \\|")
+var row = regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\| (gauge|counter|histogram|summary|untyped) \\|([^|]*)\\|")
 
 // documented are those lines, as `name type labels`.
 func documented(t *testing.T) (out []string) {
