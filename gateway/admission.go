@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"github.com/headgate/headgate/config"
+	"github.com/headgate/headgate/policy"
 	"github.com/headgate/headgate/rpc"
 	"github.com/headgate/headgate/upstream"
 	"github.com/headgate/headgate/upstream/mcpserver"
@@ -32,3 +33,14 @@ func (g *Gateway) Queues() []upstream.QueueStatus {
 	}
 	return out
 }
+
+// watchMemory makes what refuses calls while memory is short. It goes on counting over generations that leave it as it is.
+func (g *Gateway) watchMemory(cfg *config.Config) *policy.Overload {
+	if last := g.generation(); last != nil && last.cfg.Overload == cfg.Overload {
+		return last.memory
+	}
+	return policy.NewOverload(cfg.Overload, g.priority)
+}
+
+// Memory returns what is known of the memory that calls may use.
+func (g *Gateway) Memory() policy.OverloadStatus { return g.generation().memory.Status() }

@@ -31,6 +31,7 @@ func (g *Gateway) chain(n *generation, gate *auth.Gate) rpc.Handler {
 		n.router.Resolve,
 		n.access.Guard(verbs, unscoped),
 		g.pins.Guard,
+		n.memory.Shed,
 		n.limits.Rate,
 		n.cached,
 		n.limits.Budget(g.bridge.Continues),

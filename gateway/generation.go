@@ -30,6 +30,7 @@ type generation struct {
 	limits  *policy.Limits
 	cache   *policy.Cache // nil where nothing is cached
 	audit   rpc.Middleware
+	memory  *policy.Overload // nil where it is not known how much there is
 	views   []catalog.View
 	router  *router.Router
 
@@ -79,6 +80,7 @@ func (g *Gateway) generate(cfg *config.Config, servers []*mcpserver.Server) (n *
 	if n.gate, err = g.newGate(cfg); err != nil {
 		return nil, err
 	}
+	n.memory = g.watchMemory(cfg)
 	n.views = n.viewsOf()
 	n.router = router.New(n.views, g.routed(n))
 	n.remote, n.local = g.chain(n, n.gate), g.chain(n, nil)
