@@ -185,6 +185,8 @@ func (d *decoder) prepare(element any, name string, at Position) {
 		e.Position = at
 	case *AccessRule:
 		e.Position = at
+	case *RouteRule:
+		e.Position = at
 	case *Limit:
 		*e = Limit{Position: at, Mode: "enforce"}
 	case *Priority:

@@ -113,7 +113,11 @@ func (r reflector) value(v reflect.Value, tag reflect.StructTag) object {
 	case reflect.Struct:
 		return r.object(v)
 	case reflect.Map:
-		return object{"type": orNothing("object"), "additionalProperties": text(tag)}
+		values := text(tag)
+		if v.Type().Elem().Kind() == reflect.Int {
+			values = r.value(reflect.Zero(v.Type().Elem()), tag)
+		}
+		return object{"type": orNothing("object"), "additionalProperties": values}
 	}
 	if key := tag.Get("key"); key != "" {
 		names := object{"pattern": patterns[key]}
@@ -302,7 +306,7 @@ func TestSchemaRefuses(t *testing.T) {
 	compiled := compileSchema(t)
 	tests := map[string]string{
 		"unknown key":            "upstrems: {}",
-		"planned key":            "routes: []",
+		"planned key":            "jobs: {}",
 		"version":                "version: 2",
 		"number as text":         "version: '1'",
 		"unknown upstream key":   "upstreams: {a: {command: x, comand: y}}",

@@ -19,6 +19,7 @@ func TestTagsAreWellFormed(t *testing.T) {
 	c.Upstreams = []Upstream{defaultUpstream("a", Position{})}
 	retry := defaultRetry()
 	c.Upstreams[0].Retry, c.Priorities = &retry, []Priority{defaultPriority(Position{})}
+	c.Routes = []RouteRule{{Timeout: time.Minute, MaxTimeout: time.Hour}} // which have no defaults
 	checkTags(t, reflect.ValueOf(c).Elem())
 }
 
@@ -34,6 +35,8 @@ func checkTags(t *testing.T, v reflect.Value) {
 		switch x := value.Interface().(type) {
 		case int:
 			checkRange(t, name, x, r, parseWhole)
+		case map[string]int:
+			checkRange(t, name, 1, r, parseWhole)
 		case time.Duration:
 			checkRange(t, name, x, r, parseDuration)
 		case Size:

@@ -29,6 +29,7 @@ func (d *decoder) validate(root *node, c *Config) {
 			}
 		}
 	}
+	d.validateRoutes(root.first("routes"), c.Routes, names)
 	d.validateAuth(root, c)
 	if n := root.first("audit"); n != nil && n.kind == mapping {
 		d.require(n, "audit", "file")

@@ -9,6 +9,7 @@ import (
 	"github.com/headgate/headgate/config"
 	"github.com/headgate/headgate/router/bridge"
 	"github.com/headgate/headgate/router/catalog"
+	"github.com/headgate/headgate/router/route"
 	"github.com/headgate/headgate/router/session"
 	"github.com/headgate/headgate/router/subscription"
 	"github.com/headgate/headgate/rpc"
@@ -53,6 +54,8 @@ func (g *Gateway) build(ctx context.Context, cfg *config.Config, opts Options) (
 	}
 	g.catalog = catalog.New(ctx, sources, g.keys, g.log)
 	g.onStop("catalogue", func(context.Context) error { g.catalog.Close(); return nil })
+	g.mirrors = route.NewMirrors(ctx, g.log)
+	g.onStop("mirrored calls", g.mirrors.Close)
 	g.watchPins(ctx)
 
 	g.buildSubscriptions(servers)

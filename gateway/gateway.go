@@ -15,6 +15,7 @@ import (
 	"github.com/headgate/headgate/router/bridge"
 	"github.com/headgate/headgate/router/catalog"
 	"github.com/headgate/headgate/router/pin"
+	"github.com/headgate/headgate/router/route"
 	"github.com/headgate/headgate/router/session"
 	"github.com/headgate/headgate/router/subscription"
 	"github.com/headgate/headgate/rpc"
@@ -49,6 +50,7 @@ type Gateway struct {
 	engine   *embedded.Engine               // nil without a data directory
 	cache    *policy.Cache                  // nil where nothing is cached
 	trail    *policy.AuditTrail             // nil without an audit log
+	mirrors  *route.Mirrors
 
 	subscriptions *subscription.Registry
 

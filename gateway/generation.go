@@ -11,6 +11,7 @@ import (
 	"github.com/headgate/headgate/policy/auth"
 	"github.com/headgate/headgate/router"
 	"github.com/headgate/headgate/router/catalog"
+	"github.com/headgate/headgate/router/route"
 	"github.com/headgate/headgate/rpc"
 	"github.com/headgate/headgate/upstream/mcpserver"
 )
@@ -95,7 +96,9 @@ func (g *Gateway) routed(n *generation) router.Deps {
 		upstreams[s.Name()] = g.pins.Gate(s.Name(), g.queued(s))
 		titles[s.Name()] = n.upstream(s.Name()).Title()
 	}
+	serves := func(upstream string) bool { return upstreams[upstream] != nil }
 	return router.Deps{
+		Routes: route.New(n.cfg.Routes, serves), Mirrors: g.mirrors, Holds: g.bridge.Holds,
 		Catalog: g.catalog, Upstreams: upstreams, Holder: g.sessions, Subscriptions: g.subscriptions, Keys: g.keys, Info: g.info,
 		Titles: titles, MayRead: n.mayRead,
 	}

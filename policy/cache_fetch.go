@@ -84,7 +84,7 @@ func (f *fetched) land(l landing) { f.cache.flights.land(f.keys.own, f.flight, l
 // keep puts a response into the store if it may be kept, and returns the result, or nil.
 func (c *Cache) keep(f *fetched, m *rpc.Message) []byte {
 	life := c.lifetimeOf(f.call, m, f.Reply.Revision)
-	if life.TTL <= 0 || !lasting(m) {
+	if life.TTL <= 0 || !lasting(m) || stoodIn(f.call) {
 		return nil
 	}
 	result := m.AppendResult(make([]byte, 0, m.Size()))
@@ -103,6 +103,12 @@ func (c *Cache) keep(f *fetched, m *rpc.Message) []byte {
 		c.log.DebugContext(f.ctx, "an answer is not cached", "error", err)
 	}
 	return result
+}
+
+// stoodIn reports whether another upstream may have answered than the one that the key of a call
+// names: one that a routing rule has stand in for it.
+func stoodIn(c *rpc.Call) bool {
+	return c.Route != nil && len(c.Route.Fallback) > 0 && c.Record.Asked() != c.Target.Upstream
 }
 
 // lasting reports whether a response is an answer to keep: a result, complete, and no

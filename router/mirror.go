@@ -30,7 +30,11 @@ func (r *Router) relisted(ctx context.Context, view *catalog.View, c *rpc.Call) 
 	if !r.Catalog.RenewTools(ctx, c.Target.Upstream, c.Client) {
 		return nil
 	}
-	target, err := r.Catalog.ResolveTool(ctx, view, c.Client, c.Target.Exposed)
+	name := c.Target.Exposed
+	if c.Target.Owner != "" {
+		view, name = r.destinations[c.Target.Upstream], c.Target.Own
+	}
+	target, err := r.Catalog.ResolveTool(ctx, view, c.Client, name)
 	if err != nil || target.Upstream != c.Target.Upstream || target.Own != c.Target.Own {
 		return nil
 	}

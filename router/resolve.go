@@ -30,6 +30,11 @@ func (r *Router) Locate(ctx context.Context, c *rpc.Call) error {
 			return err
 		}
 		c.Target.Merged = !view.Single
+		if r.Routes != nil {
+			if err := r.route(ctx, c); err != nil {
+				return err
+			}
+		}
 		c.Record.Note(rpc.Routed, c.Target.Upstream, 0)
 	}
 	return nil

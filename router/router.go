@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 
 	"github.com/headgate/headgate/router/catalog"
+	"github.com/headgate/headgate/router/route"
 	"github.com/headgate/headgate/rpc"
 	"github.com/headgate/headgate/rpc/mcp"
 )
@@ -20,6 +21,12 @@ type Deps struct {
 	Titles        map[string]string      // what users are told the upstreams are called, by name
 	// MayRead reports whether a caller may read a resource that an upstream calls own. Nil lets everybody.
 	MayRead func(c *rpc.Call, upstream, own string) bool
+	// Routes are the rules that send calls elsewhere than to who owns the name; nil if there are none.
+	Routes *route.Table
+	// Mirrors make the calls that rules copy. It may be nil where there are no rules.
+	Mirrors *route.Mirrors
+	// Holder of what a call goes on with: the upstream where that waits or that it is meant for; empty if the call begins something.
+	Holds func(c *rpc.Call) string
 }
 
 // Router resolves and dispatches the calls of all endpoints. It is immutable and
@@ -30,6 +37,8 @@ type Router struct {
 	local  map[string]rpc.HandlerFunc
 	owners map[string]finder
 	askers *askers
+
+	destinations map[string]*catalog.View // of rules: each upstream as itself, whatever endpoints show
 }
 
 var _ rpc.Handler = (*Router)(nil)
@@ -39,6 +48,9 @@ func New(views []catalog.View, deps Deps) *Router {
 	r := &Router{Deps: deps, views: make(map[string]*catalog.View, len(views)), askers: newAskers(deps.Titles)}
 	for i := range views {
 		r.views[views[i].Endpoint] = &views[i]
+	}
+	if deps.Routes != nil {
+		r.destinations = destinationsOf(deps.Upstreams)
 	}
 	r.local = map[string]rpc.HandlerFunc{
 		mcp.Initialize:    r.initialize,
@@ -73,11 +85,7 @@ func (r *Router) Handle(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 	case rpc.Holder:
 		return r.Holder.Handle(ctx, c)
 	case rpc.Owner:
-		reply, err := r.forward(ctx, c)
-		if err != nil || !tells(c) {
-			return reply, err
-		}
-		return r.tellTasks(c, reply), nil
+		return r.forward(ctx, c)
 	default:
 		if serve, ok := r.local[c.Method.Name]; ok {
 			return serve(ctx, c)
@@ -97,17 +105,29 @@ func (r *Router) forward(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 		return nil, unknownMethod(c)
 	}
 	view := r.views[c.Endpoint]
-	if view.Single || r.owners[c.Method.Name] == nil {
-		return r.send(ctx, view, up, c)
-	}
-	if c.Method.Name == mcp.Complete {
+	shown := !view.Single && r.owners[c.Method.Name] != nil
+	if shown && c.Method.Name == mcp.Complete {
 		c = withReference(c)
 	}
-	reply, err := r.send(ctx, view, up, c)
+	reply, err := r.serve(ctx, view, up, &c)
 	if err != nil {
 		return nil, err
 	}
-	return r.expose(ctx, view, c, reply), nil
+	if shown {
+		reply = r.expose(ctx, view, c, reply)
+	}
+	if tells(c) {
+		reply = r.tellTasks(c, reply)
+	}
+	return reply, nil
+}
+
+// serve passes a call on as the rule says that it matches. It changes c to the call of the upstream that answers.
+func (r *Router) serve(ctx context.Context, view *catalog.View, up rpc.Handler, c **rpc.Call) (*rpc.Reply, error) {
+	if (*c).Route == nil {
+		return r.send(ctx, view, up, *c)
+	}
+	return r.serveRouted(ctx, view, up, c)
 }
 
 func unknownMethod(c *rpc.Call) error {

@@ -75,6 +75,19 @@ func (r *Record) First() *Try {
 	return &r.first
 }
 
+// Asked returns the upstream that was asked last; empty if none was, or if that is not known.
+func (r *Record) Asked() string {
+	if r == nil {
+		return ""
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.last == nil {
+		return ""
+	}
+	return r.last.attempt.Upstream
+}
+
 // Next returns the attempt that followed, nil if none has.
 func (t *Try) Next() *Try {
 	t.record.mu.Lock()

@@ -79,6 +79,7 @@ type Call struct {
 	Client    Client
 	Principal Principal
 	Target    Target
+	Route     *Route  // of the rule that the call matches; nil if none does
 	Record    *Record // shared by copies of the call; may be nil
 	Flight    Flight  // its place in a session, which it takes when it is known whose call it is; nil where it has none
 }
@@ -146,13 +147,22 @@ type Target struct {
 	Exposed      string // the name the client used
 	Canonical    string // the name rules match
 	Upstream     string // who serves it
-	Own          string // its name there
+	Owner        string // whose the name is, where that is not who serves it: a rule chose another one
+	Own          string // its name at both
 	Merged       bool   // the client sees other upstreams beside this one
 	Unlisted     bool   // nobody lists the name, which goes to its upstream as the client wrote it
 	Idempotent   bool
 	Cacheable    bool
 	Task         bool // a tool that a legacy server runs as a task, and not otherwise (MCP 2025-11-25, Tasks)
 	ParamHeaders []ParamHeader
+}
+
+// Whose returns the upstream whose the name is, which clients find it under.
+func (t *Target) Whose() string {
+	if t.Owner != "" {
+		return t.Owner
+	}
+	return t.Upstream
 }
 
 // ParamHeader is an argument that a modern upstream wants mirrored in a header

@@ -29,17 +29,18 @@ const (
 // handle is what a requestState says once its seal is opened. It is good for one
 // principal, and for the call it was issued for.
 type handle struct {
-	Kind    string          `json:"kind"`
-	Digest  []byte          `json:"digest"` // of the call
-	Expires time.Time       `json:"expires"`
-	Call    string          `json:"call,omitempty"`  // of a parked call: which one
-	Round   int             `json:"round,omitempty"` // and which of its rounds is answered
-	State   json.RawMessage `json:"state,omitempty"` // of a server: what it sent, a JSON string
+	Kind     string          `json:"kind"`
+	Digest   []byte          `json:"digest"` // of the call
+	Expires  time.Time       `json:"expires"`
+	Upstream string          `json:"upstream,omitempty"` // who serves the call
+	Call     string          `json:"call,omitempty"`     // of a parked call: which one
+	Round    int             `json:"round,omitempty"`    // and which of its rounds is answered
+	State    json.RawMessage `json:"state,omitempty"`    // of a server: what it sent, a JSON string
 }
 
 // seal writes a handle of a call as the text of a JSON string.
 func (b *Bridge) seal(c *rpc.Call, h handle) json.RawMessage {
-	h.Digest = digestOf(c)
+	h.Digest, h.Upstream = digestOf(c), c.Target.Upstream
 	plain, err := json.Marshal(h)
 	if err != nil {
 		return json.RawMessage(`""`) // it opens nowhere
@@ -53,19 +54,33 @@ func (b *Bridge) open(c *rpc.Call) (h handle, ok bool, err error) {
 	if _, sent := c.Message.Get(requestState); !sent {
 		return h, false, nil
 	}
-	text, _ := c.Message.Text(requestState)
-	invalid := rpc.Errorf(rpc.InvalidParams, "params.requestState is not one that was issued for this call")
-	if len(text) < len(statePrefix) || text[:len(statePrefix)] != statePrefix {
-		return h, false, invalid
-	}
-	plain, err := b.keys.Open(statePurpose, c.Principal.AppendIdentity(nil), text[len(statePrefix):])
-	if err != nil || json.Unmarshal(plain, &h) != nil || string(h.Digest) != string(digestOf(c)) {
-		return h, false, invalid
+	if h, ok = b.unseal(c); !ok || string(h.Digest) != string(digestOf(c)) {
+		return h, false, rpc.Errorf(rpc.InvalidParams, "params.requestState is not one that was issued for this call")
 	}
 	if h.Kind != parkedCall && time.Now().After(h.Expires) {
 		return h, false, rpc.Errorf(rpc.InvalidParams, "params.requestState has expired; call again without it")
 	}
 	return h, true, nil
+}
+
+// unseal reads a handle that was issued to the caller, for whichever call.
+func (b *Bridge) unseal(c *rpc.Call) (h handle, ok bool) {
+	text, _ := c.Message.Text(requestState)
+	if len(text) < len(statePrefix) || text[:len(statePrefix)] != statePrefix {
+		return h, false
+	}
+	plain, err := b.keys.Open(statePurpose, c.Principal.AppendIdentity(nil), text[len(statePrefix):])
+	return h, err == nil && json.Unmarshal(plain, &h) == nil
+}
+
+// Holds returns the upstream that a call has to go to because it goes on with one that this serves; empty if it goes on with none. Whether
+// it really does is found out there.
+func (b *Bridge) Holds(c *rpc.Call) string {
+	if _, sent := c.Message.Get(requestState); !sent || c.Client.Era != rpc.Modern || !interactive(c) {
+		return ""
+	}
+	h, _ := b.unseal(c)
+	return h.Upstream
 }
 
 // Continues reports whether a call goes on with one that is parked, or was: for such a

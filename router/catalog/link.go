@@ -83,7 +83,7 @@ type exposure struct {
 // have no resources.
 func (x exposure) linked() bool {
 	t := x.catalog.table(x.ctx, x.view, resourceList, x.call.Client, false)
-	upstream := x.call.Target.Upstream
+	upstream := x.call.Target.Whose()
 	return slices.Contains(t.offering, upstream) || slices.Contains(t.absent, upstream)
 }
 
@@ -94,7 +94,7 @@ func (x exposure) find(uri string) string {
 	if t.Kind == rpc.Resource && uri == t.Own {
 		return t.Exposed
 	}
-	return x.catalog.ExposeURI(x.ctx, x.view, x.call.Client, x.call.Principal, t.Upstream, uri)
+	return x.catalog.ExposeURI(x.ctx, x.view, x.call.Client, x.call.Principal, t.Whose(), uri)
 }
 
 // uri changes the URI of an object; nil if it stays.

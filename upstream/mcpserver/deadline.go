@@ -55,11 +55,27 @@ func (x *exchange) resume(from *exchange) {
 	x.mu.Unlock()
 }
 
+// allowed returns how long the upstream may be silent in a call, and how long that may take in all: as the routing rule says
+// that it matches, else as the upstream's configuration does.
+func (s *Server) allowed(x *exchange) (silence, most time.Duration) {
+	silence, most = s.cfg.Timeout, s.cfg.MaxTimeout
+	if r := x.call.Route; r != nil {
+		if r.Timeout > 0 {
+			silence, most = r.Timeout, max(most, r.Timeout)
+		}
+		if r.MaxTimeout > 0 {
+			most = r.MaxTimeout
+		}
+	}
+	return min(silence, most), most
+}
+
 // pause returns how long the upstream may be silent from now on.
 func (s *Server) pause(x *exchange) time.Duration {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return min(s.cfg.Timeout, s.cfg.MaxTimeout-x.watch.spent())
+	silence, most := s.allowed(x)
+	return min(silence, most-x.watch.spent())
 }
 
 // grace returns how much longer to wait for an upstream that was silent for as long as
@@ -68,14 +84,15 @@ func (s *Server) pause(x *exchange) time.Duration {
 func (s *Server) grace(x *exchange) (time.Duration, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	left := s.cfg.MaxTimeout - x.watch.spent()
+	silence, most := s.allowed(x)
+	left := most - x.watch.spent()
 	if left <= 0 {
 		return 0, errEndless
 	}
 	if len(x.asked) > 0 || x.patient {
-		return min(s.cfg.Timeout, left), nil
+		return min(silence, left), nil
 	}
-	idle := s.cfg.Timeout - time.Since(x.answered)
+	idle := silence - time.Since(x.answered)
 	if idle <= 0 {
 		return 0, errIdle
 	}
@@ -86,13 +103,15 @@ func (s *Server) grace(x *exchange) (time.Duration, error) {
 func (s *Server) endless(x *exchange) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return !x.own && x.watch.spent() >= s.cfg.MaxTimeout
+	_, most := s.allowed(x)
+	return !x.own && x.watch.spent() >= most
 }
 
 // overdue makes the error for a call that was not waited for any longer.
-func (s *Server) overdue(cause error) *rpc.Error {
+func (s *Server) overdue(x *exchange, cause error) *rpc.Error {
+	silence, most := s.allowed(x)
 	if errors.Is(cause, errEndless) {
-		return s.fault.timedOut(cause, "took longer than %v", s.cfg.MaxTimeout)
+		return s.fault.timedOut(cause, "took longer than %v", most)
 	}
-	return s.fault.timedOut(cause, "sent nothing for %v", s.cfg.Timeout)
+	return s.fault.timedOut(cause, "sent nothing for %v", silence)
 }

@@ -20,7 +20,7 @@ func TestDeadlinesCountTheUpstreamsTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := &Server{cfg: config.Upstream{Timeout: 10 * time.Second, MaxTimeout: time.Minute}}
-		x := &exchange{watch: stopwatch{began: time.Now()}}
+		x := &exchange{call: &rpc.Call{}, watch: stopwatch{began: time.Now()}}
 		expect := func(when string, left time.Duration, over error) {
 			t.Helper()
 			if got, err := s.grace(x); got != left || !errors.Is(err, over) {
@@ -48,7 +48,7 @@ func TestDeadlinesCountTheUpstreamsTime(t *testing.T) {
 		if got := s.pause(x); got != 5*time.Second {
 			t.Errorf("near the end it may be silent for %v", got)
 		}
-		y := &exchange{watch: stopwatch{began: time.Now()}, patient: true}
+		y := &exchange{call: &rpc.Call{}, watch: stopwatch{began: time.Now()}, patient: true}
 		y.resume(x)
 		if got, err := s.grace(y); got != 5*time.Second || err != nil {
 			t.Errorf("another request of the call: %v %v", got, err)
@@ -59,6 +59,45 @@ func TestDeadlinesCountTheUpstreamsTime(t *testing.T) {
 			t.Error("the call goes on")
 		}
 	})
+}
+
+// What a routing rule says of a call's time holds instead of what its upstream's configuration says.
+func TestARuleHasItsOwnDeadlines(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		route         *rpc.Route
+		silence, most time.Duration
+	}{
+		"no rule":                             {nil, 10 * time.Second, time.Minute},
+		"a rule that says nothing of it":      {&rpc.Route{}, 10 * time.Second, time.Minute},
+		"shorter silence":                     {&rpc.Route{Timeout: time.Second}, time.Second, time.Minute},
+		"longer silence than all":             {&rpc.Route{Timeout: time.Hour}, time.Hour, time.Hour},
+		"shorter in all":                      {&rpc.Route{MaxTimeout: 5 * time.Second}, 5 * time.Second, 5 * time.Second},
+		"longer in all":                       {&rpc.Route{MaxTimeout: time.Hour}, 10 * time.Second, time.Hour},
+		"both":                                {&rpc.Route{Timeout: 2 * time.Second, MaxTimeout: 3 * time.Second}, 2 * time.Second, 3 * time.Second},
+		"silence longer than the rule's most": {&rpc.Route{Timeout: 4 * time.Second, MaxTimeout: 3 * time.Second}, 3 * time.Second, 3 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := &Server{cfg: config.Upstream{Timeout: 10 * time.Second, MaxTimeout: time.Minute}}
+				x := &exchange{call: &rpc.Call{Route: tt.route}, watch: stopwatch{began: time.Now()}}
+				if silence, most := s.allowed(x); silence != tt.silence || most != tt.most {
+					t.Errorf("%v and %v, want %v and %v", silence, most, tt.silence, tt.most)
+				}
+				time.Sleep(tt.most)
+				if _, err := s.grace(x); !errors.Is(err, errEndless) || !s.endless(x) {
+					t.Errorf("after %v: %v", tt.most, err)
+				}
+				if said := s.overdue(x, errEndless).Message; !strings.HasSuffix(said, "took longer than "+tt.most.String()) {
+					t.Error(said)
+				}
+				if said := s.overdue(x, errIdle).Message; !strings.HasSuffix(said, "sent nothing for "+tt.silence.String()) {
+					t.Error(said)
+				}
+			})
+		})
+	}
 }
 
 // chatter is a modern server that reports progress as long as it is listened to.

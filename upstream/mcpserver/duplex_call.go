@@ -95,7 +95,7 @@ func (k *duplexCall) wait(again <-chan struct{}) {
 
 // expire ends a call that nothing was heard of, or that takes too long.
 func (k *duplexCall) expire(why error) {
-	k.over = k.conn.s.overdue(why)
+	k.over = k.conn.s.overdue(k.x, why)
 	k.conn.abandon(k.x, "timed out")
 }
 

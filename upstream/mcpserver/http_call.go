@@ -68,7 +68,8 @@ func newHTTPCall(ctx context.Context, d *httpDialer, c carrier, x *exchange) *ht
 	k := &httpCall{d: d, carrier: c, x: x, parent: ctx, box: inbox{limit: d.maxResult}}
 	k.ctx, k.cancel = context.WithCancelCause(ctx)
 	if !x.own {
-		k.watch = time.AfterFunc(d.s.cfg.Timeout, k.expire)
+		silence, _ := d.s.allowed(x)
+		k.watch = time.AfterFunc(silence, k.expire)
 	}
 	return k
 }
@@ -118,7 +119,7 @@ func (k *httpCall) broken(err error, doing string) error {
 		return context.Cause(k.parent)
 	case errors.Is(cause, errIdle), errors.Is(cause, errEndless):
 		k.giveUp(err, "timed out")
-		return k.d.s.overdue(cause)
+		return k.d.s.overdue(k.x, cause)
 	case cause != nil:
 		if errors.Is(cause, errCallClosed) {
 			k.giveUp(err, "the client went away")

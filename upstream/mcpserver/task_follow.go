@@ -34,7 +34,7 @@ func (r *taskRun) follow(t *legacyTask) (*rpc.Message, error) {
 			return nil, err
 		}
 		if r.s.endless(r.begun) {
-			return nil, r.s.overdue(errEndless)
+			return nil, r.s.overdue(r.begun, errEndless)
 		}
 		err := r.look(t)
 		if err == nil {
@@ -73,7 +73,8 @@ func (r *taskRun) look(t *legacyTask) error {
 	if r.s.links.find(r.key) != r.link { // which also notes that the link is in use
 		return &stale{cause: r.s.fault.down(nil, "lost the task with its session")}
 	}
-	ctx, cancel := context.WithTimeoutCause(r.ctx, r.s.cfg.Timeout, r.s.fault.timedOut(nil, "did not say how its task is doing"))
+	silence, _ := r.s.allowed(r.begun)
+	ctx, cancel := context.WithTimeoutCause(r.ctx, silence, r.s.fault.timedOut(nil, "did not say how its task is doing"))
 	defer cancel()
 	m, err := ask(ctx, r.link, rpc.NewRequest(rpc.NumberID(0), mcp.TasksGet, taskParams(t.id)))
 	switch {
