@@ -96,6 +96,18 @@ type Upstream struct {
 
 	// The address of a remote server, http or https; of one behind a WebSocket also ws or wss.
 	URL string `yaml:"url" check:"url"`
+	// Several servers that do the same, instead of one url.
+	Backends []Backend `yaml:"backends"`
+	// How one of them is chosen for a call: least-loaded takes the less busy one of two at random; weighted follows the weights, whatever the
+	// load; consistent-hash keeps a caller at one server as long as that is not much busier than the others.
+	Balance string `yaml:"balance" enum:"least-loaded,weighted,consistent-hash"`
+	// When a server that keeps failing is left alone. Left out, that is after 5 failures in a row: for 5s where there are several servers, and
+	// for 1s where there is one. A program has none unless it is set here, because its restarts are paced.
+	Breaker *Breaker `yaml:"breaker"`
+	// Servers are asked whether they are well while nobody calls them. Left out, only calls show it.
+	Health *Health `yaml:"health"`
+	// How long a server that is new or well again gets fewer calls than its share, when there are several. 0s is no such time.
+	SlowStart time.Duration `yaml:"slow_start" min:"0s" max:"10m"`
 	// How a remote server is spoken to: Streamable HTTP, HTTP+SSE as of 2024-11-05, or a WebSocket with one message a frame. Left out, it is
 	// ws for ws and wss addresses, and http for others. A program is always spoken to over stdio.
 	Transport string `yaml:"transport" enum:"http,sse,ws"`

@@ -195,6 +195,12 @@ func (d *decoder) prepare(element any, name string, at Position) {
 		*e = defaultRetry()
 	case *Cache:
 		*e = defaultCache()
+	case *Backend:
+		*e = Backend{Position: at, Weight: 1}
+	case *Breaker:
+		*e = defaultBreaker()
+	case *Health:
+		*e = defaultHealth()
 	}
 }
 

@@ -33,8 +33,17 @@ func Default() *Config {
 
 // defaultUpstream has what a named upstream has before its keys are read. The transport follows from its keys.
 func defaultUpstream(name string, at Position) Upstream {
-	return Upstream{Name: name, Position: at, Era: "auto", Timeout: time.Minute, MaxTimeout: time.Hour, Queue: defaultQueue()}
+	return Upstream{
+		Name: name, Position: at, Balance: "least-loaded", SlowStart: 10 * time.Second, Era: "auto", Timeout: time.Minute, MaxTimeout: time.Hour,
+		Queue: defaultQueue(),
+	}
 }
+
+// defaultBreaker has what a breaker has before its keys are read.
+func defaultBreaker() Breaker { return Breaker{Failures: 5, OpenFor: 5 * time.Second} }
+
+// defaultHealth has what the question whether servers are well has before its keys are read.
+func defaultHealth() Health { return Health{Interval: 10 * time.Second, Timeout: 2 * time.Second} }
 
 // defaultIntrospection has what a server that is asked about tokens has before its keys are read.
 func defaultIntrospection() Introspection {

@@ -57,8 +57,8 @@ func checkLoaded(t *testing.T, path string, data []byte, c *Config, err error) {
 			t.Errorf("upstream name %q is empty or stands twice", u.Name)
 		}
 		names[u.Name] = true
-		if u.Disabled == "" && (u.Command == "") == (u.URL == "") {
-			t.Errorf("upstream %q has command %q and url %q", u.Name, u.Command, u.URL)
+		if u.Disabled == "" && (u.Command == "") == (len(u.Replicas()) == 0) {
+			t.Errorf("upstream %q has command %q and backends %v", u.Name, u.Command, u.Replicas())
 		}
 		if len(c.Endpoints) == 0 || u.Timeout <= 0 || u.Era == "" {
 			t.Errorf("defaults are missing: %+v", u)

@@ -40,6 +40,12 @@ func report(c *config.Config, err error) string {
 		if u.Pins.Mode != "" {
 			fmt.Fprintf(&b, " pins=%s", c.PinMode(u))
 		}
+		for _, replica := range u.Backends {
+			fmt.Fprintf(&b, " backend=%s*%d", replica.URL, replica.Weight)
+		}
+		if len(u.Backends) > 0 {
+			fmt.Fprintf(&b, " balance=%s breaker=%v health=%v slow_start=%s", u.Balance, *u.Breaker, *u.Health, u.SlowStart)
+		}
 		b.WriteByte('\n')
 	}
 	if len(c.TrustedProxies) > 0 {

@@ -46,12 +46,21 @@ func TestExampleLoads(t *testing.T) {
 		{
 			Name: "files", Command: "npx", Args: []string{"-y", "@modelcontextprotocol/server-filesystem", "."},
 			Env: map[string]string{"LOG_LEVEL": "warn"}, Era: "auto", Timeout: time.Minute, MaxTimeout: time.Hour, Queue: queue,
+			Balance: "least-loaded", SlowStart: 10 * time.Second,
 		},
 		{
-			Name: "search", URL: "https://search.example.com/mcp", Transport: "http", DisplayName: "Acme Search", Era: "auto", Timeout: 45 * time.Second, MaxTimeout: time.Hour,
+			Name: "search", URL: "https://search.example.com/mcp", Transport: "http", DisplayName: "Acme Search",
+			Balance: "least-loaded", SlowStart: 10 * time.Second, Era: "auto", Timeout: 45 * time.Second, MaxTimeout: time.Hour,
 			Headers: map[string]config.Secret{"Authorization": "Bearer t0ken"},
 			Tools:   config.Filter{Allow: []string{"find_*"}, Deny: []string{"find_everything"}},
 			Pins:    config.Pins{Mode: "quarantine"}, MaxInFlight: 64, Queue: queue, Retry: &config.Retry{Attempts: 3, Budget: 10},
+		},
+		{
+			Name:     "render",
+			Backends: []config.Backend{{URL: "http://10.0.0.11:9000/mcp", Weight: 9}, {URL: "http://10.0.0.12:9000/mcp", Weight: 1}},
+			Balance:  "least-loaded", Breaker: &config.Breaker{Failures: 5, OpenFor: 5 * time.Second},
+			Health:    &config.Health{Interval: 10 * time.Second, Timeout: 2 * time.Second},
+			SlowStart: 10 * time.Second, Transport: "http", Era: "auto", Timeout: time.Minute, MaxTimeout: time.Hour, Queue: queue,
 		},
 	}
 	want.Endpoints = append(want.Endpoints, config.Endpoint{
@@ -59,7 +68,7 @@ func TestExampleLoads(t *testing.T) {
 	})
 	options := []cmp.Option{
 		cmpopts.IgnoreUnexported(config.Config{}), cmpopts.EquateEmpty(),
-		cmpopts.IgnoreFields(config.Upstream{}, "Position"), cmpopts.IgnoreFields(config.Endpoint{}, "Position"),
+		cmpopts.IgnoreFields(config.Upstream{}, "Position"), cmpopts.IgnoreFields(config.Backend{}, "Position"), cmpopts.IgnoreFields(config.Endpoint{}, "Position"),
 		cmp.Comparer(func(a, b config.Secret) bool { return a.Reveal() == b.Reveal() }),
 	}
 	if diff := cmp.Diff(want, c, options...); diff != "" {

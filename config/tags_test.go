@@ -20,6 +20,8 @@ func TestTagsAreWellFormed(t *testing.T) {
 	retry := defaultRetry()
 	c.Upstreams[0].Retry, c.Priorities = &retry, []Priority{defaultPriority(Position{})}
 	c.Routes = []RouteRule{{Timeout: time.Minute, MaxTimeout: time.Hour}} // which have no defaults
+	breaker, health := defaultBreaker(), defaultHealth()
+	c.Upstreams[0].Backends, c.Upstreams[0].Breaker, c.Upstreams[0].Health = []Backend{{Weight: 1}}, &breaker, &health
 	checkTags(t, reflect.ValueOf(c).Elem())
 }
 

@@ -13,7 +13,6 @@ var planned = map[string][]string{
 	"Config": {
 		"jobs", "models", "state",
 	},
-	"Upstream":  {"backends", "balance", "breaker", "health"},
 	"Telemetry": {"traces"},
 	"Logs":      {"file"},
 }

@@ -60,26 +60,32 @@ func firstOf(root *node, values ...*node) Position {
 // Keys that one kind of upstream has and the other has not.
 var (
 	programKeys = []string{"args", "env", "cwd"}
-	remoteKeys  = []string{"headers", "transport"}
+	remoteKeys  = []string{"headers", "transport", "health"}
 )
 
 // validateUpstream checks that the keys make one program or one remote server.
 func (d *decoder) validateUpstream(n *node, u *Upstream) {
 	path := join("upstreams", u.Name)
-	command, url := n.first("command"), n.first("url")
+	command, url, backends := n.first("command"), n.first("url"), n.first("backends")
 	switch {
+	case url != nil && backends != nil:
+		d.fail(backends.at, path, fmt.Sprintf("upstream %q has both url and backends", u.Name), "keep one: url is a pool of one server")
 	case command != nil && url != nil:
 		d.fail(url.at, path, fmt.Sprintf("upstream %q has both command and url", u.Name),
 			"keep one: command starts a program, url names a remote server")
+	case command != nil && backends != nil:
+		d.fail(backends.at, path, fmt.Sprintf("upstream %q has both command and backends", u.Name),
+			"keep one: command starts a program, backends name remote servers")
 	case command != nil:
 		d.misplaced(n, remoteKeys, path, "url")
-	case url != nil:
+	case url != nil || backends != nil:
 		d.misplaced(n, programKeys, path, "command")
 		d.settleTransport(n, u, path)
-	case n.first("backends") == nil:
+	default:
 		d.fail(u.Position, path, fmt.Sprintf("upstream %q has neither command nor url", u.Name),
 			"add command: PROGRAM or url: https://…")
 	}
+	d.validatePool(n, u, path)
 	switch most := n.first("max_timeout"); {
 	case most == nil:
 		u.MaxTimeout = max(u.MaxTimeout, u.Timeout)
@@ -94,7 +100,8 @@ func (d *decoder) validateUpstream(n *node, u *Upstream) {
 
 // settleTransport infers the transport of a remote server from its address, and checks that they, and the era, go together.
 func (d *decoder) settleTransport(n *node, u *Upstream, path string) {
-	socket := strings.HasPrefix(u.URL, "ws")
+	replicas := u.Replicas()
+	socket := len(replicas) > 0 && socketURL(replicas[0].URL)
 	switch {
 	case u.Transport == "" && socket:
 		u.Transport = "ws"

@@ -20,7 +20,7 @@ func (g *Gateway) priority(p *rpc.Principal) config.Priority {
 }
 
 // queued is an upstream as calls reach it: its queue first, and before that what lets the eras understand each other.
-func (g *Gateway) queued(s *mcpserver.Server) rpc.Handler {
+func (g *Gateway) queued(s *mcpserver.Pool) rpc.Handler {
 	return g.bridge.Cross(g.queues[s.Name()].Before(s))
 }
 

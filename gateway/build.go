@@ -79,20 +79,20 @@ func keyring(dir string) (*seal.Keyring, error) {
 	return keys, nil
 }
 
-func (g *Gateway) buildUpstreams(cfg *config.Config, opts Options) ([]*mcpserver.Server, error) {
+func (g *Gateway) buildUpstreams(cfg *config.Config, opts Options) ([]*mcpserver.Pool, error) {
 	g.http = upstream.NewClient(upstream.ClientConfig{})
 	g.onStop("upstream connections", func(context.Context) error { g.http.CloseIdle(); return nil })
 	deps := mcpserver.Deps{
 		Log: g.log, HTTP: g.http, Identity: mcpserver.Identity{Name: "headgate", Version: opts.Version},
 		Environ: opts.Environ, MaxResult: int64(cfg.Bounds.Result),
 	}
-	var servers []*mcpserver.Server
+	var servers []*mcpserver.Pool
 	for _, u := range cfg.Upstreams {
 		if u.Disabled != "" {
 			g.log.Debug("upstream disabled", "upstream", u.Name, "reason", u.Disabled)
 			continue
 		}
-		s, err := mcpserver.New(u, deps)
+		s, err := mcpserver.NewPool(u, deps, nil)
 		if err != nil {
 			return nil, fmt.Errorf("upstream %q: %w", u.Name, err)
 		}
@@ -104,7 +104,7 @@ func (g *Gateway) buildUpstreams(cfg *config.Config, opts Options) ([]*mcpserver
 }
 
 // source shows an upstream to the catalogue.
-func (g *Gateway) source(cfg *config.Config, s *mcpserver.Server, h rpc.Handler) catalog.Source {
+func (g *Gateway) source(cfg *config.Config, s *mcpserver.Pool, h rpc.Handler) catalog.Source {
 	var unsaid time.Duration
 	if cfg.Cache != nil {
 		unsaid = cfg.Cache.Lists.TTL
@@ -123,7 +123,7 @@ func (g *Gateway) source(cfg *config.Config, s *mcpserver.Server, h rpc.Handler)
 
 // buildSubscriptions makes what tells clients of changes. What it asks of the configuration is asked of the
 // generation of the moment: who listens outlives them.
-func (g *Gateway) buildSubscriptions(servers []*mcpserver.Server) {
+func (g *Gateway) buildSubscriptions(servers []*mcpserver.Pool) {
 	tellers := make(map[string]subscription.Upstream, len(servers))
 	for _, s := range servers {
 		tellers[s.Name()] = s

@@ -23,7 +23,7 @@ import (
 // A call goes through the generation it began with to its end.
 type generation struct {
 	cfg     *config.Config
-	servers []*mcpserver.Server // enabled upstreams, in order
+	servers []*mcpserver.Pool // enabled upstreams, in order
 	origins policy.Origins
 	proxies auth.Proxies
 	gate    *auth.Gate // nil where nobody is asked who they are
@@ -59,7 +59,7 @@ func (g *Gateway) local(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 }
 
 // generate makes a generation of a configuration. Nothing that is in use changes by it.
-func (g *Gateway) generate(cfg *config.Config, servers []*mcpserver.Server) (n *generation, err error) {
+func (g *Gateway) generate(cfg *config.Config, servers []*mcpserver.Pool) (n *generation, err error) {
 	n = &generation{
 		cfg: cfg, servers: servers, access: policy.NewAccess(cfg.Access, cfg.Auth == nil), limits: &policy.Limits{}, cache: g.cache,
 		origins: policy.Origins{Allowed: cfg.AllowedOrigins, Loopback: isLoopback(cfg.Listen)},

@@ -12,7 +12,7 @@ import (
 
 // wireNotices carries what upstreams say unasked to the catalogue, and what changed
 // there to the clients that can see it.
-func (g *Gateway) wireNotices(ctx context.Context, servers []*mcpserver.Server) {
+func (g *Gateway) wireNotices(ctx context.Context, servers []*mcpserver.Pool) {
 	for _, s := range servers {
 		s.OnNotice(func(m *rpc.Message) {
 			g.outdate(ctx, s.Name(), m) // before anybody asks again

@@ -35,7 +35,7 @@ func (g *Gateway) Probe(ctx context.Context, name string) Probe {
 	if cfg.Disabled != "" {
 		return p
 	}
-	s := n.servers[slices.IndexFunc(n.servers, func(s *mcpserver.Server) bool { return s.Name() == name })]
+	s := n.servers[slices.IndexFunc(n.servers, func(s *mcpserver.Pool) bool { return s.Name() == name })]
 	p.Transport = s.State().Transport
 	started := time.Now()
 	d, err := s.Describe(ctx)

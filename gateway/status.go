@@ -30,7 +30,7 @@ func (g *Gateway) Upstreams() []admin.UpstreamHealth {
 	return out
 }
 
-func (g *Gateway) health(s *mcpserver.Server) admin.UpstreamHealth {
+func (g *Gateway) health(s *mcpserver.Pool) admin.UpstreamHealth {
 	listed := g.catalog.Status(s.Name())
 	h := admin.UpstreamHealth{Name: s.Name(), State: Connecting, Tools: listed.Tools}
 	switch {

@@ -28,7 +28,11 @@ type Reply struct {
 
 	source Source
 	closed atomic.Bool
-	record *Record // who is told what the client gets; nil if nobody is
+
+	watcher Watcher // is told how it goes; nil if nobody counts
+	ticket  uint64
+	begun   atomic.Bool // the watcher has been told of the first message
+	record  *Record     // who is told what the client gets; nil if nobody is
 }
 
 // NewReply returns a reply that pulls from s.
@@ -43,15 +47,23 @@ func Respond(m *Message) *Reply { return NewReply(&single{message: m}) }
 // [Message.Clone] keeps it longer. One goroutine at a time may call Next.
 func (r *Reply) Next() (*Message, error) {
 	if r.record == nil {
-		return r.source.Next()
+		return r.pull()
 	}
 	return r.observed()
+}
+
+func (r *Reply) pull() (*Message, error) {
+	m, err := r.source.Next()
+	if r.watcher != nil && !r.begun.Load() {
+		r.began(m, err)
+	}
+	return m, err
 }
 
 func (r *Reply) observed() (m *Message, err error) {
 	err = errPanicked
 	defer func() { r.record.saw(m, err) }()
-	return r.source.Next()
+	return r.pull()
 }
 
 // Answer passes the client's answer to a question on to who asked. It may be called
@@ -72,6 +84,9 @@ func (r *Reply) Close() error {
 	}
 	if r.record != nil {
 		defer r.record.end(nil) // also where the source panics
+	}
+	if r.watcher != nil {
+		defer r.unwatch() // also where the source panics
 	}
 	return r.source.Close()
 }
