@@ -20,16 +20,21 @@ const answerTime = 2 * time.Second
 // clients is where clients connect, what serves them, and how they are sent away.
 type clients struct {
 	listener net.Listener
-	server   *http.Server
+	server   webServer
 	front    *edge.Edge
 	closed   atomic.Bool             // no connection is accepted any more
 	giveUp   context.CancelCauseFunc // cancels the calls of clients without sessions
 }
 
-// serveClients runs the server for clients until [clients.leave].
-func (g *Gateway) serveClients(ctx context.Context, front *edge.Edge, server *http.Server, l net.Listener) {
-	calls, giveUp := context.WithCancelCause(context.WithoutCancel(ctx))
-	server.BaseContext = func(net.Listener) context.Context { return calls }
+// webServer serves HTTP: ours where connections are plain, net/http's in TLS.
+type webServer interface {
+	Serve(l net.Listener) error
+	Shutdown(ctx context.Context) error
+	Close() error
+}
+
+// serveClients runs the server for clients until [clients.leave]. Its requests end with giveUp.
+func (g *Gateway) serveClients(front *edge.Edge, server webServer, l net.Listener, giveUp context.CancelCauseFunc) {
 	c := &clients{listener: l, server: server, front: front, giveUp: giveUp}
 	g.clients = c
 	go func() {

@@ -46,19 +46,21 @@ func (g *Gateway) listen(ctx context.Context) error {
 	}
 	clients = newAttentive(clients, n.cfg.Bounds.SlowReader)
 	front := g.front(n.cfg, g.remote)
-	server := edge.Server(g.entrance(front), g.log)
+	calls, giveUp := context.WithCancelCause(context.WithoutCancel(ctx))
+	var server webServer = edge.Plain(calls, g.entrance(front), g.log)
 	if n.cfg.TLS != nil {
 		certificates, err := g.certificates(n)
 		if err != nil {
+			giveUp(nil)
 			return errors.Join(fmt.Errorf("tls: %w", err), clients.Close(), operators.Close())
 		}
-		server.TLSConfig = certificates
-		clients = tls.NewListener(clients, certificates)
-	} else {
-		clients = edge.Listener(clients)
+		inTLS := edge.Server(g.entrance(front), g.log)
+		inTLS.TLSConfig = certificates
+		inTLS.BaseContext = func(net.Listener) context.Context { return calls }
+		server, clients = inTLS, tls.NewListener(clients, certificates)
 	}
 	g.serveOperators(edge.Server(g.operators(), g.log), operators)
-	g.serveClients(ctx, front, server, clients)
+	g.serveClients(front, server, clients, giveUp)
 	return nil
 }
 

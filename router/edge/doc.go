@@ -10,7 +10,7 @@
 // ambiguous before anything else sees it. It knows no upstream, no policy and no
 // name: who may do what is decided behind it.
 //
-// [New] makes the handler, [Server] the hardened http.Server around it, [Listener]
-// lets the server see request heads as they were sent, and [Certificates] follows
-// certificate files. All are used by package gateway.
+// [New] makes the handler, [Plain] and [Server] the servers around it, whose plain connections
+// package http1 reads, and [Certificates] follows certificate files. All are used by package
+// gateway.
 package edge

@@ -70,10 +70,10 @@ func open(tb testing.TB, s setup) *gate {
 		Handler:  identify(refusing(s.refuse, sessions.Guard(answering(sessions, s.handle)))),
 		Sessions: sessions, Endpoints: func(path string) bool { return path == "/mcp" || path == "/mcp/one" }, Log: log,
 	})
-	server := edge.Server(handler, log)
+	server := edge.Plain(tb.Context(), handler, log)
 	l, dial := listen(tb, s.memory)
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(edge.Listener(l)) }()
+	go func() { served <- server.Serve(l) }()
 	transport := &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true, DialContext: dial}
 	g := &gate{
 		tb: tb, handler: handler, addr: l.Addr().String(), url: "http://" + l.Addr().String() + "/mcp", sessions: sessions,

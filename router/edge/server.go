@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/headgate/headgate/router/edge/http1"
 	"github.com/headgate/headgate/rpc"
 	"github.com/headgate/headgate/rpc/mcp"
 )
@@ -24,10 +25,10 @@ const (
 	stallTimeout  = 30 * time.Second
 )
 
-// Server returns an http.Server that does not wait for slow clients and refuses
-// requests that [Listener] found ambiguous. Reading a body and writing an answer have
-// no limit here, because streams last: handlers set deadlines themselves, and those
-// they leave behind are lifted when the connection's next request begins.
+// Server returns a server for connections that only we have cut into requests: those in TLS, over which HTTP/2 is spoken
+// too, and those of operators. It does not wait for slow clients. Reading a body and writing an answer have no limit here,
+// because streams last: handlers set deadlines themselves, and those they leave behind are lifted when the connection's
+// next request begins.
 func Server(handler http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           strict{handler},
@@ -41,12 +42,6 @@ func Server(handler http.Handler, log *slog.Logger) *http.Server {
 			WriteByteTimeout:     stallTimeout,
 		},
 		ErrorLog: serverLog(log),
-		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-			if watched, ok := c.(*watchedConn); ok {
-				return context.WithValue(ctx, connKey{}, watched)
-			}
-			return ctx
-		},
 		ConnState: func(c net.Conn, s http.ConnState) {
 			if s == http.StateActive {
 				_ = c.SetWriteDeadline(time.Time{}) // fails only on a connection that is closed
@@ -55,34 +50,34 @@ func Server(handler http.Handler, log *slog.Logger) *http.Server {
 	}
 }
 
-type connKey struct{}
+// Plain returns a server for plain connections, which clients, or proxies in front, may have cut into requests before.
+// What could be cut differently it refuses. Requests end with ctx.
+func Plain(ctx context.Context, handler http.Handler, log *slog.Logger) *http1.Server {
+	return &http1.Server{
+		Handler: handler, Refuse: refuseRequest, Base: ctx, Log: log,
+		HeadTimeout: headerTimeout, IdleTimeout: idleTimeout, WriteTimeout: stallTimeout, MaxHead: maxHeader,
+	}
+}
 
-// strict refuses requests that somebody else may have understood differently, and
-// closes their connection.
+// strict refuses requests whose target has an authority of its own, which overrules Host (RFC 9112 §3.2.2), by which a
+// proxy in front may have decided. Only requests to forward proxies have one.
 type strict struct{ next http.Handler }
 
 func (s strict) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	// A target with an authority of its own overrules Host (RFC 9112 §3.2.2), by which a
-	// proxy in front may have decided. Only requests to forward proxies have one.
 	if r.URL.Host != "" {
-		refuseRequest(w, rpc.Errorf(rpc.InvalidRequest, "ambiguous request: the target names a host"))
+		refuseRequest(w, http.StatusBadRequest, "target that names a host")
 		return
-	}
-	if c, ok := r.Context().Value(connKey{}).(*watchedConn); ok {
-		if what := c.ambiguity(r.ProtoAtLeast(1, 1)); what != "" {
-			refuseRequest(w, rpc.Errorf(rpc.InvalidRequest, "ambiguous request: %s", what))
-			return
-		}
 	}
 	s.next.ServeHTTP(w, r)
 }
 
 // refuseRequest answers before any part of the gateway has looked at a request.
-func refuseRequest(w http.ResponseWriter, e *rpc.Error) {
+func refuseRequest(w http.ResponseWriter, status int, why string) {
+	e := rpc.Errorf(rpc.InvalidRequest, "request refused: %s", why)
 	h := w.Header()
 	h.Set("Connection", "close")
 	h.Set("Content-Type", jsonType)
-	w.WriteHeader(http.StatusBadRequest)
+	w.WriteHeader(status)
 	_, _ = w.Write(rpc.NewError(rpc.ID{}, mcp.Failure(e)).AppendTo(nil)) // nobody to tell
 }
 

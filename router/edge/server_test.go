@@ -124,16 +124,36 @@ func TestHTTP2(t *testing.T) {
 // A handler's write deadline is not the next one's.
 func TestServerLiftsDeadlinesBetweenRequests(t *testing.T) {
 	t.Parallel()
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/hurried" {
+			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(time.Second))
+		}
+		_, _ = io.WriteString(w, "ok")
+	})
+	log := slog.New(slog.DiscardHandler)
+	for name, newServer := range map[string]func(*testing.T) server{
+		"plain":  func(t *testing.T) server { return edge.Plain(t.Context(), handler, log) },
+		"in TLS": func(*testing.T) server { return edge.Server(handler, log) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			askHurriedly(t, newServer)
+		})
+	}
+}
+
+type server interface {
+	Serve(l net.Listener) error
+	Close() error
+}
+
+func askHurriedly(t *testing.T, newServer func(*testing.T) server) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		l := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
-		server := edge.Server(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.URL.Path == "/hurried" {
-				_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(time.Second))
-			}
-			_, _ = io.WriteString(w, "ok")
-		}), slog.New(slog.DiscardHandler))
+		server := newServer(t)
 		done := make(chan error, 1)
-		go func() { done <- server.Serve(edge.Listener(l)) }()
+		go func() { done <- server.Serve(l) }()
 		transport := &http.Transport{DialContext: l.dial, MaxConnsPerHost: 1}
 		client := &http.Client{Transport: transport}
 		for _, path := range []string{"/hurried", "/other", "/hurried", "/other"} {

@@ -2,7 +2,6 @@ package edge
 
 import (
 	"bytes"
-	"errors"
 	"maps"
 	"net/http"
 	"strconv"
@@ -12,8 +11,12 @@ import (
 	"github.com/headgate/headgate/rpc/frame"
 )
 
-// writeChunk is how much a client gets [Config.SlowReader] for.
-const writeChunk = 256 << 10
+const (
+	// writeChunk is how much a client gets [Config.SlowReader] for.
+	writeChunk = 256 << 10
+	// headRoom is room for what of an answer is not passed on as it came.
+	headRoom = 8 << 10
+)
 
 // Header values that never change. They are shared by all answers and only read.
 var (
@@ -142,7 +145,7 @@ func (x *exchange) event(u utterance) {
 
 // single writes the only message of an answer.
 func (x *exchange) single(m *rpc.Message, status int) {
-	head, tail := m.Split(x.buffers.get(min(m.Size(), 2*bufferSize)))
+	head, tail := m.Split(x.buffers.get(min(m.Size(), headRoom)))
 	x.document(head, tail, status)
 	x.buffers.put(head)
 }
@@ -157,26 +160,20 @@ func (x *exchange) document(head, tail []byte, status int) {
 	x.writeWhole(head, tail)
 }
 
-// writeWhole writes the only body of an answer, in one piece with the header where
-// the connection lets us.
+// writeWhole writes the only body of an answer, in one piece with the header where the server lets us.
 func (x *exchange) writeWhole(head, tail []byte) {
-	conn, ok := x.r.Context().Value(connKey{}).(*watchedConn)
-	if size := len(head) + len(tail); !ok || size < bufferSize || size > writeChunk {
+	w, ok := x.w.(interface {
+		WriteParts(p, q []byte) (int, error)
+	})
+	if !ok || len(head)+len(tail) > writeChunk {
 		x.write(head)
 		x.write(tail)
 		return
 	}
-	first := x.buffers.get(2 * bufferSize) // pooled, unlike smaller ones
-	conn.join(first)
 	x.extend()
-	_, err := x.w.Write(head)
-	if err == nil {
-		_, err = x.w.Write(tail)
-	}
-	if err = errors.Join(err, conn.part()); err != nil {
+	if _, err := w.WriteParts(head, tail); err != nil {
 		x.lose()
 	}
-	x.buffers.put(first)
 }
 
 // write gives the client a while to take each part of p. A client that does not is

@@ -57,7 +57,7 @@ func listen(t *testing.T) *ear {
 		Sessions: sessions, Endpoints: func(path string) bool { return path == "/mcp" }, Log: log,
 	})
 	e := &ear{items: map[string][]heard{}}
-	server := edge.Server(e.remember(gate), log)
+	server := edge.Plain(t.Context(), e.remember(gate), log)
 	var lc net.ListenConfig
 	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -65,7 +65,7 @@ func listen(t *testing.T) *ear {
 	}
 	e.addr = l.Addr().String()
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(edge.Listener(l)) }()
+	go func() { served <- server.Serve(l) }()
 	t.Cleanup(func() {
 		_ = server.Close()
 		if err := <-served; !errors.Is(err, http.ErrServerClosed) {

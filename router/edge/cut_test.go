@@ -49,6 +49,8 @@ func TestRequestsThatReadersCutDifferentlyAreRefused(t *testing.T) {
 		"a header that looks like another": {start + "X-Content-Length: 0" + crlf + "Transfer-Encoding-X: gzip" + crlf + length + crlf + body, 1},
 		"a long header":                    {start + "X-Long: " + strings.Repeat("Transfer-Encoding: chunked ", 500) + crlf + length + crlf + body, 1},
 		"chunk-like body":                  {start + "Content-Length: 5" + crlf + crlf + "0\r\n\r\n" + start + length + crlf + body, 2},
+		"length behind much space":         {start + "Content-Length: " + strings.Repeat(" ", 100) + strconv.Itoa(len(body)) + crlf + crlf + body, 1},
+		"chunked behind much space":        {start + "Transfer-Encoding: " + strings.Repeat(" ", 100) + "chunked" + crlf + crlf + chunks, 1},
 		"a request inside the body":        {start + "Content-Length: " + strconv.Itoa(len(hidden)) + crlf + crlf + hidden, 1},
 	}
 	for name, tt := range served {
@@ -73,7 +75,6 @@ func TestRequestsThatReadersCutDifferentlyAreRefused(t *testing.T) {
 		"length in hex":                       start + "Content-Length: 0x26" + crlf + crlf + body,
 		"length that is empty":                start + "Content-Length: " + crlf + crlf + body,
 		"length that is huge":                 start + "Content-Length: 99999999999999999999999" + crlf + crlf + body,
-		"length behind much space":            start + "Content-Length: " + strings.Repeat(" ", 100) + strconv.Itoa(len(body)) + crlf + crlf + body,
 		"length with a comment":               start + strings.Replace(length, crlf, " (x)"+crlf, 1) + crlf + body,
 		"space before the colon":              start + strings.Replace(length, ":", " :", 1) + crlf + body,
 		"tab before the colon":                start + strings.Replace(chunked, ":", "\t:", 1) + length + crlf + body,
@@ -85,7 +86,6 @@ func TestRequestsThatReadersCutDifferentlyAreRefused(t *testing.T) {
 		"empty coding":                        start + "Transfer-Encoding: " + crlf + length + crlf + body,
 		"chunked in quotes":                   start + "Transfer-Encoding: \"chunked\"" + crlf + length + crlf + body,
 		"chunked with a vertical tab":         start + "Transfer-Encoding: \x0bchunked" + crlf + length + crlf + body,
-		"chunked behind much space":           start + "Transfer-Encoding: " + strings.Repeat(" ", 100) + "chunked" + crlf + crlf + chunks,
 		"coding of HTTP/1.0":                  "POST /mcp HTTP/1.0" + crlf + base + chunked + crlf + chunks,
 		"coding of HTTP/1.0 and length":       "POST /mcp HTTP/1.0" + crlf + base + chunked + length + crlf + body,
 		"bare line feed after the request":    strings.Replace(start, "HTTP/1.1\r\n", "HTTP/1.1\n", 1) + length + crlf + body,

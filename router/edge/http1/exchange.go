@@ -1,0 +1,231 @@
+package http1
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+)
+
+// exchange is one request and its answer; to its handler it is the [http.ResponseWriter]. As in net/http, one goroutine
+// at a time may use it, but deadlines may be set by any.
+type exchange struct {
+	conn    *conn
+	request *http.Request
+	cancel  context.CancelFunc
+	body    body
+
+	header   http.Header
+	status   int   // 0 until it is said
+	length   int64 // of the answer's content; -1 if that is not known before
+	written  int64 // content so far
+	begun    bool  // the head was sent
+	chunked  bool
+	ends     bool // the connection ends with the answer
+	hijacked bool
+	err      error // writing failed
+}
+
+var (
+	_ http.ResponseWriter = (*exchange)(nil)
+	_ http.Hijacker       = (*exchange)(nil)
+)
+
+// unknown is the length of content whose end is not known before.
+const unknown = -1
+
+// newExchange makes the exchange of the head that was read.
+func newExchange(c *conn) (*exchange, error) {
+	h := &c.head
+	u, err := h.locate()
+	if err != nil {
+		return nil, err
+	}
+	header, m, err := h.collect()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(c.ctx)
+	x := &exchange{conn: c, cancel: cancel, header: c.answerHeader(), length: unknown, ends: m.close}
+	x.body = body{conn: c, left: max(m.length, 0), chunked: m.coded, over: !m.coded && m.length <= 0, expects: m.expect != ""}
+	x.request = x.requestOf(ctx, u, header, m)
+	return x, nil
+}
+
+// newRefusal makes the exchange of a request that could not be read, to say so.
+func newRefusal(c *conn) *exchange {
+	c.head = head{fields: c.head.fields[:0]}
+	ctx, cancel := context.WithCancel(c.ctx)
+	x := &exchange{conn: c, cancel: cancel, header: c.answerHeader(), length: unknown, ends: true}
+	x.body = body{conn: c, err: errChunk} // where the next request begins nobody knows
+	x.request = x.requestOf(ctx, &url.URL{}, http.Header{}, message{length: unknown})
+	return x
+}
+
+func (x *exchange) requestOf(ctx context.Context, u *url.URL, header http.Header, m message) *http.Request {
+	h := &x.conn.head
+	r := http.Request{
+		Method: h.of(h.method), URL: u, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: header, Host: m.host,
+		RemoteAddr: x.conn.remote, RequestURI: h.of(h.target), Close: m.close, ContentLength: max(m.length, 0), Body: x.body.reader(),
+	}
+	if m.coded {
+		r.ContentLength, r.TransferEncoding = unknown, chunkedCoding
+	}
+	if h.minor == 0 {
+		r.Proto, r.ProtoMinor = "HTTP/1.0", 0
+	}
+	return r.WithContext(ctx)
+}
+
+// chunkedCoding is shared by all requests and only read.
+var chunkedCoding = []string{"chunked"}
+
+// Header implements [http.ResponseWriter].
+func (x *exchange) Header() http.Header { return x.header }
+
+// WriteHeader implements [http.ResponseWriter]. The header counts as it is at the first byte of content.
+func (x *exchange) WriteHeader(status int) {
+	if x.status != 0 || x.hijacked {
+		return
+	}
+	x.status = status
+	if values := x.header["Content-Length"]; len(values) == 1 {
+		if n, err := strconv.ParseInt(values[0], 10, 64); err == nil && n >= 0 {
+			x.length = n
+		}
+	}
+}
+
+// bare reports whether the answer has no content, whatever its header says (RFC 9112 §6.3).
+func (x *exchange) bare() bool {
+	return x.request.Method == http.MethodHead || x.status == http.StatusNoContent || x.status == http.StatusNotModified
+}
+
+// Write implements [http.ResponseWriter]. It returns [http.ErrContentLength] for more than the header promises.
+func (x *exchange) Write(p []byte) (int, error) { return x.WriteParts(p, nil) }
+
+// WriteParts writes two pieces of content as one. What is short is sent when the handler has returned, so that a client
+// that has its answer finds nothing of its call left.
+func (x *exchange) WriteParts(p, q []byte) (int, error) {
+	if x.hijacked {
+		return 0, http.ErrHijacked
+	}
+	x.WriteHeader(http.StatusOK)
+	n := len(p) + len(q)
+	switch {
+	case x.err != nil:
+		return 0, x.err
+	case x.bare() && x.request.Method != http.MethodHead:
+		return 0, http.ErrBodyNotAllowed
+	case x.length >= 0 && x.written+int64(n) > x.length:
+		return 0, http.ErrContentLength
+	}
+	x.written += int64(n)
+	out := &x.conn.out
+	if x.bare() || out.keeps(n) {
+		if !x.bare() {
+			out.keep(p)
+			out.keep(q)
+		}
+		return n, nil
+	}
+	if err := x.send(p, q, false); err != nil {
+		return 0, err
+	}
+	return n, nil
+}
+
+// send sends what was kept, and two pieces of content after it; with the head, if that was not sent.
+func (x *exchange) send(p, q []byte, last bool) error {
+	if x.err != nil {
+		return x.err
+	}
+	out := &x.conn.out
+	if !x.begun {
+		x.begin(out, int64(len(out.kept)+len(p)+len(q)), last)
+	}
+	if x.err = x.conn.mayWrite(); x.err == nil {
+		x.err = out.send(p, q, x.chunked, last)
+	}
+	if x.err != nil {
+		x.cancel() // whoever works for the answer works for nobody
+	}
+	return x.err
+}
+
+// Flush implements [http.Flusher].
+func (x *exchange) Flush() { _ = x.FlushError() } // http.Flusher has no place for an error
+
+// FlushError sends what was kept. Whoever sends an answer in parts has time to see that its client goes.
+func (x *exchange) FlushError() error {
+	if x.hijacked {
+		return http.ErrHijacked
+	}
+	x.WriteHeader(http.StatusOK)
+	if x.begun && len(x.conn.out.kept) == 0 {
+		return x.err
+	}
+	x.conn.watch.now()
+	return x.send(nil, nil, false)
+}
+
+// finish sends the rest of the answer once the handler has returned.
+func (x *exchange) finish() error {
+	x.WriteHeader(http.StatusOK)
+	short := x.length >= 0 && x.written < x.length && !x.bare()
+	if !x.begun || x.chunked || len(x.conn.out.kept) > 0 {
+		if err := x.send(nil, nil, true); err != nil {
+			return err
+		}
+	}
+	x.body.closed = true
+	if short {
+		return io.ErrShortWrite
+	}
+	return nil
+}
+
+// SetReadDeadline is for [http.ResponseController].
+func (x *exchange) SetReadDeadline(t time.Time) error {
+	c := x.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.own.read, c.readUntil = true, t
+	return c.nc.SetReadDeadline(t)
+}
+
+// SetWriteDeadline is for [http.ResponseController]. It holds until the answer has ended; one that is hardly later than
+// the one before is taken for the same.
+func (x *exchange) SetWriteDeadline(t time.Time) error { return x.conn.setWriteDeadline(t) }
+
+// Hijack implements [http.Hijacker].
+func (x *exchange) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	c := x.conn
+	switch {
+	case x.hijacked:
+		return nil, nil, http.ErrHijacked
+	case x.begun:
+		return nil, nil, errors.New("http1: the answer has begun")
+	}
+	c.watch.end()
+	x.hijacked = true
+	c.srv.leave(c)
+	if err := c.nc.SetDeadline(time.Time{}); err != nil {
+		return nil, nil, err
+	}
+	in := bufio.NewReader(c.nc)
+	if c.r < c.w {
+		early := c.buf[c.r:c.w]
+		in = bufio.NewReaderSize(io.MultiReader(bytes.NewReader(early), c.nc), len(c.buf))
+		if _, err := in.Peek(len(early)); err != nil {
+			return nil, nil, err
+		}
+	}
+	return c.nc, bufio.NewReadWriter(in, bufio.NewWriter(c.nc)), nil
+}
