@@ -1,0 +1,315 @@
+package config
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Setting is one value of a configuration, by the path that leads to it, such as upstreams.github.timeout.
+type Setting struct {
+	Path  string `json:"path"`
+	Value string `json:"value"`
+	// Secret says that the value must not be shown.
+	Secret bool `json:"secret,omitempty"`
+}
+
+// Change is what is different about one value. Values that are secret are not in it.
+type Change struct {
+	Path   string `json:"path"`
+	Before string `json:"before,omitempty"`
+	After  string `json:"after,omitempty"`
+	What   string `json:"what"` // added, removed or changed
+	Secret bool   `json:"secret,omitempty"`
+}
+
+// The words for what happened to a value.
+const (
+	Added   = "added"
+	Removed = "removed"
+	Changed = "changed"
+)
+
+// String returns the change in words.
+func (c Change) String() string {
+	switch {
+	case c.What != Changed && (c.Secret || c.Before+c.After == ""):
+		return c.Path + " " + c.What
+	case c.Secret:
+		return c.Path + " changed (a secret)"
+	case c.What != Changed:
+		return fmt.Sprintf("%s %s: %s", c.Path, c.What, c.Before+c.After)
+	}
+	return fmt.Sprintf("%s changed: %s → %s", c.Path, c.Before, c.After)
+}
+
+// Settings returns all values of a configuration that are not empty, sorted by path. Lines and columns are none: what
+// moves within its file stays the same.
+func (c *Config) Settings() []Setting { return settingsOf(c, c.Secrets()) }
+
+// SettingsOf returns the values of a part of a configuration, as [Config.Settings] does.
+func SettingsOf(part any) []Setting { return settingsOf(part, nil) }
+
+func settingsOf(part any, secrets []string) []Setting {
+	w := walker{secrets: slices.DeleteFunc(secrets, func(s string) bool { return s == "" })}
+	w.walk("", reflect.ValueOf(part), false)
+	slices.SortFunc(w.out, func(a, b Setting) int { return cmp.Compare(a.Path, b.Path) })
+	return w.out
+}
+
+// Fingerprint tells configurations apart, or parts of them, by all their values. It must not be shown: who knows all of
+// them but one could find that one out.
+func Fingerprint(settings []Setting) string { return digest(settings, true) }
+
+// Digest tells configurations apart that differ in more than secrets. It may be shown.
+func Digest(settings []Setting) string { return digest(settings, false)[:12] }
+
+func digest(settings []Setting, secrets bool) string {
+	h := sha256.New()
+	for _, s := range settings {
+		value := s.Value
+		if s.Secret && !secrets {
+			value = ""
+		}
+		fmt.Fprintf(h, "%d:%s%d:%s", len(s.Path), s.Path, len(value), value)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// Compare returns in what two configurations differ, sorted by path. Both must be sorted, as [Config.Settings] returns them. Where
+// something came or went that has more than one value, it is one change.
+func Compare(before, after []Setting) []Change {
+	whole := wholes{before: parents(before), after: parents(after)}
+	var out []Change
+	add := func(c Change) {
+		if n := len(out); (n == 0 || out[n-1] != c) && (c.What == Changed || !strings.HasSuffix(c.Path, inOrder)) {
+			out = append(out, c)
+		}
+	}
+	for len(before) > 0 || len(after) > 0 {
+		switch order := compareFirst(before, after); {
+		case order < 0:
+			add(whole.gone(before[0]))
+			before = before[1:]
+		case order > 0:
+			add(whole.came(after[0]))
+			after = after[1:]
+		default:
+			if b, a := before[0], after[0]; b.Value != a.Value && (!strings.HasSuffix(a.Path, inOrder) || reordered(b.Value, a.Value)) {
+				c := Change{Path: a.Path, What: Changed, Secret: a.Secret || b.Secret}
+				if !c.Secret {
+					c.Before, c.After = b.Value, a.Value
+				}
+				add(c)
+			}
+			before, after = before[1:], after[1:]
+		}
+	}
+	return out
+}
+
+func compareFirst(before, after []Setting) int {
+	switch {
+	case len(before) == 0:
+		return 1
+	case len(after) == 0:
+		return -1
+	}
+	return cmp.Compare(before[0].Path, after[0].Path)
+}
+
+// wholes are the paths that something lies below.
+type wholes struct{ before, after map[string]bool }
+
+func parents(settings []Setting) map[string]bool {
+	out := map[string]bool{}
+	for _, s := range settings {
+		for path := s.Path; ; {
+			i := strings.LastIndexByte(path, '.')
+			if i < 0 {
+				break
+			}
+			path = path[:i]
+			out[path] = true
+		}
+	}
+	return out
+}
+
+// gone is the change that took a value away: that of the largest thing around it which went.
+func (w wholes) gone(s Setting) Change {
+	if path, ok := topmost(s.Path, w.after); ok {
+		return Change{Path: path, What: Removed}
+	}
+	if s.Secret {
+		return Change{Path: s.Path, What: Removed, Secret: true}
+	}
+	return Change{Path: s.Path, What: Removed, Before: s.Value}
+}
+
+// came is the change that brought a value.
+func (w wholes) came(s Setting) Change {
+	if path, ok := topmost(s.Path, w.before); ok {
+		return Change{Path: path, What: Added}
+	}
+	if s.Secret {
+		return Change{Path: s.Path, What: Added, Secret: true}
+	}
+	return Change{Path: s.Path, What: Added, After: s.Value}
+}
+
+// topmost returns the shortest path above this one, below the first part of it, that is not among others.
+func topmost(path string, others map[string]bool) (string, bool) {
+	first := true
+	for i := range len(path) {
+		if path[i] != '.' {
+			continue
+		}
+		if !first && !others[path[:i]] {
+			return path[:i], true
+		}
+		first = false
+	}
+	return "", false
+}
+
+// walker collects the values of a structure.
+type walker struct {
+	secrets []string
+	out     []Setting
+}
+
+var (
+	secretType    = reflect.TypeFor[Secret]()
+	positionType  = reflect.TypeFor[Position]()
+	durationType  = reflect.TypeFor[time.Duration]()
+	conditionType = reflect.TypeFor[*Condition]()
+)
+
+func (w *walker) add(path string, v string, secret bool) {
+	for _, s := range w.secrets {
+		secret = secret || strings.Contains(v, s)
+	}
+	w.out = append(w.out, Setting{Path: path, Value: v, Secret: secret})
+}
+
+// walk collects what v holds. What is empty says no more than that it is not there.
+func (w *walker) walk(path string, v reflect.Value, secret bool) {
+	switch {
+	case !v.IsValid() || v.IsZero():
+	case v.Type() == positionType:
+	case v.Type() == secretType:
+		w.add(path, v.String(), true)
+	case v.Type() == conditionType:
+		w.add(path, v.Interface().(*Condition).source, secret) //nolint:errcheck // it is one
+	case v.Type() == durationType:
+		w.add(path, time.Duration(v.Int()).String(), secret)
+	case v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface:
+		w.present(path, v.Elem())
+		w.walk(path, v.Elem(), secret)
+	case v.Kind() == reflect.Struct:
+		w.structure(path, v, secret)
+	case v.Kind() == reflect.Map:
+		for _, key := range v.MapKeys() {
+			w.walk(join(path, key.String()), v.MapIndex(key), secret)
+		}
+	case v.Kind() == reflect.Slice:
+		w.list(path, v, secret)
+	default:
+		w.add(path, textOf(v), secret)
+	}
+}
+
+// present notes that there is a section, though none of its values may be given.
+func (w *walker) present(path string, v reflect.Value) {
+	if path != "" && v.IsZero() {
+		w.add(path, "present", false)
+	}
+}
+
+// structure collects the fields of a file's mapping, or else all of a value made of several parts.
+func (w *walker) structure(path string, v reflect.Value, secret bool) {
+	t, named := v.Type(), false
+	for i := range t.NumField() {
+		name, ok := t.Field(i).Tag.Lookup("yaml")
+		if !ok || !t.Field(i).IsExported() {
+			continue
+		}
+		named = true
+		if name == "-" && t.Field(i).Name == "Disabled" {
+			name = "disabled"
+		}
+		if name = strings.Split(name, ",")[0]; name != "-" {
+			w.walk(join(path, name), v.Field(i), secret || t.Field(i).Tag.Get("secret") != "")
+		}
+	}
+	if !named {
+		w.add(path, textOf(v), secret)
+	}
+}
+
+// textOf returns a value as it is, also one that does not show itself.
+func textOf(v reflect.Value) string {
+	switch x := v.Interface().(type) {
+	case Amount:
+		return strconv.FormatFloat(float64(x)/Millionths, 'f', -1, 64)
+	case Rate:
+		return fmt.Sprintf("%d per %v", x.Count, x.Per)
+	}
+	if v.Kind() == reflect.String {
+		return v.String()
+	}
+	return fmt.Sprint(v.Interface())
+}
+
+// list collects elements under what they are called, or else under their place.
+func (w *walker) list(path string, v reflect.Value, secret bool) {
+	if v.Type().Elem() == secretType {
+		secret = true
+	}
+	if kind := v.Type().Elem().Kind(); kind != reflect.Struct && kind != reflect.Pointer && kind != reflect.Interface {
+		texts := make([]string, v.Len())
+		for i := range texts {
+			texts[i] = textOf(v.Index(i))
+		}
+		w.add(path, "["+strings.Join(texts, ", ")+"]", secret)
+		return
+	}
+	names := make([]string, v.Len())
+	for i := range names {
+		names[i] = nameOf(v.Index(i), i)
+		at := join(path, names[i])
+		w.present(at, v.Index(i))
+		w.walk(at, v.Index(i), secret)
+	}
+	w.add(path+inOrder, strings.Join(names, ", "), false)
+}
+
+// inOrder ends the path of what says in which order the elements of a list come. It counts where they are the same.
+const inOrder = " (order)"
+
+// reordered reports whether two values say that the same elements come in another order.
+func reordered(before, after string) bool {
+	was, is := strings.Split(before, ", "), strings.Split(after, ", ")
+	slices.Sort(was)
+	slices.Sort(is)
+	return slices.Equal(was, is)
+}
+
+// nameOf returns what an element of a list is called, if it says so, or else its place.
+func nameOf(v reflect.Value, i int) string {
+	if v.Kind() == reflect.Struct {
+		for _, field := range []string{"Name", "ID", "Path", "Issuer", "URL"} {
+			if f := v.FieldByName(field); f.IsValid() && f.Kind() == reflect.String && f.String() != "" && !strings.ContainsAny(f.String(), ".,") {
+				return f.String()
+			}
+		}
+	}
+	return fmt.Sprintf("[%d]", i)
+}
