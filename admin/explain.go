@@ -3,8 +3,6 @@ package admin
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"io"
 	"net/http"
 )
 
@@ -49,7 +47,7 @@ const maxQuestion = 1 << 20
 // explain serves POST /explain.
 func (s *Server) explain(w http.ResponseWriter, r *http.Request) {
 	var q Question
-	if err := readQuestion(w, r, &q); err != nil {
+	if err := readJSON(w, r, maxQuestion, &q); err != nil {
 		refuse(w, http.StatusBadRequest, err)
 		return
 	}
@@ -59,16 +57,4 @@ func (s *Server) explain(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	respond(w, http.StatusOK, out)
-}
-
-func readQuestion(w http.ResponseWriter, r *http.Request, q *Question) error {
-	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxQuestion))
-	d.DisallowUnknownFields()
-	if err := d.Decode(q); err != nil {
-		return err
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("one question at a time")
-	}
-	return nil
 }

@@ -2,6 +2,8 @@ package admin
 
 import (
 	"encoding/json"
+	"errors"
+	"io"
 	"net/http"
 )
 
@@ -15,4 +17,17 @@ func respond(w http.ResponseWriter, status int, v any) {
 // refuse says why there is no other answer.
 func refuse(w http.ResponseWriter, status int, err error) {
 	respond(w, status, map[string]string{"error": err.Error()})
+}
+
+// readJSON reads a request's body, which must be one value of at most so many bytes.
+func readJSON(w http.ResponseWriter, r *http.Request, limit int64, into any) error {
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, limit))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("one question at a time")
+	}
+	return nil
 }

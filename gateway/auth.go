@@ -1,11 +1,11 @@
 package gateway
 
 import (
-	"context"
 	"crypto/tls"
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/headgate/headgate/config"
@@ -13,16 +13,22 @@ import (
 	"github.com/headgate/headgate/router/edge"
 )
 
-// newGate makes what asks clients who they are, if they are asked.
-func (g *Gateway) newGate(cfg *config.Config) (*auth.Gate, error) {
+// gateOf makes what asks clients who they are, if they are asked, or takes that of another generation if that does it in
+// the same way.
+func (g *Gateway) gateOf(cfg *config.Config, old *generation) (*auth.Gate, error) {
 	if cfg.Auth == nil {
 		return nil, nil
 	}
-	gate, err := auth.New(cfg.Auth, auth.Deps{Log: g.log, KeyFile: KeyFile(cfg.DataDir), Endpoints: g.serves})
+	deps := auth.Deps{Log: g.log, KeyFile: KeyFile(cfg.DataDir), Endpoints: g.serves}
+	if old != nil && old.gate != nil {
+		if deps.Former = old.gate; slices.Equal(config.SettingsOf(old.cfg.Auth), config.SettingsOf(cfg.Auth)) {
+			return old.gate, nil
+		}
+	}
+	gate, err := auth.New(cfg.Auth, deps)
 	if err != nil {
 		return nil, fmt.Errorf("auth: %w", err)
 	}
-	g.onStop("authentication", func(context.Context) error { gate.Close(); return nil })
 	return gate, nil
 }
 

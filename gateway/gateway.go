@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -30,6 +31,8 @@ type Options struct {
 	Version string // as shown to clients and upstreams
 	// Environ is the environment of the process, as os.Environ returns it. Child processes see an allow-listed part of it.
 	Environ []string
+	// Load reads the configuration again, for [Gateway.ReloadFiles]; nil if that cannot be done.
+	Load Load
 }
 
 // Gateway is one running gateway. Make it with [New], then [Gateway.Start] it, and
@@ -38,6 +41,7 @@ type Gateway struct {
 	now      atomic.Pointer[generation] // what follows from the configuration; all else outlives it
 	log      *slog.Logger
 	version  string
+	environ  []string
 	started  time.Time
 	info     json.RawMessage // who we are, as an Implementation object
 	keys     *seal.Keyring
@@ -46,21 +50,30 @@ type Gateway struct {
 	pins     *pin.Book
 	catalog  *catalog.Catalog
 	bridge   *bridge.Bridge
-	queues   map[string]*upstream.Admission // before each upstream, by name
-	engine   *embedded.Engine               // nil without a data directory
-	cache    *policy.Cache                  // nil where nothing is cached
-	trail    *policy.AuditTrail             // nil without an audit log
-	mirrors  *route.Mirrors
+	engine   *embedded.Engine   // nil without a data directory
+	trail    *policy.AuditTrail // nil without an audit log
+
+	mirrors *route.Mirrors
 
 	subscriptions *subscription.Registry
 
 	observers []rpc.Observer // of all calls
 	measures  measures
 
+	load      Load // nil if there is nothing to read again
+	reloads   reloads
+	life      context.Context //nolint:containedctx // of what goes on after a reload, ended by endLife
+	endLife   context.CancelFunc
+	reloading sync.Mutex // one reload at a time
+	stopping  atomic.Bool
+	waits     context.Context //nolint:containedctx // of reloads for upstreams, ended by endWaits
+	endWaits  context.CancelFunc
+	parting   parting
+
 	listeners map[string]net.Listener
-	clients   *clients      // nil before it is started
-	drain     time.Duration // for calls in flight when it stops
-	failed    chan error    // a listener that broke
+	clients   *clients   // nil before it is started
+	hurry     bool       // calls in flight get no time when it stops
+	failed    chan error // a listener that broke
 	ready     atomic.Bool
 	stops     []stop
 }
@@ -74,10 +87,12 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*Gateway, error
 		return nil, fmt.Errorf("server info: %w", err)
 	}
 	g := &Gateway{
-		log: opts.Log, version: opts.Version, started: time.Now(), info: info,
-		queues: map[string]*upstream.Admission{}, listeners: map[string]net.Listener{}, drain: cfg.Shutdown.Drain, failed: make(chan error, 2),
+		log: opts.Log, version: opts.Version, environ: opts.Environ, load: opts.Load, started: time.Now(), info: info,
+		listeners: map[string]net.Listener{}, failed: make(chan error, 2),
 	}
-	if err := g.build(ctx, cfg, opts); err != nil {
+	g.life, g.endLife = context.WithCancel(ctx)
+	g.waits, g.endWaits = context.WithCancel(g.life)
+	if err := g.build(ctx, cfg); err != nil {
 		return nil, errors.Join(err, g.Stop(ctx))
 	}
 	return g, nil

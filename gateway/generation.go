@@ -11,29 +11,35 @@ import (
 	"github.com/headgate/headgate/policy/auth"
 	"github.com/headgate/headgate/router"
 	"github.com/headgate/headgate/router/catalog"
+	"github.com/headgate/headgate/router/pin"
 	"github.com/headgate/headgate/router/route"
 	"github.com/headgate/headgate/rpc"
-	"github.com/headgate/headgate/upstream/mcpserver"
 )
 
-// generation is what is made out of one configuration and needs no end: what it says of calls, wholly. It is made
+// generation is what is made out of one configuration: what it says of calls, wholly. It is made
 // before it is used and never changes after that. What lasts longer (the engine, sessions, snapshots, parked calls,
-// connections) belongs to the [Gateway], and what it needs of that it shares.
+// connections) belongs to the [Gateway] or, as upstreams do, to all generations that have it.
 //
 // A call goes through the generation it began with to its end.
 type generation struct {
-	cfg     *config.Config
-	servers []*mcpserver.Pool // enabled upstreams, in order
-	origins policy.Origins
-	proxies auth.Proxies
-	gate    *auth.Gate // nil where nobody is asked who they are
-	access  *policy.Access
-	limits  *policy.Limits
-	cache   *policy.Cache // nil where nothing is cached
-	audit   rpc.Middleware
-	memory  *policy.Overload // nil where it is not known how much there is
-	views   []catalog.View
-	router  *router.Router
+	number   uint64 // rises with each that is used
+	cfg      *config.Config
+	settings []config.Setting // all of the configuration
+
+	servers  []*member // enabled upstreams, in order
+	handlers map[string]rpc.Handler
+	lists    *catalog.Set
+	modes    map[string]pin.Mode
+	origins  policy.Origins
+	proxies  auth.Proxies
+	gate     *auth.Gate // nil where nobody is asked who they are
+	access   *policy.Access
+	limits   *policy.Limits
+	cache    *policy.Cache // nil where nothing is cached
+	audit    rpc.Middleware
+	memory   *policy.Overload // nil where it is not known how much there is
+	views    []catalog.View
+	router   *router.Router
 
 	remote rpc.Handler // of clients that connect
 	local  rpc.Handler // of the client that started the process, who is not asked who it is
@@ -58,49 +64,73 @@ func (g *Gateway) local(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 	return g.generation().local.Handle(ctx, c)
 }
 
-// generate makes a generation of a configuration. Nothing that is in use changes by it.
-func (g *Gateway) generate(cfg *config.Config, servers []*mcpserver.Pool) (n *generation, err error) {
+// generate makes a generation of a configuration, after another one if there is one. Nothing that is in use changes by
+// it, and nothing is begun that would have to be ended: it can be dropped.
+func (g *Gateway) generate(cfg *config.Config, old *generation) (n *generation, err error) {
 	n = &generation{
-		cfg: cfg, servers: servers, access: policy.NewAccess(cfg.Access, cfg.Auth == nil), limits: &policy.Limits{}, cache: g.cache,
+		number: 1, cfg: cfg, settings: cfg.Settings(), modes: modesOf(cfg),
+		access: policy.NewAccess(cfg.Access, cfg.Auth == nil), limits: &policy.Limits{},
 		origins: policy.Origins{Allowed: cfg.AllowedOrigins, Loopback: isLoopback(cfg.Listen)},
 	}
-	if n.proxies, err = auth.NewProxies(cfg.TrustedProxies); err != nil {
-		return nil, fmt.Errorf("trusted_proxies: %w", err)
+	if old != nil {
+		n.number = old.number + 1
 	}
-	if g.engine == nil && (len(cfg.Limits) > 0 || cfg.Cache != nil) {
-		return nil, errors.New("limits and cache need a data_dir")
-	}
-	if len(cfg.Limits) > 0 {
-		if n.limits, err = policy.NewLimits(cfg.Limits, g.engine.Quota(), g.log); err != nil {
-			return nil, err
+	defer func() {
+		if err != nil {
+			g.drop(n, old)
 		}
-	}
-	if n.audit, err = g.audits(cfg); err != nil {
+	}()
+	if err = g.membersOf(n, old); err != nil {
 		return nil, err
 	}
-	if n.gate, err = g.newGate(cfg); err != nil {
+	if err = g.policies(n, old); err != nil {
 		return nil, err
 	}
 	n.memory = g.watchMemory(cfg)
+	n.lists = g.catalog.Prepare(g.sources(n))
 	n.views = n.viewsOf()
 	n.router = router.New(n.views, g.routed(n))
 	n.remote, n.local = g.chain(n, n.gate), g.chain(n, nil)
 	return n, nil
 }
 
+// policies makes what may refuse or answer calls.
+func (g *Gateway) policies(n, old *generation) (err error) {
+	cfg := n.cfg
+	if n.proxies, err = auth.NewProxies(cfg.TrustedProxies); err != nil {
+		return fmt.Errorf("trusted_proxies: %w", err)
+	}
+	if g.engine == nil && (len(cfg.Limits) > 0 || cfg.Cache != nil) {
+		return errors.New("limits and cache need a data_dir")
+	}
+	if len(cfg.Limits) > 0 {
+		if n.limits, err = policy.NewLimits(cfg.Limits, g.engine.Quota(), g.log); err != nil {
+			return err
+		}
+	}
+	if n.audit, err = g.audits(cfg); err != nil {
+		return err
+	}
+	if n.gate, err = g.gateOf(cfg, old); err != nil {
+		return err
+	}
+	n.cache = g.cacheOf(cfg, old) // last, because it has something to be ended
+	return nil
+}
+
 // routed is what the router of a generation passes calls to.
 func (g *Gateway) routed(n *generation) router.Deps {
-	upstreams := make(map[string]rpc.Handler, len(n.servers))
+	n.handlers = make(map[string]rpc.Handler, len(n.servers))
 	titles := make(map[string]string, len(n.servers))
-	for _, s := range n.servers {
-		upstreams[s.Name()] = g.pins.Gate(s.Name(), g.queued(s))
-		titles[s.Name()] = n.upstream(s.Name()).Title()
+	for _, m := range n.servers {
+		n.handlers[m.Name()] = g.pins.Gate(m.Name(), n.modes[m.Name()], g.bridge.Cross(m))
+		titles[m.Name()] = n.upstream(m.Name()).Title()
 	}
-	serves := func(upstream string) bool { return upstreams[upstream] != nil }
+	serves := func(upstream string) bool { return n.handlers[upstream] != nil }
 	return router.Deps{
 		Routes: route.New(n.cfg.Routes, serves), Mirrors: g.mirrors, Holds: g.bridge.Holds,
-		Catalog: g.catalog, Upstreams: upstreams, Holder: g.sessions, Subscriptions: g.subscriptions, Keys: g.keys, Info: g.info,
-		Titles: titles, MayRead: n.mayRead,
+		Catalog: g.catalog, Upstreams: n.handlers, Former: g.former, Holder: g.sessions, Subscriptions: g.subscriptions, Keys: g.keys,
+		Info: g.info, Titles: titles, MayRead: n.mayRead,
 	}
 }
 
@@ -113,20 +143,19 @@ func (n *generation) upstream(name string) config.Upstream {
 // viewsOf are the configured endpoints and one for each upstream, which renames
 // nothing. An endpoint that is configured at the path of an upstream replaces it.
 func (n *generation) viewsOf() []catalog.View {
+	view := catalog.View{Version: n.number, Set: n.lists, Sees: n.seer()}
 	var out []catalog.View
 	for _, e := range n.cfg.Endpoints {
-		out = append(out, catalog.View{
-			Endpoint: e.Path, Upstreams: e.Upstreams, Prefix: catalog.Prefix(e.Prefix), Allows: e.Tools.Allows, Sees: n.seer(),
-		})
+		v := view
+		v.Endpoint, v.Upstreams, v.Prefix, v.Allows = e.Path, e.Upstreams, catalog.Prefix(e.Prefix), e.Tools.Allows
+		out = append(out, v)
 	}
-	for _, s := range n.servers {
-		path := "/mcp/" + s.Name()
-		if slices.ContainsFunc(out, func(v catalog.View) bool { return v.Endpoint == path }) {
-			continue
+	for _, m := range n.servers {
+		v := view
+		v.Endpoint, v.Upstreams, v.Single, v.Allows = "/mcp/"+m.Name(), []string{m.Name()}, true, func(string) bool { return true }
+		if !slices.ContainsFunc(out, func(other catalog.View) bool { return other.Endpoint == v.Endpoint }) {
+			out = append(out, v)
 		}
-		out = append(out, catalog.View{
-			Endpoint: path, Upstreams: []string{s.Name()}, Single: true, Allows: func(string) bool { return true }, Sees: n.seer(),
-		})
 	}
 	return out
 }

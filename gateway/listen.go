@@ -66,13 +66,18 @@ func (g *Gateway) listen(ctx context.Context) error {
 
 // front is what clients connect to.
 func (g *Gateway) front(cfg *config.Config, handler rpc.HandlerFunc) *edge.Edge {
-	front := edge.New(edge.Config{
+	front := edge.New(g.edgeBounds(cfg), edge.Deps{Handler: handler, Sessions: g.sessions, Endpoints: g.serves, Log: g.log})
+	g.measures.fronts.add(front)
+	return front
+}
+
+// edgeBounds bound what clients can cost.
+func (g *Gateway) edgeBounds(cfg *config.Config) edge.Config {
+	return edge.Config{
 		Body: int64(cfg.Bounds.Body), Depth: cfg.Bounds.Depth, AllowOrigin: g.allowsOrigin,
 		Heartbeat: heartbeat, Patience: patience, SlowReader: cfg.Bounds.SlowReader, InFlight: cfg.Bounds.PerSessionInFlight,
 		LimitsAsOK: cfg.LimitRefusals == "json-rpc", Capacity: cfg.Bounds.InFlight,
-	}, edge.Deps{Handler: handler, Sessions: g.sessions, Endpoints: g.serves, Log: g.log})
-	g.measures.fronts.add(front)
-	return front
+	}
 }
 
 // ServeStdio serves the client at the other end of two pipes, on one endpoint, until it

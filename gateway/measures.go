@@ -86,8 +86,8 @@ func (g *Gateway) samples(s *metrics.Sink) {
 	s.Set(metrics.SessionsActive, float64(used.Sessions))
 	s.Set(metrics.StreamsActive, float64(used.Streams+g.subscriptions.Listening()))
 	s.Set(metrics.CallsParked, float64(g.bridge.Parked()))
-	if g.cache != nil {
-		hits, misses := g.cache.Lookups()
+	if cache := g.generation().cache; cache != nil {
+		hits, misses := cache.Lookups()
 		s.Set(metrics.CacheRequests, float64(hits), "hit")
 		s.Set(metrics.CacheRequests, float64(misses), "miss")
 	}
@@ -107,17 +107,13 @@ func (g *Gateway) upstreamSamples(s *metrics.Sink) {
 		}
 		s.Set(metrics.UpstreamUp, up, u.Name())
 		s.Set(metrics.UpstreamRestarts, float64(state.Restarts), u.Name())
-		g.measures.calls.Expect(u.Name(), g.queueSamples(s, u.Name()))
+		g.measures.calls.Expect(u.Name(), queueSamples(s, u))
 	}
 }
 
 // queueSamples is what is known of the queue before an upstream. It reports whether there is one.
-func (g *Gateway) queueSamples(s *metrics.Sink, name string) bool {
-	queue := g.queues[name]
-	if queue == nil {
-		return false
-	}
-	status := queue.Status()
+func queueSamples(s *metrics.Sink, m *member) bool {
+	name, status := m.Name(), m.queue.Status()
 	if status.Limit == 0 {
 		return false
 	}

@@ -10,29 +10,38 @@ import (
 	"github.com/headgate/headgate/upstream/mcpserver"
 )
 
-// wireNotices carries what upstreams say unasked to the catalogue, and what changed
-// there to the clients that can see it.
-func (g *Gateway) wireNotices(ctx context.Context, servers []*mcpserver.Pool) {
-	for _, s := range servers {
-		s.OnNotice(func(m *rpc.Message) {
-			g.outdate(ctx, s.Name(), m) // before anybody asks again
-			switch m.Method {
-			case mcp.ResourceUpdated:
-				g.subscriptions.Updated(s.Name(), m)
-			case mcp.TaskChanged:
-				g.subscriptions.TaskChanged(s.Name(), m)
-			default:
-				g.catalog.Notice(s.Name(), m.Method)
-			}
-		})
-		s.OnVisited(g.sessions.Post)
-		s.OnLog(func(l mcpserver.Log) { g.passLog(s.Name(), l) })
-	}
+// hear carries what an upstream says unasked to the catalogue and to those who want to hear of it. One whose place
+// another one has taken is not heard.
+func (g *Gateway) hear(from *member) {
+	name := from.Name()
+	from.OnNotice(func(m *rpc.Message) {
+		if g.generation().server(name) != from {
+			return
+		}
+		g.outdate(g.life, name, m) // before anybody asks again
+		switch m.Method {
+		case mcp.ResourceUpdated:
+			g.subscriptions.Updated(name, m)
+		case mcp.TaskChanged:
+			g.subscriptions.TaskChanged(name, m)
+		default:
+			g.catalog.Notice(name, m.Method)
+		}
+	})
+	from.OnVisited(g.sessions.Post)
+	from.OnLog(func(l mcpserver.Log) { g.passLog(name, l) })
+}
+
+// wireNotices carries what ends here to upstreams, and what changed in the catalogue to the clients that can see it.
+func (g *Gateway) wireNotices() {
 	g.sessions.OnRecall(g.subscriptions.Restore)
 	g.sessions.OnEnd(func(key string) {
 		g.subscriptions.EndSession(key)
-		for _, s := range servers {
-			s.EndSession(key)
+		for _, m := range g.generation().servers {
+			m.EndSession(key)
+		}
+		for m := range g.parting.all() {
+			m.EndSession(key)
 		}
 	})
 	g.catalog.OnChange(func(change catalog.Change) {

@@ -13,13 +13,7 @@ import (
 
 // openPins opens what remembers what upstreams told models when that was approved.
 func (g *Gateway) openPins(cfg *config.Config) error {
-	modes := make(map[string]pin.Mode, len(cfg.Upstreams))
-	for _, u := range cfg.Upstreams {
-		if u.Disabled == "" {
-			modes[u.Name] = pin.Mode(cfg.PinMode(u))
-		}
-	}
-	book, err := pin.Open(pin.Options{Dir: cfg.DataDir, Modes: modes, Log: g.log})
+	book, err := pin.Open(pin.Options{Dir: cfg.DataDir, Modes: modesOf(cfg), Log: g.log})
 	if err != nil {
 		return fmt.Errorf("data_dir: %w", err)
 	}
@@ -37,8 +31,7 @@ func (g *Gateway) watchPins(ctx context.Context) {
 }
 
 // pinned has what an upstream lists compared with what is approved.
-func (g *Gateway) pinned(s catalog.Source) catalog.Source {
-	mode := g.pins.Modes[s.Name]
+func (g *Gateway) pinned(mode pin.Mode, s catalog.Source) catalog.Source {
 	s.Listed = mode == pin.Quarantine || mode == pin.Block
 	s.Review = func(ctx context.Context, l catalog.Listing) map[string]string {
 		audience := ""
@@ -65,7 +58,7 @@ func nameOf(implementation []byte) string {
 // unapproved says what of an upstream waits for approval; nothing where nobody wants to be told.
 func (g *Gateway) unapproved(upstream string) string {
 	n := g.pins.Waiting(upstream)
-	if n == 0 || g.pins.Modes[upstream] == pin.Observe {
+	if n == 0 || g.pins.Mode(upstream) == pin.Observe {
 		return ""
 	}
 	return fmt.Sprintf("%d new or changed definitions wait for approval: headgate pins diff %s", n, upstream)

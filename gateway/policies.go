@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"reflect"
 
 	"github.com/headgate/headgate/config"
 	"github.com/headgate/headgate/policy"
@@ -14,13 +15,31 @@ import (
 	"github.com/headgate/headgate/rpc/mcp"
 )
 
-// openCache makes the cache, if there is one. The engine has been opened.
-func (g *Gateway) openCache(ctx context.Context, cfg *config.Config) {
-	if cfg.Cache == nil || g.engine == nil {
-		return
+// cacheOf makes the cache of a configuration, if there is one, or takes that of another generation if that is the same.
+// What is in it is the engine's.
+func (g *Gateway) cacheOf(cfg *config.Config, old *generation) *policy.Cache {
+	switch {
+	case cfg.Cache == nil:
+		return nil
+	case old != nil && old.cache != nil && reflect.DeepEqual(old.cfg.Cache, cfg.Cache):
+		return old.cache
 	}
-	g.cache = policy.NewCache(ctx, *cfg.Cache, g.engine.Cache(), mcp.LifetimeOf, g.log)
-	g.onStop("cache", g.cache.Close)
+	return policy.NewCache(g.life, *cfg.Cache, g.engine.Cache(), mcp.LifetimeOf, g.log)
+}
+
+// closePolicies ends what the policies of the last generation have begun.
+func (g *Gateway) closePolicies(ctx context.Context) error {
+	n := g.generation()
+	if n == nil {
+		return nil
+	}
+	if n.gate != nil {
+		n.gate.Close()
+	}
+	if n.cache != nil {
+		return n.cache.Close(ctx)
+	}
+	return nil
 }
 
 // openAudit opens the audit log, if there is one.

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/headgate/headgate/rpc"
-	"github.com/headgate/headgate/upstream/mcpserver"
 )
 
 // Probe is what one look at an upstream found.
@@ -35,7 +34,7 @@ func (g *Gateway) Probe(ctx context.Context, name string) Probe {
 	if cfg.Disabled != "" {
 		return p
 	}
-	s := n.servers[slices.IndexFunc(n.servers, func(s *mcpserver.Pool) bool { return s.Name() == name })]
+	s := n.servers[slices.IndexFunc(n.servers, func(m *member) bool { return m.Name() == name })]
 	p.Transport = s.State().Transport
 	started := time.Now()
 	d, err := s.Describe(ctx)

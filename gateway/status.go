@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"github.com/headgate/headgate/admin"
-	"github.com/headgate/headgate/upstream/mcpserver"
 )
 
 // The states of an upstream.
@@ -30,7 +29,7 @@ func (g *Gateway) Upstreams() []admin.UpstreamHealth {
 	return out
 }
 
-func (g *Gateway) health(s *mcpserver.Pool) admin.UpstreamHealth {
+func (g *Gateway) health(s *member) admin.UpstreamHealth {
 	listed := g.catalog.Status(s.Name())
 	h := admin.UpstreamHealth{Name: s.Name(), State: Connecting, Tools: listed.Tools}
 	switch {

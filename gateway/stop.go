@@ -41,12 +41,17 @@ func (g *Gateway) Drain(ctx context.Context) {
 // from it; all errors are joined. Stop may be called once, instead of [Gateway.StopNow].
 func (g *Gateway) Stop(ctx context.Context) error {
 	g.ready.Store(false)
+	g.stopReloads()
 	var errs []error
 	if g.clients == nil {
 		g.endStreams()
 	} else {
-		drain, cancel := context.WithTimeout(ctx, g.drain)
-		if err := g.clients.leave(drain, g.endStreams); g.drain > 0 { // else it was asked for
+		patience := g.generation().cfg.Shutdown.Drain
+		if g.hurry {
+			patience = 0
+		}
+		drain, cancel := context.WithTimeout(ctx, patience)
+		if err := g.clients.leave(drain, g.endStreams); patience > 0 { // else it was asked for
 			errs = append(errs, err)
 		}
 		cancel()
@@ -72,6 +77,6 @@ func (g *Gateway) endStreams() {
 
 // StopNow is [Gateway.Stop] without the drain time: calls in flight are given up.
 func (g *Gateway) StopNow(ctx context.Context) error {
-	g.drain = 0
+	g.hurry = true
 	return g.Stop(ctx)
 }

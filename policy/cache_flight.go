@@ -19,7 +19,7 @@ type flights struct {
 
 // flight is one of them.
 type flight struct {
-	landed chan struct{} // closed once there is a landing; nil as long as nobody waits for it
+	landed chan struct{} // closed once there is a landing
 	landing
 	done bool
 }
@@ -44,12 +44,9 @@ func (f *flights) join(key state.CacheKey) (*flight, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if open, ok := s.open[key]; ok {
-		if open.landed == nil {
-			open.landed = make(chan struct{})
-		}
 		return open, false
 	}
-	one := &flight{}
+	one := &flight{landed: make(chan struct{})}
 	s.open[key] = one
 	return one, true
 }
@@ -63,8 +60,6 @@ func (f *flights) land(key state.CacheKey, one *flight, l landing) {
 		return
 	}
 	one.done, one.landing = true, l
-	if one.landed != nil {
-		close(one.landed)
-	}
+	close(one.landed)
 	delete(s.open, key)
 }

@@ -12,13 +12,16 @@ import (
 
 // Deps is what a router passes calls to.
 type Deps struct {
-	Catalog       *catalog.Catalog
-	Upstreams     map[string]rpc.Handler // by name, below the policies
-	Holder        rpc.Handler            // of sessions and calls in flight
-	Subscriptions rpc.Handler            // of those who want to hear what changes
-	Keys          Sealer                 // of the ids of tasks
-	Info          json.RawMessage        // the gateway's own Implementation object
-	Titles        map[string]string      // what users are told the upstreams are called, by name
+	Catalog   *catalog.Catalog
+	Upstreams map[string]rpc.Handler // by name, below the policies
+	// Former returns the handler of an upstream that is not one any more, for calls that go on with one that began
+	// when it was; nil if there is none.
+	Former        func(name string) rpc.Handler
+	Holder        rpc.Handler       // of sessions and calls in flight
+	Subscriptions rpc.Handler       // of those who want to hear what changes
+	Keys          Sealer            // of the ids of tasks
+	Info          json.RawMessage   // the gateway's own Implementation object
+	Titles        map[string]string // what users are told the upstreams are called, by name
 	// MayRead reports whether a caller may read a resource that an upstream calls own. Nil lets everybody.
 	MayRead func(c *rpc.Call, upstream, own string) bool
 	// Routes are the rules that send calls elsewhere than to who owns the name; nil if there are none.
@@ -96,6 +99,10 @@ func (r *Router) Handle(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 
 func (r *Router) forward(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 	up, ok := r.Upstreams[c.Target.Upstream]
+	if !ok && c.Target.Upstream != "" && r.Former != nil {
+		up = r.Former(c.Target.Upstream)
+		ok = up != nil
+	}
 	switch {
 	case !ok && c.Target.Kind == rpc.Resource:
 		return r.search(ctx, c)

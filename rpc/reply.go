@@ -33,6 +33,7 @@ type Reply struct {
 	ticket  uint64
 	begun   atomic.Bool // the watcher has been told of the first message
 	record  *Record     // who is told what the client gets; nil if nobody is
+	ended   func()      // nil if nobody is to be told of the end
 }
 
 // NewReply returns a reply that pulls from s.
@@ -88,8 +89,15 @@ func (r *Reply) Close() error {
 	if r.watcher != nil {
 		defer r.unwatch() // also where the source panics
 	}
+	if r.ended != nil {
+		defer r.ended() // likewise
+	}
 	return r.source.Close()
 }
+
+// OnClose has f called, once, when the reply has been closed. It is set before anybody else has the reply, by one
+// who counts replies; f must not block.
+func (r *Reply) OnClose(f func()) { r.ended = f }
 
 // ErrNoQuestion is returned for an answer to what was never asked.
 var ErrNoQuestion = errors.New("no such question")

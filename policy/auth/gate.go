@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,6 +29,9 @@ type Deps struct {
 	KeyFile string
 	// Endpoints reports whether a path is an endpoint.
 	Endpoints func(path string) bool
+	// Former is the gate whose place this one takes; nil if there is none. What it knows of those who try, of issuers and
+	// of tokens is gone on with, as far as it means the same.
+	Former *Gate
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 }
@@ -53,6 +57,12 @@ func New(cfg *config.Auth, deps Deps) (*Gate, error) {
 		log: deps.Log, now: deps.Now, resources: newResources(cfg, deps.Endpoints),
 		tries: newTries(), cache: newCache(), certificates: cfg.Certificates,
 	}
+	former := deps.Former
+	if former == nil {
+		former = &Gate{jwts: &jwts{}}
+	} else {
+		g.tries = former.tries
+	}
 	if g.now == nil {
 		g.now = time.Now
 	}
@@ -66,24 +76,50 @@ func New(cfg *config.Auth, deps Deps) (*Gate, error) {
 	if g.keys, err = newKeys(fixed, deps.KeyFile, deps.Log); err != nil {
 		return nil, err
 	}
-	if g.jwts, err = newJWTs(cfg.JWT, g.now); err != nil {
+	if g.jwts, err = newJWTs(cfg.JWT, g.now, former.jwts); err != nil {
 		return nil, err
 	}
 	for _, c := range cfg.Introspection {
-		i, err := newIntrospector(c)
-		if err != nil {
-			return nil, err
+		i := former.introspector(c)
+		if i == nil {
+			if i, err = newIntrospector(c); err != nil {
+				return nil, err
+			}
 		}
 		g.introspectors = append(g.introspectors, i)
+	}
+	if former.cache != nil && slices.Equal(former.jwts.order, g.jwts.order) && slices.Equal(former.introspectors, g.introspectors) {
+		g.cache = former.cache
 	}
 	return g, nil
 }
 
-// Close waits for what is being asked of identity providers. No call may be in flight.
-func (g *Gate) Close() {
-	g.jwts.close()
+// introspector returns the one that asks as a configuration says; nil if there is none.
+func (g *Gate) introspector(cfg config.Introspection) *introspector {
+	cfg.Position = config.Position{}
 	for _, i := range g.introspectors {
-		i.close()
+		have := i.cfg
+		if have.Position = cfg.Position; have == cfg {
+			return i
+		}
+	}
+	return nil
+}
+
+// Close waits for what is being asked of identity providers. No call may be in flight.
+func (g *Gate) Close() { g.Retire(&Gate{jwts: &jwts{}}) }
+
+// Retire is Close for a gate whose place another one has taken, which may go on with parts of it.
+func (g *Gate) Retire(next *Gate) {
+	for _, i := range g.jwts.order {
+		if i.set != nil && !slices.Contains(next.jwts.order, i) {
+			i.set.close()
+		}
+	}
+	for _, i := range g.introspectors {
+		if !slices.Contains(next.introspectors, i) {
+			i.close()
+		}
 	}
 }
 

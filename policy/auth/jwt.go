@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -35,10 +36,14 @@ type issuer struct {
 	set    *keySet // or where to find them
 }
 
-// newJWTs makes the verifiers. Nothing is fetched until there is a token.
-func newJWTs(cfgs []config.JWT, now func() time.Time) (*jwts, error) {
+// newJWTs makes the verifiers, but for those that others have already. Nothing is fetched until there is a token.
+func newJWTs(cfgs []config.JWT, now func() time.Time, former *jwts) (*jwts, error) {
 	j := &jwts{issuers: map[string]*issuer{}}
 	for _, cfg := range cfgs {
+		if i := former.issuers[cfg.Issuer]; i != nil && sameIssuer(i.cfg, cfg) {
+			j.issuers[cfg.Issuer], j.order = i, append(j.order, i)
+			continue
+		}
 		// The algorithms all belong to one kind of key, so that none is used as another
 		// (RFC 8725 §3.1). "none" is not among them.
 		i := &issuer{cfg: cfg, parser: jwt.NewParser(
@@ -67,13 +72,10 @@ func newJWTs(cfgs []config.JWT, now func() time.Time) (*jwts, error) {
 	return j, nil
 }
 
-// close waits for what is being fetched.
-func (j *jwts) close() {
-	for _, i := range j.issuers {
-		if i.set != nil {
-			i.set.close()
-		}
-	}
+// sameIssuer reports whether two configurations, wherever they stand, mean the same.
+func sameIssuer(a, b config.JWT) bool {
+	a.Position, b.Position = config.Position{}, config.Position{}
+	return reflect.DeepEqual(a, b)
 }
 
 // of returns whose token this claims to be. It returns nil for what is no token of an

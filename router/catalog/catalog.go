@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +16,7 @@ import (
 // Source is an upstream as the catalogue sees it.
 type Source struct {
 	Name     string
+	Key      any                                            // comparable: equal for sources that list the same; nil is equal to nothing
 	Handler  rpc.Handler                                    // asks it, below the policies
 	Describe func(ctx context.Context) (Description, error) // may do I/O
 	Allows   func(own string) bool                          // which of its tools exist for us
@@ -57,8 +57,8 @@ func AudienceOf(c rpc.Client) Audience {
 type Catalog struct {
 	log         *slog.Logger
 	keys        *seal.Keyring
-	order       []string // upstreams as configured
-	feeds       map[string]*[listCount]feed
+	set         atomic.Pointer[Set]
+	begun       bool                     // something was listed from; guarded by mu
 	generations [listCount]atomic.Uint64 // each rises with every snapshot of its list
 	tables      sync.Map                 // tableKey → *Table
 	special     atomic.Int64             // how many of them are not for anybody
@@ -77,18 +77,29 @@ type Catalog struct {
 func New(ctx context.Context, sources []Source, keys *seal.Keyring, log *slog.Logger) *Catalog {
 	ctx, cancel := context.WithCancel(ctx)
 	c := &Catalog{
-		log: log, keys: keys, feeds: map[string]*[listCount]feed{}, owners: newOwners(), ctx: ctx, cancel: cancel,
+		log: log, keys: keys, owners: newOwners(), ctx: ctx, cancel: cancel,
 	}
-	for _, s := range sources {
-		c.order = append(c.order, s.Name)
-		feeds := new([listCount]feed)
-		for l := range listCount {
-			f := &feeds[l]
-			f.source, f.list, f.catalog, f.slots, f.quiet = s, l, c, map[Audience]*slot{}, settle
+	c.set.Store(&Set{})
+	first := c.Prepare(sources)
+	for _, feeds := range first.feeds {
+		for l := range feeds {
+			feeds[l].live = true
 		}
-		c.feeds[s.Name] = feeds
 	}
+	c.set.Store(first)
+	c.begun = len(sources) > 0
 	return c
+}
+
+// feeds returns the feeds of an upstream; nil if there is none of this name.
+func (c *Catalog) feeds(upstream string) *[listCount]feed { return c.set.Load().feeds[upstream] }
+
+// setOf returns the sources of a view.
+func (c *Catalog) setOf(v *View) *Set {
+	if v.Set != nil {
+		return v.Set
+	}
+	return c.set.Load()
 }
 
 // OnChange sets who is told that lists changed. It must be called before anything is
@@ -98,7 +109,7 @@ func (c *Catalog) OnChange(f func(Change)) { c.changes.tell = f }
 // Notice tells the catalogue that an upstream sent a notification, which concerns
 // it if the method is one of those that say that a list changed.
 func (c *Catalog) Notice(upstream, method string) {
-	feeds := c.feeds[upstream]
+	feeds := c.feeds(upstream)
 	for l := range listCount {
 		if feeds != nil && l.traits().changed == method {
 			feeds[l].notice()
@@ -109,24 +120,7 @@ func (c *Catalog) Notice(upstream, method string) {
 // Warm drains upstreams, without names every one, for clients that declare nothing
 // and waits until all have answered or failed, or ctx ends.
 func (c *Catalog) Warm(ctx context.Context, upstreams ...string) {
-	var pending []<-chan struct{}
-	for name, feeds := range c.feeds {
-		if len(upstreams) > 0 && !slices.Contains(upstreams, name) {
-			continue
-		}
-		for l := range feeds {
-			if _, busy, _ := feeds[l].look(Anybody, ownClient(), time.Now()); busy != nil {
-				pending = append(pending, busy)
-			}
-		}
-	}
-	for _, busy := range pending {
-		select {
-		case <-busy:
-		case <-ctx.Done():
-			return
-		}
-	}
+	c.set.Load().Warm(ctx, upstreams...)
 }
 
 // Status is what is known of one upstream's lists.
@@ -138,7 +132,7 @@ type Status struct {
 
 // Status returns what is known of an upstream's lists, without I/O.
 func (c *Catalog) Status(upstream string) Status {
-	feeds := c.feeds[upstream]
+	feeds := c.feeds(upstream)
 	if feeds == nil {
 		return Status{}
 	}
@@ -165,7 +159,7 @@ func (c *Catalog) Close() {
 	c.mu.Lock()
 	c.closed = true
 	c.mu.Unlock()
-	for _, feeds := range c.feeds {
+	for _, feeds := range c.set.Load().feeds {
 		for l := range feeds {
 			feeds[l].stop()
 		}

@@ -29,8 +29,8 @@ type Summary struct {
 // Summarize asks the upstreams of a view who they are, all at once and for a
 // bounded time, and leaves out those that do not say.
 func (c *Catalog) Summarize(ctx context.Context, v *View) Summary {
-	names := c.members(v)
-	said := c.describe(ctx, names)
+	set, names := c.setOf(v), c.members(v)
+	said := set.describe(ctx, names)
 	s := Summary{Capabilities: make([]json.RawMessage, len(said))}
 	for i, d := range said {
 		if d != nil {
@@ -70,20 +70,24 @@ func below(text string) string {
 // Declares reports whether an upstream declares a capability, or does not say what it
 // has. It may do I/O.
 func (c *Catalog) Declares(ctx context.Context, upstream, capability string) bool {
-	d, err := c.feeds[upstream][toolList].source.Describe(ctx)
+	feeds := c.feeds(upstream)
+	if feeds == nil {
+		return false
+	}
+	d, err := feeds[toolList].source.Describe(ctx)
 	return err != nil || offers(d.Capabilities, capability)
 }
 
 // describe returns what each upstream says of itself, nil for those that do not
 // answer in time.
-func (c *Catalog) describe(ctx context.Context, names []string) []*Description {
+func (s *Set) describe(ctx context.Context, names []string) []*Description {
 	ctx, cancel := context.WithTimeout(ctx, describeTimeout)
 	defer cancel()
 	out := make([]*Description, len(names))
 	var all sync.WaitGroup
 	for i, name := range names {
 		all.Go(func() {
-			src := &c.feeds[name][toolList].source
+			src := &s.feeds[name][toolList].source
 			if d, err := src.Describe(ctx); err == nil {
 				out[i] = src.trusted(ctx, d)
 			}

@@ -71,7 +71,7 @@ func TestCorner5_8_NobodyWaitsForTheSlowest(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := newCatalog(t, named{"quick", &lister{desc: Description{Capabilities: []byte(`{"prompts":{}}`)}}}, named{"slow", listing()})
-		c.feeds["slow"][toolList].source.Describe = func(ctx context.Context) (Description, error) {
+		c.feeds("slow")[toolList].source.Describe = func(ctx context.Context) (Description, error) {
 			<-ctx.Done()
 			return Description{}, context.Cause(ctx)
 		}

@@ -31,6 +31,8 @@ type feed struct {
 	quiet time.Duration // how long to wait after a notice before draining
 	timer *time.Timer   // a drain that a notice caused, if one is pending
 	told  bool          // whether a notice caused the running drains
+	live  bool          // whether clients are told of changes
+	over  bool          // nothing is fetched any more
 }
 
 // slot is the place of one audience's snapshot. Its fields are guarded by feed.mu.
@@ -133,6 +135,9 @@ func (s *slot) stopRetry() {
 // start drains in the background. The caller holds f.mu.
 func (f *feed) start(a Audience, s *slot) {
 	s.stopRetry()
+	if f.over {
+		return
+	}
 	s.busy = make(chan struct{})
 	client := s.client
 	if !f.catalog.background(func(ctx context.Context) {
@@ -161,6 +166,7 @@ func (f *feed) finish(a Audience, s *slot, snap *snapshot, err error) {
 		s.current, s.failure, s.failures = snap, nil, 0
 		f.catalog.generations[f.list].Add(1)
 		switch tell := f.calm(changed); {
+		case !f.live:
 		case changed:
 			f.catalog.changes.add(f.list.traits().changed, f.source.Name, compare(f.list, before, snap))
 		case tell && snap.offered: // a list that clients do not know of cannot have changed
@@ -179,6 +185,9 @@ func (f *feed) failed(a Audience, s *slot, err error) {
 	s.failure = err
 	s.failures++
 	f.catalog.generations[f.list].Add(1)
+	if f.over {
+		return
+	}
 	pause := min(retryFirst<<min(s.failures-1, 5), retryLast)
 	s.retry = time.AfterFunc(pause, func() {
 		f.mu.Lock()
@@ -209,7 +218,7 @@ func (f *feed) calm(changed bool) (tell bool) {
 func (f *feed) notice() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.timer != nil {
+	if f.timer != nil || f.over {
 		return
 	}
 	f.timer = time.AfterFunc(f.quiet, func() {
@@ -224,10 +233,11 @@ func (f *feed) notice() {
 	})
 }
 
-// stop ends the timers. Running drains end with the catalogue's context.
+// stop ends the timers, and fetches nothing any more. Running drains end with the catalogue's context.
 func (f *feed) stop() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.over, f.live = true, false
 	if f.timer != nil {
 		f.timer.Stop()
 	}

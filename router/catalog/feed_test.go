@@ -106,11 +106,9 @@ func TestListsOfServersThatDoNotSayHowLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		up := &lister{pages: []string{`{"tools":[],"ttlMs":0,"cacheScope":"public"}`}, spoken: mcp.LatestLegacy}
 		c := newCatalog(t)
-		c.feeds["u"] = new([listCount]feed)
-		f := &c.feeds["u"][toolList]
-		f.source, f.list, f.catalog, f.slots, f.quiet = Source{
+		f := &c.newFeeds(Source{
 			Name: "u", Handler: up, Describe: up.describe, Allows: func(string) bool { return true }, Unsaid: 10 * time.Minute,
-		}, toolList, c, map[Audience]*slot{}, settle
+		})[toolList]
 		for _, step := range []struct {
 			wait  time.Duration
 			lists int
@@ -194,7 +192,7 @@ func TestAudiencesAreBounded(t *testing.T) {
 	for i := range 5 * maxAudiences {
 		names(t, c, merged(Always), peculiar(i))
 	}
-	f := &c.feeds["u"][toolList]
+	f := &c.feeds("u")[toolList]
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.slots) > maxAudiences+1 {
@@ -223,7 +221,7 @@ func TestAudiencesOfASlowUpstreamAreBounded(t *testing.T) {
 		defer c.Close()
 		answer := make(chan struct{})
 		up.set(func(l *lister) { l.listed = func() { <-answer } })
-		f := &c.feeds["u"][toolList]
+		f := &c.feeds("u")[toolList]
 		for i := range 3 * maxAudiences {
 			f.look(AudienceOf(peculiar(i).Client), peculiar(i).Client, time.Now())
 		}

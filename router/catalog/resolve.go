@@ -27,7 +27,11 @@ func (c *Catalog) RenewTools(ctx context.Context, upstream string, client rpc.Cl
 	if audience == Anybody {
 		client = ownClient()
 	}
-	busy := c.feeds[upstream][toolList].renew(audience, client, time.Now())
+	feeds := c.feeds(upstream)
+	if feeds == nil {
+		return false
+	}
+	busy := feeds[toolList].renew(audience, client, time.Now())
 	if busy == nil {
 		return false
 	}
@@ -52,7 +56,7 @@ func (c *Catalog) resolve(ctx context.Context, v *View, l list, client rpc.Clien
 	if refusal := table.withheld[name]; refusal != nil {
 		return nil, refusal
 	}
-	if v.Single && !c.feeds[v.Upstreams[0]][l].source.Listed {
+	if v.Single && !c.setOf(v).feeds[v.Upstreams[0]][l].source.Listed {
 		return c.unlisted(v, l, name)
 	}
 	for i, upstream := range table.absent {
@@ -67,7 +71,7 @@ func (c *Catalog) resolve(ctx context.Context, v *View, l list, client rpc.Clien
 // what it says of it is the truth, and names may be new.
 func (c *Catalog) unlisted(v *View, l list, name string) (*rpc.Target, error) {
 	upstream := v.Upstreams[0]
-	if l == toolList && (!v.Allows(name) || !c.feeds[upstream][l].source.Allows(name)) {
+	if l == toolList && (!v.Allows(name) || !c.setOf(v).feeds[upstream][l].source.Allows(name)) {
 		return nil, rpc.Errorf(rpc.InvalidParams, "unknown tool %s", rpc.Excerpt(name))
 	}
 	return &rpc.Target{

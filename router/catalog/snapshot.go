@@ -181,6 +181,12 @@ func (d *drainer) snapshot() *snapshot {
 	}
 	s.at = time.Now()
 	s.expires = s.at.Add(max(s.ttl, minTTL))
+	s.sum()
+	return s
+}
+
+// sum tells the snapshot from others.
+func (s *snapshot) sum() {
 	h := sha256.New()
 	for i := range s.items {
 		if s.items[i].withheld != "" {
@@ -190,7 +196,6 @@ func (d *drainer) snapshot() *snapshot {
 		h.Write(s.items[i].text)
 	}
 	h.Sum(s.hash[:0])
-	return s
 }
 
 // ask sends a request of the gateway's own and returns a copy of the response, and the

@@ -22,6 +22,8 @@ const (
 // View is what an endpoint shows of the catalogue.
 type View struct {
 	Endpoint  string
+	Version   uint64   // tells views of one endpoint apart that show different things
+	Set       *Set     // what it shows is of; nil for whatever the catalogue lists from
 	Upstreams []string // in order; empty means all
 	Prefix    Prefix
 	Single    bool                   // one upstream as it is, nothing renamed
@@ -69,6 +71,7 @@ type fitting struct {
 
 type tableKey struct {
 	endpoint string
+	version  uint64
 	list     list
 	audience Audience
 	era      rpc.Era
@@ -77,7 +80,7 @@ type tableKey struct {
 // table returns the current table of one list of a view, made anew if a snapshot changed. Where
 // wait is set it waits, for a bounded time, for upstreams that never answered.
 func (c *Catalog) table(ctx context.Context, v *View, l list, client rpc.Client, wait bool) *Table {
-	key := tableKey{v.Endpoint, l, AudienceOf(client), client.Era}
+	key := tableKey{v.Endpoint, v.Version, l, AudienceOf(client), client.Era}
 	now := time.Now()
 	if t, ok := c.tables.Load(key); ok {
 		t := t.(*Table)
@@ -119,8 +122,9 @@ func (c *Catalog) build(ctx context.Context, v *View, client rpc.Client, key tab
 		generation: c.generations[key.list].Load(), targets: map[string]*rpc.Target{}, ttl: time.Hour, public: true,
 		refresh: time.Now().Add(time.Hour),
 	}}
-	for _, name := range c.members(v) {
-		f := &c.feeds[name][key.list]
+	set := c.setOf(v)
+	for _, name := range set.members(v) {
+		f := &set.feeds[name][key.list]
 		snap, _, failure := f.look(key.audience, client, time.Now())
 		if snap == nil {
 			b.miss(name, failure)
@@ -140,8 +144,9 @@ func (c *Catalog) join(ctx context.Context, v *View, key tableKey, client rpc.Cl
 	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
 	defer cancel()
 	var pending []<-chan struct{}
-	for _, name := range c.members(v) {
-		if snap, busy, _ := c.feeds[name][key.list].look(key.audience, client, time.Now()); snap == nil && busy != nil {
+	set := c.setOf(v)
+	for _, name := range set.members(v) {
+		if snap, busy, _ := set.feeds[name][key.list].look(key.audience, client, time.Now()); snap == nil && busy != nil {
 			pending = append(pending, busy)
 		}
 	}
@@ -154,9 +159,11 @@ func (c *Catalog) join(ctx context.Context, v *View, key tableKey, client rpc.Cl
 	}
 }
 
-func (c *Catalog) members(v *View) []string {
+func (c *Catalog) members(v *View) []string { return c.setOf(v).members(v) }
+
+func (s *Set) members(v *View) []string {
 	if len(v.Upstreams) == 0 {
-		return c.order
+		return s.order
 	}
-	return slices.DeleteFunc(slices.Clone(v.Upstreams), func(n string) bool { return c.feeds[n] == nil })
+	return slices.DeleteFunc(slices.Clone(v.Upstreams), func(n string) bool { return s.feeds[n] == nil })
 }

@@ -33,7 +33,7 @@ func (x *exchange) lookAtClient() {
 	if x.track != nil && x.track.Read() {
 		x.lostAt = time.Now() // it is back, on another connection
 	}
-	if x.isLost() && time.Since(x.lostAt) > x.cfg.Orphan {
-		x.cancel(rpc.Errorf(rpc.Cancelled, "the client has been gone for %v", x.cfg.Orphan))
+	if x.isLost() && time.Since(x.lostAt) > x.cfg().Orphan {
+		x.cancel(rpc.Errorf(rpc.Cancelled, "the client has been gone for %v", x.cfg().Orphan))
 	}
 }

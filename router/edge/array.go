@@ -35,7 +35,7 @@ func elements(s *session.Session, body []byte, refusal error) ([]json.RawMessage
 
 // element reads one message of an array. The message is never nil.
 func (e *Edge) element(text []byte) (*rpc.Message, error) {
-	m, err := rpc.Parse(text, rpc.Limits{Depth: e.cfg.Depth})
+	m, err := rpc.Parse(text, rpc.Limits{Depth: e.cfg().Depth})
 	switch {
 	case err != nil:
 		// JSON it is, or its array would be none.

@@ -52,14 +52,14 @@ func (b *buffers) put(p []byte) {
 // promised, and gives up on senders that are too slow.
 func (x *exchange) receive() ([]byte, error) {
 	length := x.r.ContentLength
-	if length > x.cfg.Body {
+	if length > x.cfg().Body {
 		return nil, x.tooLarge()
 	}
 	want := int64(1 << smallest)
 	if length >= 0 {
 		want = min(length, trusted)
 	}
-	x.timer.Reset(x.cfg.SlowSender)
+	x.timer.Reset(x.cfg().SlowSender)
 	x.body = x.buffers.get(int(want))
 	for {
 		if int64(len(x.body)) == length {
@@ -73,7 +73,7 @@ func (x *exchange) receive() ([]byte, error) {
 		x.body = x.body[:len(x.body)+n]
 		x.received.Add(int64(n))
 		switch {
-		case int64(len(x.body)) > x.cfg.Body:
+		case int64(len(x.body)) > x.cfg().Body:
 			return nil, x.tooLarge()
 		case errors.Is(err, io.EOF):
 			x.whole.Store(true)
@@ -93,7 +93,7 @@ func (x *exchange) grow() {
 }
 
 func (x *exchange) tooLarge() error {
-	err := rpc.Errorf(rpc.TooLarge, "the request exceeds %d bytes", x.cfg.Body)
+	err := rpc.Errorf(rpc.TooLarge, "the request exceeds %d bytes", x.cfg().Body)
 	err.Header = x.hangUp()
 	return err
 }

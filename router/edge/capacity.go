@@ -30,9 +30,9 @@ func (t *turn) enter(c *rpc.Call) error {
 	if !c.Message.IsRequest() || c.Method.Name == mcp.Listen {
 		return nil
 	}
-	if t.capacity.flying.Add(1) > int64(t.cfg.Capacity) {
+	if t.capacity.flying.Add(1) > int64(t.cfg().Capacity) {
 		t.capacity.flying.Add(-1)
-		err := rpc.Errorf(rpc.Overloaded, "the gateway has %d calls in flight already", t.cfg.Capacity)
+		err := rpc.Errorf(rpc.Overloaded, "the gateway has %d calls in flight already", t.cfg().Capacity)
 		err.RetryAfter, err.NotRun = overloadPause, true
 		return err
 	}

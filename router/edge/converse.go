@@ -20,7 +20,7 @@ func (d *dialogue) hear(from rpc.Call, text []byte) {
 	if d.ctx.Err() != nil {
 		return
 	}
-	m, err := rpc.Parse(text, rpc.Limits{Depth: d.cfg.Depth})
+	m, err := rpc.Parse(text, rpc.Limits{Depth: d.cfg().Depth})
 	if err == nil {
 		from.Message, from.Record, from.Received = m, &rpc.Record{}, time.Now()
 		err = d.dispatch(&from)

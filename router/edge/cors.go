@@ -29,7 +29,7 @@ func (x *exchange) allowOrigin() {
 	}
 	h := x.w.Header()
 	h.Add("Vary", "Origin")
-	if x.cfg.AllowOrigin(origin) {
+	if x.cfg().AllowOrigin(origin) {
 		h.Set("Access-Control-Allow-Origin", origin)
 		h.Set("Access-Control-Expose-Headers", corsExposed)
 	}
@@ -44,7 +44,7 @@ func (x *exchange) preflight(older bool) error {
 			return wrongVerb(x.r.Method, "GET, POST, OPTIONS")
 		}
 		return wrongVerb(x.r.Method, "GET, POST, DELETE, OPTIONS")
-	case !x.cfg.AllowOrigin(origin):
+	case !x.cfg().AllowOrigin(origin):
 		return rpc.Errorf(rpc.OriginRefused, "origin %s is not allowed", rpc.Excerpt(origin))
 	}
 	h := x.w.Header()

@@ -115,8 +115,8 @@ func (d *dialogue) start() error {
 	switch {
 	case d.retired:
 		return errShutdown()
-	case d.active >= d.cfg.InFlight:
-		return rpc.Errorf(rpc.Busy, "%d calls of this connection are in flight already", d.cfg.InFlight)
+	case d.active >= d.cfg().InFlight:
+		return rpc.Errorf(rpc.Busy, "%d calls of this connection are in flight already", d.cfg().InFlight)
 	}
 	d.active++
 	return nil

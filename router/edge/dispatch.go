@@ -37,7 +37,7 @@ func (x *exchange) post() error {
 	if err != nil {
 		return err
 	}
-	m, err := rpc.Parse(body, rpc.Limits{Depth: x.cfg.Depth})
+	m, err := rpc.Parse(body, rpc.Limits{Depth: x.cfg().Depth})
 	if m != nil {
 		x.id = m.ID
 	}

@@ -3,6 +3,7 @@ package edge
 import (
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/headgate/headgate/router/session"
@@ -69,7 +70,7 @@ type Deps struct {
 // them for longer copies them.
 type Edge struct {
 	Deps
-	cfg        Config
+	config     atomic.Pointer[Config]
 	buffers    buffers
 	capacity   capacity
 	listening  *rpc.Message // stands for a GET, which has no message
@@ -86,8 +87,8 @@ var _ http.Handler = (*Edge)(nil)
 
 // New returns an edge.
 func New(cfg Config, deps Deps) *Edge {
-	return &Edge{
-		Deps: deps, cfg: cfg.withDefaults(),
+	e := &Edge{
+		Deps:       deps,
 		listening:  rpc.NewNotification(streamRow.Name, nil),
 		leaving:    rpc.NewNotification(endRow.Name, nil),
 		resuming:   rpc.NewNotification(resumeRow.Name, nil),
@@ -95,7 +96,18 @@ func New(cfg Config, deps Deps) *Edge {
 		posting:    rpc.NewNotification(postRow.Name, nil),
 		checking:   rpc.NewNotification(checkRow.Name, nil),
 	}
+	e.Configure(cfg)
+	return e
 }
+
+// Configure sets other bounds, for what comes from now on.
+func (e *Edge) Configure(cfg Config) {
+	cfg = cfg.withDefaults()
+	e.config.Store(&cfg)
+}
+
+// cfg returns the bounds.
+func (e *Edge) cfg() *Config { return e.config.Load() }
 
 // ServeHTTP serves one request on one endpoint.
 func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -30,7 +30,7 @@ func (x *exchange) fail(err error) {
 	if _, ok := errors.AsType[badRequest](err); ok {
 		status = http.StatusBadRequest
 	}
-	if x.cfg.LimitsAsOK && isLimit(e.Code) {
+	if x.cfg().LimitsAsOK && isLimit(e.Code) {
 		status = http.StatusOK
 	}
 	if status < http.StatusBadRequest && x.id.IsZero() {

@@ -63,7 +63,7 @@ func (x *exchange) stay() error {
 	defer d.end(hello)
 	x.open(nil)
 	x.announce(x.r.URL.Path + "?" + url.Values{olderQuery: {d.id}}.Encode())
-	d.every(x.cfg.Heartbeat, func() { d.recheck(*hello) })
+	d.every(x.cfg().Heartbeat, func() { d.recheck(*hello) })
 	return nil
 }
 

@@ -55,12 +55,12 @@ func (e *Edge) ServeLines(ctx context.Context, endpoint string, in io.Reader, ou
 
 // read hears the client out.
 func (d *dialogue) read(from rpc.Call, in io.Reader) error {
-	lines := frame.NewLineReader(in, int(d.cfg.Body))
+	lines := frame.NewLineReader(in, int(d.cfg().Body))
 	for {
 		line, err := lines.Next()
 		switch {
 		case errors.Is(err, frame.ErrTooLong):
-			d.refuse(rpc.Errorf(rpc.TooLarge, "the message exceeds %d bytes", d.cfg.Body))
+			d.refuse(rpc.Errorf(rpc.TooLarge, "the message exceeds %d bytes", d.cfg().Body))
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:

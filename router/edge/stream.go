@@ -78,7 +78,7 @@ func (x *exchange) open(header http.Header) {
 	x.commit()
 	x.extend()
 	x.flush()
-	x.timer.Reset(x.cfg.Heartbeat)
+	x.timer.Reset(x.cfg().Heartbeat)
 }
 
 // acknowledge answers what has no response.
@@ -192,7 +192,7 @@ func (x *exchange) write(p []byte) {
 // extend gives the client the time for another write. The deadline stays when the
 // handler returns, for what net/http still has to send.
 func (x *exchange) extend() {
-	_ = x.rc.SetWriteDeadline(time.Now().Add(x.cfg.SlowReader)) // all of net/http's connections have deadlines
+	_ = x.rc.SetWriteDeadline(time.Now().Add(x.cfg().SlowReader)) // all of net/http's connections have deadlines
 }
 
 func (x *exchange) flush() {

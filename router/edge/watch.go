@@ -20,13 +20,13 @@ func (x *exchange) await(quiet bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.phase, x.quiet = waiting, quiet
-	x.timer.Reset(x.cfg.Patience)
+	x.timer.Reset(x.cfg().Patience)
 }
 
 // tick looks after the exchange. Where the lock is taken somebody writes, so that no
 // heartbeat is missing.
 func (x *exchange) tick() {
-	again := x.cfg.Heartbeat
+	again := x.cfg().Heartbeat
 	var stop context.CancelCauseFunc
 	if x.mu.TryLock() {
 		again = x.look()
@@ -53,12 +53,12 @@ func (x *exchange) look() time.Duration {
 			x.commit()
 			x.beat()
 		}
-		return x.cfg.Heartbeat
+		return x.cfg().Heartbeat
 	case streaming:
 		if x.lookAtClient(); !x.isLost() {
 			x.beat()
 		}
-		return x.cfg.Heartbeat
+		return x.cfg().Heartbeat
 	case over:
 	}
 	return 0
@@ -75,7 +75,7 @@ func (x *exchange) lookAtSender() time.Duration {
 		return 0
 	}
 	x.checked = received
-	return x.cfg.SlowSender
+	return x.cfg().SlowSender
 }
 
 // beat writes a comment, so that nobody on the way takes a quiet stream for a dead

@@ -44,7 +44,7 @@ func (x *exchange) upgrade() error {
 	x.asked = true
 	hello := x.callOf(rpc.Client{Era: rpc.Modern}, connectRow, x.connecting)
 	hello.Bare = true
-	s := &socket{patient: x.cfg.SlowReader, buffers: &x.buffers}
+	s := &socket{patient: x.cfg().SlowReader, buffers: &x.buffers}
 	// The connection outlives net/http's interest in it, and its context with it.
 	d, err := x.connect(context.WithoutCancel(x.r.Context()), "websocket", hello, s.say)
 	if err != nil {
@@ -56,7 +56,7 @@ func (x *exchange) upgrade() error {
 	}
 	defer context.AfterFunc(d.ctx, s.hangUp)()
 	defer s.conn.Close() //nolint:errcheck // nothing is left to be told
-	s.conn.SetReadLimit(min(x.cfg.Body, maxFrame))
+	s.conn.SetReadLimit(min(x.cfg().Body, maxFrame))
 	d.running.Go(func() {
 		d.every(pingInterval, func() {
 			s.ping(d)

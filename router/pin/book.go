@@ -27,15 +27,15 @@ func (m Mode) withholds() bool { return m == Quarantine || m == Block }
 // Options are what a book is made of.
 type Options struct {
 	Dir   string          // the data directory; empty keeps everything in memory
-	Modes map[string]Mode // by upstream
+	Modes map[string]Mode // by upstream, to begin with; it must not be changed
 	Log   *slog.Logger
 }
 
 // Book compares what upstreams list with what is trusted. All methods may be called by many goroutines at once.
 type Book struct {
 	Options
-	blocked  map[string]*atomic.Bool // by upstream; never changes
-	approved func(upstream string)   // set before anything is reviewed
+	known    atomic.Pointer[upstreams]
+	approved func(upstream string) // set before anything is reviewed
 
 	disk  sync.Mutex // one change of the files at a time; taken before mu
 	stamp stamp      // of the file as it was read or written last
@@ -52,6 +52,45 @@ type Book struct {
 	running sync.WaitGroup
 }
 
+// upstreams are those of a configuration. They never change, but for whether one is blocked.
+type upstreams struct {
+	modes   map[string]Mode
+	blocked map[string]*atomic.Bool
+}
+
+// adoptModes makes other upstreams those that are known, each with what is known of it.
+func (b *Book) adoptModes(modes map[string]Mode) {
+	next := &upstreams{modes: modes, blocked: make(map[string]*atomic.Bool, len(modes))}
+	old := b.known.Load()
+	for upstream := range modes {
+		next.blocked[upstream] = new(atomic.Bool)
+		if old != nil && old.blocked[upstream] != nil {
+			next.blocked[upstream] = old.blocked[upstream]
+		}
+	}
+	b.known.Store(next)
+}
+
+// Configure says which upstreams there are from now on, and what follows from a change of each. What is known of those
+// that stay is kept, and so is what is trusted of those that go. The map must not be changed any more.
+func (b *Book) Configure(modes map[string]Mode) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.adoptModes(modes)
+	for at := range b.sights {
+		if _, known := modes[at.upstream]; !known {
+			delete(b.sights, at)
+			b.waiting, b.stirred = true, true
+		}
+	}
+	for upstream := range modes {
+		b.settle(upstream)
+	}
+}
+
+// Mode returns what follows from a change of an upstream.
+func (b *Book) Mode(upstream string) Mode { return b.known.Load().modes[upstream] }
+
 // scope is one list of one upstream as one audience is shown it. The audience is empty for what is trusted, and for clients
 // that declare nothing.
 type scope struct{ upstream, kind, audience string }
@@ -59,10 +98,8 @@ type scope struct{ upstream, kind, audience string }
 // Open returns a book with what the files in the data directory hold, which is made if it is not there. A file that cannot be
 // understood is an error.
 func Open(opts Options) (*Book, error) {
-	b := &Book{Options: opts, approved: func(string) {}, cancel: func() {}, pins: Pins{}, sights: map[scope]*sight{}, blocked: map[string]*atomic.Bool{}}
-	for upstream := range opts.Modes {
-		b.blocked[upstream] = new(atomic.Bool)
-	}
+	b := &Book{Options: opts, approved: func(string) {}, cancel: func() {}, pins: Pins{}, sights: map[scope]*sight{}}
+	b.adoptModes(opts.Modes)
 	if opts.Dir != "" {
 		if err := b.load(); err != nil {
 			return nil, fmt.Errorf("pins: %w", err)
@@ -144,8 +181,9 @@ func (b *Book) settle(upstream string) {
 			bad = bad || s.has(Changed) || at.audience == "" && s.has(New)
 		}
 	}
-	if flag := b.blocked[upstream]; flag != nil {
-		flag.Store(bad && b.Modes[upstream] == Block)
+	known := b.known.Load()
+	if flag := known.blocked[upstream]; flag != nil {
+		flag.Store(bad && known.modes[upstream] == Block)
 	}
 }
 

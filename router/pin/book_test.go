@@ -147,7 +147,7 @@ func TestT23_Modes(t *testing.T) {
 	} {
 		var log bytes.Buffer
 		b := logged(t, "", mode, &log)
-		h := b.Gate("u", rpc.HandlerFunc(func(context.Context, *rpc.Call) (*rpc.Reply, error) { return rpc.Respond(nil), nil }))
+		h := b.Gate("u", mode, rpc.HandlerFunc(func(context.Context, *rpc.Call) (*rpc.Reply, error) { return rpc.Respond(nil), nil }))
 		refused := func() bool {
 			_, err := h.Handle(t.Context(), call)
 			if err != nil && rpc.AsError(err).Code != rpc.Forbidden {
@@ -186,7 +186,7 @@ func TestGateLetsCancelsThrough(t *testing.T) {
 	b := open(t, "", Block)
 	b.Review(t.Context(), listing(tool))
 	b.Review(t.Context(), listing(other))
-	h := b.Gate("u", rpc.HandlerFunc(func(context.Context, *rpc.Call) (*rpc.Reply, error) { return rpc.Respond(nil), nil }))
+	h := b.Gate("u", Block, rpc.HandlerFunc(func(context.Context, *rpc.Call) (*rpc.Reply, error) { return rpc.Respond(nil), nil }))
 	cancel := &rpc.Call{Method: &rpc.Method{Name: mcp.TasksCancel}, Message: rpc.NewRequest(rpc.NumberID(1), mcp.TasksCancel, nil)}
 	notice := &rpc.Call{Method: &rpc.Method{Name: mcp.Cancelled}, Message: rpc.NewNotification(mcp.Cancelled, nil)}
 	read := &rpc.Call{Method: &rpc.Method{Name: mcp.ResourcesRead}, Message: rpc.NewRequest(rpc.NumberID(1), mcp.ResourcesRead, nil)}
@@ -209,8 +209,8 @@ func TestFilesOutliveTheProcess(t *testing.T) {
 	first.Close()
 
 	second := open(t, dir, Block)
-	if !second.blocked["u"].Load() || second.Waiting("u") != 2 {
-		t.Errorf("blocked: %v, %d wait", second.blocked["u"].Load(), second.Waiting("u"))
+	if !second.known.Load().blocked["u"].Load() || second.Waiting("u") != 2 {
+		t.Errorf("blocked: %v, %d wait", second.known.Load().blocked["u"].Load(), second.Waiting("u"))
 	}
 	r, err := Load(dir)
 	if err != nil {
@@ -234,7 +234,7 @@ func TestFilesOutliveTheProcess(t *testing.T) {
 		t.Errorf("%v is withheld", withheld)
 	}
 	for range 2 { // what was approved once stays so
-		if withheld := third.Review(t.Context(), listing(tool)); len(withheld) > 0 || third.blocked["u"].Load() {
+		if withheld := third.Review(t.Context(), listing(tool)); len(withheld) > 0 || third.known.Load().blocked["u"].Load() {
 			t.Errorf("%v is withheld", withheld)
 		}
 	}
@@ -331,13 +331,13 @@ func TestAudiencesAndBlocks(t *testing.T) {
 	b.Review(t.Context(), listing(tool))
 	asked := listing(tool, other)
 	asked.Audience = "legacy elicitation"
-	if withheld := b.Review(t.Context(), asked); len(withheld) != 1 || b.blocked["u"].Load() {
-		t.Errorf("%v is withheld, blocked: %v", withheld, b.blocked["u"].Load())
+	if withheld := b.Review(t.Context(), asked); len(withheld) != 1 || b.known.Load().blocked["u"].Load() {
+		t.Errorf("%v is withheld, blocked: %v", withheld, b.known.Load().blocked["u"].Load())
 	}
 	asked = listing(strings.Replace(tool, "Reads", "Eats", 1))
 	asked.Audience = "legacy elicitation"
-	if withheld := b.Review(t.Context(), asked); len(withheld) != 1 || !b.blocked["u"].Load() {
-		t.Errorf("%v is withheld, blocked: %v", withheld, b.blocked["u"].Load())
+	if withheld := b.Review(t.Context(), asked); len(withheld) != 1 || !b.known.Load().blocked["u"].Load() {
+		t.Errorf("%v is withheld, blocked: %v", withheld, b.known.Load().blocked["u"].Load())
 	}
 }
 
@@ -361,11 +361,11 @@ func TestRestoredChanges(t *testing.T) {
 		first.Review(t.Context(), listing(changed))
 		first.Close()
 		second := open(t, dir, Block)
-		if !second.blocked["u"].Load() {
+		if !second.known.Load().blocked["u"].Load() {
 			t.Errorf("%s: it is not blocked", name)
 		}
-		if end(second); second.blocked["u"].Load() || second.Waiting("u") != 0 {
-			t.Errorf("%s: blocked: %v, %d wait", name, second.blocked["u"].Load(), second.Waiting("u"))
+		if end(second); second.known.Load().blocked["u"].Load() || second.Waiting("u") != 0 {
+			t.Errorf("%s: blocked: %v, %d wait", name, second.known.Load().blocked["u"].Load(), second.Waiting("u"))
 		}
 	}
 }

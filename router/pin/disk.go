@@ -49,7 +49,7 @@ func (b *Book) adopt(pins Pins) (changed []string) {
 			}
 		}
 	}
-	for upstream := range b.Modes {
+	for upstream := range b.known.Load().modes {
 		if !reflect.DeepEqual(b.pins[upstream], pins[upstream]) {
 			changed = append(changed, upstream)
 		}

@@ -8,19 +8,22 @@ import (
 )
 
 // Guard keeps calls from upstreams that are blocked. It is a policy, above whatever could answer in their stead.
-func (b *Book) Guard(next rpc.Handler) rpc.Handler {
-	for _, mode := range b.Modes {
-		if mode == Block {
-			return b.guarded(next, func(c *rpc.Call) string { return c.Target.Upstream })
+// The modes are those of the configuration that it belongs to.
+func (b *Book) Guard(modes map[string]Mode) rpc.Middleware {
+	return func(next rpc.Handler) rpc.Handler {
+		for _, mode := range modes {
+			if mode == Block {
+				return b.guarded(next, func(c *rpc.Call) string { return c.Target.Upstream })
+			}
 		}
+		return next
 	}
-	return next
 }
 
 // Gate is Guard for what is asked of one upstream, whatever the call is about: who looks for a resource asks several. Who asks what
 // the upstream lists, to find out whether it is still blocked, must not go through it.
-func (b *Book) Gate(upstream string, next rpc.Handler) rpc.Handler {
-	if b.Modes[upstream] != Block {
+func (b *Book) Gate(upstream string, mode Mode, next rpc.Handler) rpc.Handler {
+	if mode != Block {
 		return next
 	}
 	return b.guarded(next, func(*rpc.Call) string { return upstream })
@@ -30,7 +33,7 @@ func (b *Book) guarded(next rpc.Handler, of func(*rpc.Call) string) rpc.Handler 
 	return rpc.HandlerFunc(func(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 		upstream := of(c)
 		// What ends work is let through.
-		if flag := b.blocked[upstream]; flag != nil && flag.Load() && !c.Message.IsNotification() && c.Method.Name != mcp.TasksCancel {
+		if flag := b.known.Load().blocked[upstream]; flag != nil && flag.Load() && !c.Message.IsNotification() && c.Method.Name != mcp.TasksCancel {
 			return nil, refusal(upstream)
 		}
 		return next.Handle(ctx, c)

@@ -76,7 +76,7 @@ func (b *Book) forget(to scope) {
 // lets them pass.
 func (b *Book) Review(ctx context.Context, l Listing) (withheld map[string]string) {
 	at := scope{l.Upstream, l.Kind, l.Audience}
-	mode := b.Modes[l.Upstream]
+	mode := b.Mode(l.Upstream)
 	hashes := b.hash(ctx, at, l)
 
 	b.mu.Lock()

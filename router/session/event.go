@@ -112,7 +112,7 @@ func (s *Session) Return(m *rpc.Message) {
 	kept := m.Clone()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.ended && len(s.pending) < s.registry.cfg.Queue+maxUpdates {
+	if !s.ended && len(s.pending) < s.registry.cfg().Queue+maxUpdates {
 		s.pending = slices.Insert(s.pending, 0, kept)
 		s.wakeNewest()
 	}

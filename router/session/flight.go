@@ -62,7 +62,7 @@ func (f *Flight) Take() error {
 	if _, ok := s.flights[f.key]; ok {
 		return rpc.Errorf(rpc.InvalidRequest, "a request with id %s is in flight already", rpc.Excerpt(f.id.String()))
 	}
-	if limit := s.registry.cfg.InFlight; len(s.flights) >= limit {
+	if limit := s.registry.cfg().InFlight; len(s.flights) >= limit {
 		return rpc.Errorf(rpc.Busy, "%d calls of this session are in flight already", limit)
 	}
 	s.flights[f.key] = f

@@ -15,7 +15,7 @@ func (s *Session) setLevel(ctx context.Context, m *rpc.Message) (*rpc.Reply, err
 		text, _ := m.Get("level")
 		return nil, rpc.Errorf(rpc.InvalidParams, "params.level is no log level: %s", rpc.Excerpt(string(text)))
 	}
-	if err := s.registry.cfg.Store.SetLevel(ctx, s.client.Session, level, s.registry.until(s.created)); err != nil {
+	if err := s.registry.cfg().Store.SetLevel(ctx, s.client.Session, level, s.registry.until(s.created)); err != nil {
 		return nil, notWritten("the level", err)
 	}
 	s.level.Store(&level)

@@ -44,7 +44,7 @@ func (s *Session) log(l Log) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ended || len(s.streams) == 0 || len(s.pending) >= s.registry.cfg.Queue/2 {
+	if s.ended || len(s.streams) == 0 || len(s.pending) >= s.registry.cfg().Queue/2 {
 		return
 	}
 	s.pending = append(s.pending, m)

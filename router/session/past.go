@@ -60,7 +60,7 @@ func (r *Registry) Subscribed(ctx context.Context, key string, sub state.Resourc
 	if !ok {
 		return errUnknown()
 	}
-	err := r.cfg.Store.Subscribe(ctx, key, sub, r.until(s.created))
+	err := r.cfg().Store.Subscribe(ctx, key, sub, r.until(s.created))
 	if errors.Is(err, state.ErrFull) {
 		return &rpc.Error{Code: rpc.Busy, Message: "the session has subscribed to too much already", Cause: err}
 	}
@@ -72,7 +72,7 @@ func (r *Registry) Subscribed(ctx context.Context, key string, sub state.Resourc
 
 // Unsubscribed forgets a subscription.
 func (r *Registry) Unsubscribed(ctx context.Context, key, uri string) error {
-	if err := r.cfg.Store.Unsubscribe(ctx, key, uri); err != nil {
+	if err := r.cfg().Store.Unsubscribe(ctx, key, uri); err != nil {
 		return notWritten("the end of the subscription", err)
 	}
 	return nil

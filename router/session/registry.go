@@ -58,7 +58,7 @@ const (
 
 // Registry is all sessions of one process. All methods may be called concurrently.
 type Registry struct {
-	cfg     Config
+	config  atomic.Pointer[Config]
 	keys    Sealer
 	log     *slog.Logger
 	started time.Time
@@ -80,9 +80,11 @@ type Registry struct {
 // for too long. [Registry.Close] stops it.
 func New(cfg Config, keys Sealer, log *slog.Logger) *Registry {
 	r := &Registry{
-		cfg: cfg.withDefaults(), keys: keys, log: log, started: time.Now(),
+		keys: keys, log: log, started: time.Now(),
 		seed: maphash.MakeSeed(), stop: make(chan struct{}), swept: make(chan struct{}),
 	}
+	cfg = cfg.withDefaults()
+	r.config.Store(&cfg)
 	r.recent.seed = r.seed
 	for i := range r.shards {
 		r.shards[i] = shard{live: map[string]*Session{}, ended: map[string]time.Time{}}
@@ -90,6 +92,16 @@ func New(cfg Config, keys Sealer, log *slog.Logger) *Registry {
 	go r.sweep()
 	return r
 }
+
+// Configure sets other bounds, of the sessions that there are too. The store, and who is told, stay what they are.
+func (r *Registry) Configure(cfg Config) {
+	cfg.Store, cfg.Ended = r.cfg().Store, r.cfg().Ended
+	cfg = cfg.withDefaults()
+	r.config.Store(&cfg)
+}
+
+// cfg returns the bounds.
+func (r *Registry) cfg() *Config { return r.config.Load() }
 
 // OnEnd sets what is called with the key of each session that ends, by whatever
 // cause but the registry's own end, or whose live state is given up. It is called
@@ -110,7 +122,7 @@ func (r *Registry) Open(ctx context.Context, c rpc.Client, p rpc.Principal, endp
 		return id, nil
 	}
 	t.form = shelved
-	if err := r.cfg.Store.SetClient(ctx, hex.EncodeToString(t.key[:]), appendClient(nil, &c), r.until(t.created)); err != nil {
+	if err := r.cfg().Store.SetClient(ctx, hex.EncodeToString(t.key[:]), appendClient(nil, &c), r.until(t.created)); err != nil {
 		return "", notWritten("what the client says of itself", err)
 	}
 	return r.keys.Seal(purpose, []byte(endpoint), t.encode()), nil
@@ -185,7 +197,7 @@ func (r *Registry) expiry(created, used time.Time) time.Time {
 	default:
 		idle = created
 	}
-	idle = idle.Add(r.cfg.Idle)
+	idle = idle.Add(r.cfg().Idle)
 	if full := r.until(created); full.Before(idle) {
 		return full
 	}
@@ -227,10 +239,10 @@ func (r *Registry) end(s *Session, cause error) {
 		return // another goroutine was first
 	}
 	s.shut(cause)
-	if r.cfg.Ended != nil {
-		r.cfg.Ended(s.client.Revision, time.Since(s.created))
+	if r.cfg().Ended != nil {
+		r.cfg().Ended(s.client.Revision, time.Since(s.created))
 	}
-	r.cfg.Store.Lapse(s.client.Session)
+	r.cfg().Store.Lapse(s.client.Session)
 	r.released(s)
 }
 
@@ -292,7 +304,7 @@ func (r *Registry) Close(ctx context.Context) error {
 }
 
 func (r *Registry) sweepEvery() time.Duration {
-	return min(max(r.cfg.Idle/4, time.Second), time.Minute)
+	return min(max(r.cfg().Idle/4, time.Second), time.Minute)
 }
 
 // sweep ends sessions that are past their time, and tells the store of the others.
@@ -309,6 +321,7 @@ func (r *Registry) sweep() {
 			for i := range r.shards {
 				r.sweepShard(&r.shards[i], now)
 			}
+			tick.Reset(r.sweepEvery())
 		}
 	}
 }

@@ -74,7 +74,7 @@ func (s *Session) busy() bool {
 
 // lapsed returns why the session is past its time, or nil.
 func (s *Session) lapsed(now time.Time) error {
-	cfg := &s.registry.cfg
+	cfg := s.registry.cfg()
 	switch {
 	case now.Sub(s.created) > cfg.Max:
 		return rpc.Errorf(rpc.SessionUnknown, "the session ended because it is %v old", cfg.Max)

@@ -17,12 +17,12 @@ import (
 // used a session up to two sweeps longer than the store knows.
 
 // until is when the id of a session stops being good, whatever is remembered of it.
-func (r *Registry) until(created time.Time) time.Time { return created.Add(r.cfg.Max) }
+func (r *Registry) until(created time.Time) time.Time { return created.Add(r.cfg().Max) }
 
 // recall returns what an earlier use of a session left. Sessions that ended are
 // unknown.
 func (r *Registry) recall(key string, created, now time.Time) (state.Session, error) {
-	past, err := r.cfg.Store.Recall(key)
+	past, err := r.cfg().Store.Recall(key)
 	if err != nil {
 		return past, &rpc.Error{Code: rpc.Internal, Message: "what is remembered of the session cannot be read; try again", Cause: err}
 	}
@@ -30,7 +30,7 @@ func (r *Registry) recall(key string, created, now time.Time) (state.Session, er
 		return past, errUnknown()
 	}
 	if now.After(r.expiry(created, past.Used)) {
-		r.cfg.Store.Lapse(key)
+		r.cfg().Store.Lapse(key)
 		return past, errUnknown()
 	}
 	return past, nil
@@ -44,7 +44,7 @@ func (r *Registry) note(s *Session, now time.Time) {
 		used = now.UnixNano()
 	}
 	if s.noted.Swap(used) != used {
-		r.cfg.Store.Note(s.client.Session, time.Unix(0, used), r.until(s.created))
+		r.cfg().Store.Note(s.client.Session, time.Unix(0, used), r.until(s.created))
 	}
 }
 
@@ -61,7 +61,7 @@ func (r *Registry) noteAll(now time.Time) {
 // bring the session back, which holds whether or not the client waits for that.
 func (r *Registry) leave(ctx context.Context, s *Session) error {
 	r.end(s, rpc.Errorf(rpc.Cancelled, "the client ended the session"))
-	if err := r.cfg.Store.End(context.WithoutCancel(ctx), s.client.Session, r.until(s.created)); err != nil {
+	if err := r.cfg().Store.End(context.WithoutCancel(ctx), s.client.Session, r.until(s.created)); err != nil {
 		r.log.ErrorContext(ctx, "the end of a session was not written", slog.Any("error", err))
 		return &rpc.Error{Code: rpc.Internal, Message: "the session has ended, but that could not be written", Cause: err}
 	}

@@ -149,7 +149,7 @@ func (s *Session) post(m *rpc.Message) {
 		}
 		size += len(p.Params)
 	}
-	limit := s.registry.cfg.Queue
+	limit := s.registry.cfg().Queue
 	if m.Method == mcp.ResourceUpdated {
 		limit += maxUpdates
 	}

@@ -55,7 +55,7 @@ func (r *Registry) locate(ctx context.Context, c *rpc.Call, f *filter) []want {
 	var out []want
 	seen := map[topic]bool{}
 	add := func(t *rpc.Target, exposed string, task bool) {
-		if t == nil || r.Upstreams[t.Upstream] == nil {
+		if t == nil || r.upstream(t.Upstream) == nil {
 			return
 		}
 		w := want{topic{t.Upstream, t.Own, task}, exposed}
@@ -84,9 +84,13 @@ func byPlace(wanted []want) map[place][]want {
 
 // begin asks one upstream, and notes what it agrees to.
 func (r *Registry) begin(ctx context.Context, l *listen, at place, wanted []want) {
-	ask := r.Upstreams[at.upstream].Subscribe
+	up := r.upstream(at.upstream)
+	if up == nil {
+		return // it went just now
+	}
+	ask := up.Subscribe
 	if at.task {
-		ask = r.Upstreams[at.upstream].Follow
+		ask = up.Follow
 	}
 	agreed, err := ask(ctx, owns(wanted))
 	if err != nil {
@@ -99,15 +103,21 @@ func (r *Registry) begin(ctx context.Context, l *listen, at place, wanted []want
 			l.held = append(l.held, w)
 		}
 	}
+	if now := r.upstream(at.upstream); now != nil && now != up {
+		wanted = slices.DeleteFunc(slices.Clone(wanted), func(w want) bool { return !slices.Contains(agreed, w.own) })
+		r.listenAgain(l, at, wanted)
+	}
 }
 
 // giveUp tells the upstreams that nobody here wants to hear of what they agreed to.
 func (r *Registry) giveUp(held []want) {
 	for at, wanted := range byPlace(held) {
-		if at.task {
-			r.Upstreams[at.upstream].Unfollow(owns(wanted))
-		} else {
-			r.Upstreams[at.upstream].Unsubscribe(owns(wanted))
+		switch up := r.upstream(at.upstream); {
+		case up == nil:
+		case at.task:
+			up.Unfollow(owns(wanted))
+		default:
+			up.Unsubscribe(owns(wanted))
 		}
 	}
 }

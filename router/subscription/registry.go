@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/headgate/headgate/rpc"
@@ -45,7 +46,7 @@ type Upstream interface {
 // Deps is what a registry needs of the rest of the gateway.
 type Deps struct {
 	Log       *slog.Logger
-	Upstreams map[string]Upstream
+	Upstreams map[string]Upstream // to begin with; the map must not be changed
 	// Locate finds the resource that a client means by a URI; a target without an
 	// upstream if there is none.
 	Locate func(ctx context.Context, c *rpc.Call, uri string) *rpc.Target
@@ -74,6 +75,7 @@ type Store interface {
 // Registry is who wants to hear of what. All methods may be called concurrently.
 type Registry struct {
 	Deps
+	upstreams atomic.Pointer[map[string]Upstream]
 
 	mu       sync.Mutex
 	closed   bool
@@ -101,10 +103,12 @@ var _ rpc.Handler = (*Registry)(nil)
 
 // New returns a registry in which nobody wants anything.
 func New(deps Deps) *Registry {
-	return &Registry{
+	r := &Registry{
 		Deps: deps, listens: map[*listen]struct{}{}, sessions: map[string]*subscriber{},
 		topics: map[topic]map[recipient][]string{}, seed: maphash.MakeSeed(),
 	}
+	r.upstreams.Store(&deps.Upstreams)
+	return r
 }
 
 // Listening returns how many streams of modern clients stand open.

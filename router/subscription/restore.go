@@ -28,7 +28,7 @@ func (r *Registry) keep(ctx context.Context, session, uri string) error {
 	}
 	r.mu.Unlock()
 	if h != nil && h.agreed {
-		r.Upstreams[h.topic.upstream].Unsubscribe([]string{h.topic.own})
+		r.giveUpURIs(h.topic.upstream, []string{h.topic.own})
 	}
 	return err
 }
@@ -57,7 +57,7 @@ func (r *Registry) Restore(ctx context.Context, c *rpc.Call, subs []state.Resour
 	session := c.Client.Session
 	wanted := map[string]map[string]*hold{}
 	for _, sub := range subs {
-		if r.Upstreams[sub.Upstream] == nil || !r.Shows(c, sub.Upstream, sub.Own) {
+		if r.upstream(sub.Upstream) == nil || !r.Shows(c, sub.Upstream, sub.Own) {
 			r.Log.DebugContext(ctx, "subscription is not possible any more", "upstream", sub.Upstream)
 			continue
 		}
@@ -81,20 +81,19 @@ func (r *Registry) Restore(ctx context.Context, c *rpc.Call, subs []state.Resour
 
 // resubscribe asks an upstream. From now on the holds are given up as if it had agreed.
 func (r *Registry) resubscribe(session, upstream string, holds map[string]*hold) {
-	uris := make([]string, 0, len(holds))
-	gone := []string{}
 	r.mu.Lock()
-	for _, h := range holds {
-		uris = append(uris, h.topic.own)
+	defer r.mu.Unlock()
+	for uri, h := range holds {
 		if h.gone {
-			gone = append(gone, h.topic.own)
+			delete(holds, uri)
+			continue
 		}
 		h.agreed = true
 		h.close()
 	}
-	r.mu.Unlock()
-	r.Upstreams[upstream].Resubscribe(uris, func(refused []string) { r.resubscribed(session, upstream, holds, refused) })
-	r.Upstreams[upstream].Unsubscribe(gone)
+	if r.upstream(upstream) != nil && len(holds) > 0 {
+		r.askAgain(session, upstream, holds)
+	}
 }
 
 // resubscribed notes what the upstream said. A resource that it does not tell of now is
@@ -114,7 +113,7 @@ func (r *Registry) resubscribed(session, upstream string, holds map[string]*hold
 	}
 	r.mu.Unlock()
 	if len(dropped) > 0 {
-		r.Upstreams[upstream].Unsubscribe(dropped)
+		r.giveUpURIs(upstream, dropped)
 		r.Log.Info("upstream does not tell any more of resources that were subscribed to", "upstream", upstream, "resources", len(dropped))
 	}
 }

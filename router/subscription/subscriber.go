@@ -50,7 +50,7 @@ func (r *Registry) subscribe(ctx context.Context, c *rpc.Call) (*rpc.Reply, erro
 		return nil, rpc.Errorf(rpc.InvalidParams, "params.uri must be a string of at most %d bytes", maxURI)
 	}
 	t := r.Locate(ctx, c, uri)
-	up := r.Upstreams[t.Upstream]
+	up := r.upstream(t.Upstream)
 	if up == nil {
 		return nil, rpc.Errorf(rpc.InvalidParams, "unknown resource %s", rpc.Excerpt(uri))
 	}
@@ -62,7 +62,7 @@ func (r *Registry) subscribe(ctx context.Context, c *rpc.Call) (*rpc.Reply, erro
 		ctx, cancel := context.WithTimeoutCause(ctx, agreeTimeout, rpc.Errorf(rpc.UpstreamTimeout, "upstream %q did not agree in time", t.Upstream))
 		defer cancel()
 		_, err = up.Subscribe(ctx, []string{t.Own})
-		if !r.settle(c.Client.Session, uri, h, err == nil) && err == nil {
+		if !r.settle(c.Client.Session, uri, h, up, err == nil) && err == nil {
 			up.Unsubscribe([]string{t.Own})
 		}
 		if err == nil {
@@ -129,7 +129,7 @@ func (r *Registry) hold(ctx context.Context, c *rpc.Call, uri string, t topic) (
 }
 
 // settle notes what the upstream said; false if the subscription is not held any more.
-func (r *Registry) settle(session, uri string, h *hold, agreed bool) (held bool) {
+func (r *Registry) settle(session, uri string, h *hold, up Upstream, agreed bool) (held bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if h.gone {
@@ -139,6 +139,8 @@ func (r *Registry) settle(session, uri string, h *hold, agreed bool) (held bool)
 	h.close()
 	if !agreed {
 		r.release(r.sessions[session], uri)
+	} else if now := r.upstream(h.topic.upstream); now != nil && now != up { // which took the place of the one that agreed
+		r.askAgain(session, h.topic.upstream, map[string]*hold{uri: h})
 	}
 	return agreed
 }
@@ -173,7 +175,7 @@ func (r *Registry) unsubscribe(ctx context.Context, c *rpc.Call) (*rpc.Reply, er
 		return done(c), nil
 	}
 	if h.agreed {
-		r.Upstreams[h.topic.upstream].Unsubscribe([]string{h.topic.own})
+		r.giveUpURIs(h.topic.upstream, []string{h.topic.own})
 	}
 	if err := r.remember(ctx, c.Client.Session, uri); err != nil {
 		return nil, err
@@ -195,6 +197,6 @@ func (r *Registry) EndSession(session string) {
 	}
 	r.mu.Unlock()
 	for upstream, uris := range agreed {
-		r.Upstreams[upstream].Unsubscribe(uris)
+		r.giveUpURIs(upstream, uris)
 	}
 }

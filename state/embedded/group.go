@@ -3,7 +3,6 @@ package embedded
 import (
 	"fmt"
 	"hash/maphash"
-	"strings"
 
 	"github.com/headgate/headgate/state"
 )
@@ -45,7 +44,7 @@ func (q *Quota) find(g *group, charges []state.Charge, at []uint8, stay bool) er
 			if err := c.Limit.Validate(); err != nil {
 				return fmt.Errorf("%w: %q: %w", errCharges, c.Bucket, err)
 			}
-			b = &bucket{key: strings.Clone(c.Bucket), limit: c.Limit, shard: at[i]}
+			b = &bucket{key: c.Bucket, limit: c.Limit, shard: at[i]}
 			if stay && !q.add(sh, b, g.now) {
 				return errFull
 			}
