@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -548,9 +549,9 @@ func TestProbesSteerCalls(t *testing.T) {
 		})
 		defer p.Close()
 		sick := &script{do: answers}
-		well := true
+		var unwell atomic.Bool
 		p.Add(BackendConfig{ID: "a", Handler: sick, Probe: func(ctx context.Context) error {
-			if well {
+			if !unwell.Load() {
 				return nil
 			}
 			<-ctx.Done()
@@ -558,7 +559,7 @@ func TestProbesSteerCalls(t *testing.T) {
 		}})
 		p.Add(BackendConfig{ID: "b", Handler: &script{do: answers}, Probe: func(context.Context) error { return nil }})
 		time.Sleep(1500 * time.Millisecond)
-		well = false
+		unwell.Store(true)
 		time.Sleep(3 * time.Second)
 		for range 50 {
 			_ = call(p)
@@ -566,7 +567,7 @@ func TestProbesSteerCalls(t *testing.T) {
 		if sick.calls != 0 || p.Status()[0].State != BackendDown {
 			t.Errorf("%d calls, %+v", sick.calls, p.Status()[0])
 		}
-		well = true
+		unwell.Store(false)
 		time.Sleep(2 * time.Second)
 		for range 50 {
 			_ = call(p)
@@ -587,15 +588,20 @@ func TestAProbeClosesTheBreaker(t *testing.T) {
 		})
 		defer p.Close()
 		s := &script{do: breaks}
-		fails := errors.New("unwell")
-		p.Add(BackendConfig{ID: "a", Handler: s, Probe: func(context.Context) error { return fails }})
+		var well atomic.Bool
+		p.Add(BackendConfig{ID: "a", Handler: s, Probe: func(context.Context) error {
+			if well.Load() {
+				return nil
+			}
+			return errors.New("unwell")
+		}})
 		time.Sleep(time.Millisecond)
 		_ = call(p)
 		time.Sleep(6500 * time.Millisecond)
 		if got := p.Status()[0]; got.Breaker != "open" {
 			t.Errorf("the probe failed; status %+v", got)
 		}
-		fails = nil
+		well.Store(true)
 		time.Sleep(6 * time.Second)
 		if got := p.Status()[0]; got.Breaker != "closed" || s.calls != 1 {
 			t.Errorf("status %+v after %d calls", got, s.calls)

@@ -153,7 +153,7 @@ type answer struct {
 }
 
 // run makes a call and pulls its reply to the end.
-func run(ctx context.Context, s *Server, c *rpc.Call) (answer, error) {
+func run(ctx context.Context, s rpc.Handler, c *rpc.Call) (answer, error) {
 	reply, err := s.Handle(ctx, c)
 	if err != nil {
 		return answer{}, err
@@ -179,7 +179,7 @@ func run(ctx context.Context, s *Server, c *rpc.Call) (answer, error) {
 }
 
 // mustRun is run for calls that succeed.
-func mustRun(t *testing.T, s *Server, c *rpc.Call) answer {
+func mustRun(t *testing.T, s rpc.Handler, c *rpc.Call) answer {
 	t.Helper()
 	a, err := run(t.Context(), s, c)
 	if err != nil {
