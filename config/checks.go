@@ -27,6 +27,7 @@ var checks = map[string]func(string) error{
 	"display name":   checkDisplayName,
 	"filled":         checkFilled,
 	"header value":   checkHeaderValue,
+	"collector":      checkCollector,
 	"header":         checkHeader,
 	"hmac secret":    checkHMACSecret,
 	"https":          checkWeb,

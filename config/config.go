@@ -204,6 +204,8 @@ type Telemetry struct {
 	Logs Logs `yaml:"logs"`
 	// What is counted.
 	Metrics Metrics `yaml:"metrics"`
+	// Traces of calls. Without it none are made, and what clients send of theirs passes.
+	Traces *Traces `yaml:"traces"`
 }
 
 // Logs configures the log.

@@ -201,6 +201,8 @@ func (d *decoder) prepare(element any, name string, at Position) {
 		*e = defaultBreaker()
 	case *Health:
 		*e = defaultHealth()
+	case *Traces:
+		*e = defaultTraces()
 	}
 }
 

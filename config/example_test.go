@@ -17,24 +17,24 @@ func TestTheExamplesSectionsAreValid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	section := regexp.MustCompile(`(?m)^# (auth|access|limits|cache|priorities):\n(#   .*\n)+|^# (tls|audit): .*\n`)
+	section := regexp.MustCompile(`(?m)^ *# (auth|access|limits|cache|priorities|traces): *(#.*)?\n( *#   .*\n)+|^# (tls|audit): .*\n`)
 	found := 0
 	text := section.ReplaceAllStringFunc(string(data), func(s string) string {
 		found++
-		return regexp.MustCompile(`(?m)^# `).ReplaceAllString(s, "")
+		return regexp.MustCompile(`(?m)^( *)# `).ReplaceAllString(s, "$1")
 	})
 	path := filepath.Join(t.TempDir(), "headgate.yaml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	c, err := config.Load(path, func(name string) (string, bool) {
-		value, ok := map[string]string{"DEV_KEY": "0123456789abcdef", "IDP_SECRET": "secret", "SEARCH_TOKEN": "token"}[name]
+		value, ok := map[string]string{"DEV_KEY": "0123456789abcdef", "IDP_SECRET": "secret", "SEARCH_TOKEN": "token", "COLLECTOR_TOKEN": "token"}[name]
 		return value, ok
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if found != 7 || c.Auth == nil || len(c.Auth.Keys) != 2 || len(c.Auth.JWT) != 2 || len(c.Auth.Introspection) != 1 || len(c.Auth.Certificates) != 1 {
+	if found != 8 || c.Telemetry.Traces == nil || c.Auth == nil || len(c.Auth.Keys) != 2 || len(c.Auth.JWT) != 2 || len(c.Auth.Introspection) != 1 || len(c.Auth.Certificates) != 1 {
 		t.Errorf("%d sections, auth %+v", found, c.Auth)
 	}
 	if len(c.Access) != 2 || len(c.Priorities) != 2 || len(c.Limits) != 6 || c.Cache == nil || c.Audit == nil {

@@ -108,9 +108,13 @@ func TestEveryFieldIsRead(t *testing.T) {
 			{Who: config.Who{Key: "nightly-*"}, Band: "batch", Weight: 1},
 			{Band: "default", Weight: 2},
 		},
-		Sessions:  config.Sessions{Idle: 10 * time.Minute, Max: time.Hour},
-		Telemetry: config.Telemetry{Logs: config.Logs{Level: "debug", Format: "text"}, Metrics: config.Metrics{Prometheus: true}},
-		Shutdown:  config.Shutdown{Grace: 0, Drain: 5 * time.Second},
+		Sessions: config.Sessions{Idle: 10 * time.Minute, Max: time.Hour},
+		Telemetry: config.Telemetry{
+			Logs:    config.Logs{Level: "debug", Format: "text"},
+			Metrics: config.Metrics{Prometheus: true},
+			Traces:  &config.Traces{OTLP: "https://collector.example.com:4318", Headers: map[string]config.Secret{"X-Key": "s3cret"}, Sample: 100},
+		},
+		Shutdown: config.Shutdown{Grace: 0, Drain: 5 * time.Second},
 	}
 	ignore := cmpopts.IgnoreFields(config.Config{}, "Upstreams", "Endpoints") // in the golden file
 	if diff := cmp.Diff(want, *c, ignore, cmpopts.IgnoreUnexported(config.Config{}), cmpopts.IgnoreFields(config.Priority{}, "Position")); diff != "" {

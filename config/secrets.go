@@ -21,6 +21,7 @@ func (c *Config) Secrets() []string {
 	for i := range c.Upstreams {
 		out = c.Upstreams[i].secrets(out)
 	}
+	out = c.Telemetry.Traces.secrets(out)
 	out = slices.DeleteFunc(out, func(s string) bool { return s == "" }) // a key that is kept as its hash, for one
 	return slices.Compact(slices.Sorted(slices.Values(out)))
 }

@@ -15,6 +15,8 @@ func TestTagsAreWellFormed(t *testing.T) {
 		Keys: []APIKey{{}}, JWT: []JWT{{}}, Introspection: []Introspection{defaultIntrospection()}, Certificates: []Certificate{{}}, Anonymous: &Anonymous{},
 	}
 	c.Audit = &Audit{}
+	traces := defaultTraces()
+	c.Telemetry.Traces = &traces
 	c.Access, c.Limits, c.Cache = []AccessRule{{When: &Condition{}}}, []Limit{{}}, &Cache{MaxSize: MiB}
 	c.Upstreams = []Upstream{defaultUpstream("a", Position{})}
 	retry := defaultRetry()

@@ -13,8 +13,7 @@ var planned = map[string][]string{
 	"Config": {
 		"jobs", "models", "state",
 	},
-	"Telemetry": {"traces"},
-	"Logs":      {"file"},
+	"Logs": {"file"},
 }
 
 // unknown reports a key that a struct does not have: planned, misspelt, of another program's file, or none of these.

@@ -31,6 +31,10 @@ func (d *decoder) validate(root *node, c *Config) {
 	}
 	d.validateRoutes(root.first("routes"), c.Routes, names)
 	d.validateAuth(root, c)
+	if n := root.first("telemetry").first("traces"); n != nil && n.kind == mapping {
+		d.require(n, "telemetry.traces", "otlp")
+		d.headerTwice(n.first("headers"), "telemetry.traces.headers")
+	}
 	if n := root.first("audit"); n != nil && n.kind == mapping {
 		d.require(n, "audit", "file")
 	}

@@ -22,6 +22,9 @@ func (g *Gateway) build(ctx context.Context, cfg *config.Config) (err error) {
 	if g.keys, err = keyring(cfg.DataDir); err != nil {
 		return err
 	}
+	if err := g.openTraces(ctx, cfg); err != nil {
+		return err
+	}
 	g.http = upstream.NewClient(upstream.ClientConfig{})
 	g.onStop("upstream connections", func(context.Context) error { g.http.CloseIdle(); return nil })
 	g.onStop("upstreams", g.closeMembers)

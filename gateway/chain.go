@@ -19,7 +19,7 @@ func (g *Gateway) chain(n *generation, gate *auth.Gate) rpc.Handler {
 		identify, unscoped = gate.Authenticate, gate.Unscoped
 	}
 	return rpc.Chain(n.router,
-		rpc.Observe(g.observers...),
+		rpc.Observe(n.observers(g.observers)...),
 		n.clientAddress(),
 		policy.AccessLog(g.log),
 		n.audit,

@@ -22,6 +22,7 @@ import (
 	"github.com/headgate/headgate/rpc"
 	"github.com/headgate/headgate/state/embedded"
 	"github.com/headgate/headgate/state/seal"
+	"github.com/headgate/headgate/telemetry"
 	"github.com/headgate/headgate/upstream"
 )
 
@@ -54,6 +55,7 @@ type Gateway struct {
 	trail    *policy.AuditTrail // nil without an audit log
 
 	mirrors *route.Mirrors
+	spans   *telemetry.Exporter // nil where nothing is traced
 
 	subscriptions *subscription.Registry
 

@@ -14,6 +14,7 @@ import (
 	"github.com/headgate/headgate/router/pin"
 	"github.com/headgate/headgate/router/route"
 	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/telemetry"
 )
 
 // generation is what is made out of one configuration: what it says of calls, wholly. It is made
@@ -37,7 +38,8 @@ type generation struct {
 	limits   *policy.Limits
 	cache    *policy.Cache // nil where nothing is cached
 	audit    rpc.Middleware
-	memory   *policy.Overload // nil where it is not known how much there is
+	memory   *policy.Overload  // nil where it is not known how much there is
+	tracer   *telemetry.Tracer // nil where nothing is traced
 	views    []catalog.View
 	router   *router.Router
 
@@ -87,6 +89,7 @@ func (g *Gateway) generate(cfg *config.Config, old *generation) (n *generation, 
 		return nil, err
 	}
 	n.memory = g.watchMemory(cfg)
+	n.tracer = g.newTracer(cfg)
 	n.lists = g.catalog.Prepare(g.sources(n))
 	n.views = n.viewsOf()
 	n.router = router.New(n.views, g.routed(n))

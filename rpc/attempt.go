@@ -1,7 +1,6 @@
 package rpc
 
 import (
-	"errors"
 	"io"
 	"time"
 )
@@ -158,7 +157,7 @@ func (t *Try) End(err error) {
 		t.record.mu.Unlock()
 		return
 	}
-	if !errors.Is(err, io.EOF) {
+	if err != io.EOF { //nolint:errorlint // one that was caused by the end of a connection is an error
 		t.attempt.Outcome.Err = err
 	}
 	t.end(t.record.now())

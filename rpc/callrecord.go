@@ -63,8 +63,8 @@ const (
 	Queued   EventKind = "queued"   // it waited for a place; for which queue
 	Shed     EventKind = "shed"     // it was given up without being tried; why
 	Repeated EventKind = "repeated" // it is made again; why
-	Parked   EventKind = "parked"   // it waits for the client to come back
-	Resumed  EventKind = "resumed"  // it goes on with a call that waited
+	Parked   EventKind = "parked"   // it waits for the client to come back; the method of the first question, where that is known
+	Resumed  EventKind = "resumed"  // it goes on with a call that waited; who kept that: parked, server or again
 	Asked    EventKind = "asked"    // the client was asked something; the method
 	Replied  EventKind = "replied"  // the client has answered
 )

@@ -2,7 +2,6 @@ package rpc
 
 import (
 	"context"
-	"errors"
 	"io"
 	"time"
 )
@@ -50,7 +49,7 @@ func (r *Record) observe(c *Call, observers []Observer) {
 // saw notes what the client gets.
 func (r *Record) saw(m *Message, err error) {
 	switch {
-	case errors.Is(err, io.EOF):
+	case err == io.EOF: //nolint:errorlint // what was caused by the end of a connection is an error
 		return
 	case err == nil && m.IsRequest():
 		r.Note(Asked, clipped(m.Method), 0)

@@ -74,6 +74,7 @@ func TestOutcomes(t *testing.T) {
 		"error after a response": {source: source{messages: []*rpc.Message{rpc.NewResult(id, []byte(`{}`))}, err: errors.New("late")}, want: "ok"},
 		"refused":                {refusal: refused, want: "forbidden"},
 		"failed later":           {source: source{err: rpc.Errorf(rpc.UpstreamDown, "gone")}, want: "upstream_down"},
+		"connection ended":       {source: source{err: &rpc.Error{Code: rpc.UpstreamDown, Cause: io.EOF}}, want: "upstream_down"},
 		"deadline":               {source: source{err: context.DeadlineExceeded}, want: "upstream_timeout"},
 		"gave up":                {source: source{err: context.Canceled}, want: "cancelled"},
 		"unknown error":          {source: source{err: errors.New("?")}, want: "internal"},

@@ -22,6 +22,14 @@ type Trace struct {
 	State   string // the tracestate that is passed on; empty for none
 }
 
+// String returns the traceparent of the call's own span; nothing where nobody traces.
+func (t Trace) String() string {
+	if t.ID == (TraceID{}) {
+		return ""
+	}
+	return string(appendTraceParent(nil, t.ID, t.Span, t.Sampled))
+}
+
 // TraceLink is another call that this one belongs together with.
 type TraceLink struct {
 	ID      TraceID

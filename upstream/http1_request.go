@@ -9,8 +9,11 @@ import (
 // oneWrite is the size up to which head and body are put into one buffer, and so written by one system call.
 const oneWrite = 64 << 10
 
-// Field is one header line that we send.
-type Field struct{ Name, Value string }
+// Field is one header line that we send. Bytes stand for the value where they are not nil, which saves a copy.
+type Field struct {
+	Name, Value string
+	Bytes       []byte
+}
 
 // Request is one request. The client keeps nothing of it once Do has returned.
 type Request struct {
@@ -87,12 +90,16 @@ func appendFields(dst []byte, fields []Field) ([]byte, error) {
 		if ownField(f.Name) {
 			return nil, fmt.Errorf("header %q is set by the client itself", f.Name)
 		}
-		if !isFieldValue(f.Value) {
+		if !isFieldValue(f.Value) || !isFieldValue(f.Bytes) {
 			return nil, fmt.Errorf("header %q: value has control characters", f.Name)
 		}
 		dst = append(dst, f.Name...)
 		dst = append(dst, ": "...)
-		dst = append(dst, f.Value...)
+		if f.Bytes != nil {
+			dst = append(dst, f.Bytes...)
+		} else {
+			dst = append(dst, f.Value...)
+		}
 		dst = append(dst, "\r\n"...)
 	}
 	return dst, nil

@@ -239,6 +239,7 @@ func (a *asking) again(state json.RawMessage, answers []answer) error {
 	}
 	c := *a.call
 	c.Message = m
+	c.Record.Again("input")
 	reply, err := a.next.Handle(a.ctx, &c)
 	if err != nil {
 		return err

@@ -36,11 +36,15 @@ type handle struct {
 	Call     string          `json:"call,omitempty"`     // of a parked call: which one
 	Round    int             `json:"round,omitempty"`    // and which of its rounds is answered
 	State    json.RawMessage `json:"state,omitempty"`    // of a server: what it sent, a JSON string
+	Trace    string          `json:"trace,omitempty"`    // the traceparent of the call that it was given to; empty where nobody traces
 }
 
 // seal writes a handle of a call as the text of a JSON string.
 func (b *Bridge) seal(c *rpc.Call, h handle) json.RawMessage {
 	h.Digest, h.Upstream = digestOf(c), c.Target.Upstream
+	if c.Record != nil {
+		h.Trace = c.Record.Trace.String()
+	}
 	plain, err := json.Marshal(h)
 	if err != nil {
 		return json.RawMessage(`""`) // it opens nowhere
@@ -81,6 +85,14 @@ func (b *Bridge) Holds(c *rpc.Call) string {
 	}
 	h, _ := b.unseal(c)
 	return h.Upstream
+}
+
+// follow notes that a call goes on with another one.
+func follow(c *rpc.Call, h handle) {
+	c.Record.Note(rpc.Resumed, h.Kind, 0)
+	if id, span, sampled, ok := rpc.ParseTraceParent(h.Trace); ok {
+		c.Record.Link(rpc.TraceLink{ID: id, Span: span, Sampled: sampled, Kind: "earlier round"})
+	}
 }
 
 // Continues reports whether a call goes on with one that is parked, or was: for such a

@@ -14,6 +14,9 @@ func (b *Bridge) park(ctx context.Context, c *rpc.Call, next rpc.Handler) (*rpc.
 	if err != nil {
 		return nil, err
 	}
+	if stateful {
+		follow(c, h)
+	}
 	switch {
 	case stateful && h.Kind == parkedCall:
 		return b.resume(ctx, c, h)
@@ -121,6 +124,7 @@ func (o *opening) parked(q *rpc.Message) bool {
 		_ = o.reply.Answer(giveUpOn(q.ID, q.Method))
 		return false
 	}
+	o.call.Record.Note(rpc.Parked, q.Method, 0)
 	p.ask(q, request)
 	o.stop()
 	o.round = p.attach(o.ctx, o.call)
@@ -152,7 +156,11 @@ func (o *opening) Close() error {
 // may be one, so that only the gateway can keep one user from going on with the call
 // of another.
 func (b *Bridge) shelter(c *rpc.Call, m *rpc.Message) *rpc.Message {
-	if state, ok := m.Get(requestState); ok && needsInput(m) {
+	if !needsInput(m) {
+		return m
+	}
+	c.Record.Note(rpc.Parked, "", 0)
+	if state, ok := m.Get(requestState); ok {
 		m.Set(requestState, b.seal(c, handle{Kind: serverState, Expires: stateEnd(), State: state}))
 	}
 	return m

@@ -40,7 +40,7 @@ type httpCall struct {
 	ctx     context.Context // parent, and ended when the upstream is silent for too long
 	cancel  context.CancelCauseFunc
 	watch   *time.Timer
-	header  [4]upstream.Field // room for the usual ones
+	header  [6]upstream.Field // room for the usual ones
 	box     inbox             // for what comes on another stream
 	// questions are those that came on the session's stream; nil where none are asked.
 	questions chan *rpc.Message
@@ -88,13 +88,16 @@ func (k *httpCall) expire() {
 // JSON answer, the header of an event stream.
 func (k *httpCall) post(to *upstream.Endpoint, header []upstream.Field) error {
 	b := k.d.pool.get()
+	if header == nil {
+		header = k.header[:0]
+	}
 	body, tail := k.x.message.Split(append(b.bytes, headRoom[:]...))
 	if len(tail) < shortTail {
 		body, tail = append(body, tail...), nil
 	}
 	b.bytes = body
 	resp, err := k.d.client.Do(k.ctx, &upstream.Request{
-		Method: http.MethodPost, Endpoint: to, Header: header, Body: body, Room: len(headRoom), Tail: tail,
+		Method: http.MethodPost, Endpoint: to, Header: withTrace(header, k.x), Body: body, Room: len(headRoom), Tail: tail,
 	})
 	k.d.pool.put(b)
 	if err == nil {

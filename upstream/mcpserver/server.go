@@ -194,6 +194,7 @@ func (s *Server) try(ctx context.Context, c *rpc.Call, final bool) (*rpc.Reply, 
 	attempt.Speak(h.revision)
 	x := newExchange(c, h)
 	x.try = attempt
+	x.propagate()
 	x.final = final
 	source, err := s.start(ctx, k, l, x)
 	if err != nil {

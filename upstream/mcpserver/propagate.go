@@ -1,0 +1,71 @@
+package mcpserver
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/upstream"
+)
+
+// Names of what W3C Trace Context and W3C Baggage put into a message's _meta (MCP 2026-07-28, Basic, _meta) and into HTTP headers.
+const (
+	traceParent = "traceparent"
+	traceState  = "tracestate"
+	baggage     = "baggage"
+)
+
+// propagate tells the upstream of the attempt, whose span takes the place of the client's, and passes the trace's state on. Baggage
+// is for those who trust who sent it, and ends here. Where nobody traces, what the client sent passes untouched.
+func (x *exchange) propagate() {
+	parent := x.try.TraceParent()
+	if parent == nil {
+		return
+	}
+	m := x.message
+	m.SetMeta(traceParent, parent)
+	state := x.try.TraceState()
+	sent, ok := m.Meta(traceState)
+	switch {
+	case state == "" && ok:
+		m.DropMeta(traceState)
+	case state != "" && string(sent) != `"`+state+`"`:
+		m.SetMeta(traceState, rpc.AppendString(nil, state))
+	}
+	if _, ok := m.Meta(baggage); ok {
+		m.DropMeta(baggage)
+	}
+}
+
+// withTrace adds the header fields that say the same, for what lies between the upstream and us. Where nobody traces they are the
+// client's, if it sent such ones with this very message.
+func withTrace(header []upstream.Field, x *exchange) []upstream.Field {
+	if x.try == nil {
+		return header
+	}
+	if parent := x.try.TraceParent(); parent != nil {
+		header = append(header, upstream.Field{Name: traceParent, Bytes: parent[1 : len(parent)-1]})
+		if state := x.try.TraceState(); state != "" {
+			header = append(header, upstream.Field{Name: traceState, Value: state})
+		}
+		return header
+	}
+	sent := http.Header(x.call.Header)
+	parents := sent["Traceparent"]
+	if x.call.Bare || len(parents) != 1 {
+		return header
+	}
+	if _, _, _, ok := rpc.ParseTraceParent(parents[0]); !ok {
+		return header
+	}
+	header = append(header, upstream.Field{Name: traceParent, Value: parents[0]})
+	for _, state := range sent["Tracestate"] {
+		if state != "" && !strings.ContainsFunc(state, notPrintable) {
+			header = append(header, upstream.Field{Name: traceState, Value: state})
+		}
+	}
+	return header
+}
+
+// notPrintable tells what no tracestate has (W3C Trace Context, §3.3.1.3).
+func notPrintable(r rune) bool { return r != '\t' && (r < ' ' || r > '~') }
