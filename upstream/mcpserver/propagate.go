@@ -1,9 +1,6 @@
 package mcpserver
 
 import (
-	"net/http"
-	"strings"
-
 	"github.com/headgate/headgate/rpc"
 	"github.com/headgate/headgate/upstream"
 )
@@ -37,35 +34,16 @@ func (x *exchange) propagate() {
 	}
 }
 
-// withTrace adds the header fields that say the same, for what lies between the upstream and us. Where nobody traces they are the
-// client's, if it sent such ones with this very message.
+// withTrace adds the header fields that say the same, for what lies between the upstream and us. The client's own speak of its hop and end
+// here, also where nobody traces.
 func withTrace(header []upstream.Field, x *exchange) []upstream.Field {
-	if x.try == nil {
+	parent := x.try.TraceParent()
+	if parent == nil {
 		return header
 	}
-	if parent := x.try.TraceParent(); parent != nil {
-		header = append(header, upstream.Field{Name: traceParent, Bytes: parent[1 : len(parent)-1]})
-		if state := x.try.TraceState(); state != "" {
-			header = append(header, upstream.Field{Name: traceState, Value: state})
-		}
-		return header
-	}
-	sent := http.Header(x.call.Header)
-	parents := sent["Traceparent"]
-	if x.call.Bare || len(parents) != 1 {
-		return header
-	}
-	if _, _, _, ok := rpc.ParseTraceParent(parents[0]); !ok {
-		return header
-	}
-	header = append(header, upstream.Field{Name: traceParent, Value: parents[0]})
-	for _, state := range sent["Tracestate"] {
-		if state != "" && !strings.ContainsFunc(state, notPrintable) {
-			header = append(header, upstream.Field{Name: traceState, Value: state})
-		}
+	header = append(header, upstream.Field{Name: traceParent, Bytes: parent[1 : len(parent)-1]})
+	if state := x.try.TraceState(); state != "" {
+		header = append(header, upstream.Field{Name: traceState, Value: state})
 	}
 	return header
 }
-
-// notPrintable tells what no tracestate has (W3C Trace Context, §3.3.1.3).
-func notPrintable(r rune) bool { return r != '\t' && (r < ' ' || r > '~') }
