@@ -22,6 +22,8 @@ var _ Doer = (*Client)(nil)
 type ClientConfig struct {
 	// DialContext opens connections; by default a net.Dialer does.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Resolver looks up names, at intervals too; by default net.DefaultResolver does. A DialContext of one's own does its own look-ups.
+	Resolver *net.Resolver
 	// TLS is for https. Its protocols are replaced by http/1.1, and its server name, if empty, is the URL's host.
 	TLS *tls.Config
 	// MaxIdlePerHost is how many idle connections are kept to one host and port. Default 512.
@@ -54,7 +56,7 @@ func NewClient(cfg ClientConfig) *Client {
 	cfg.DialTimeout = cmp.Or(cfg.DialTimeout, 10*time.Second)
 	cfg.MaxHeaderBytes = cmp.Or(cfg.MaxHeaderBytes, 32<<10)
 	if cfg.DialContext == nil {
-		cfg.DialContext = new(net.Dialer).DialContext
+		cfg.DialContext = (&net.Dialer{Resolver: cfg.Resolver}).DialContext
 	}
 	if cfg.TLS == nil {
 		cfg.TLS = &tls.Config{MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(0)}
@@ -93,13 +95,14 @@ func (c *Client) Do(ctx context.Context, req *Request) (*Response, error) {
 		return nil, &ExchangeError{Op: "request", Host: host, Err: err}
 	}
 	p := c.pool(req.Endpoint.key())
+	p.names.follow(ctx)
 	if kept := p.pop(); kept != nil {
 		resp, err := newExchange(ctx, kept, p, host).run(req.Method, msg, &c.cfg)
 		if err == nil || !errors.Is(err, ErrNotSent) || ctx.Err() != nil {
 			return resp, err
 		}
 	}
-	fresh, err := c.dial(ctx, req.Endpoint)
+	fresh, err := c.dial(ctx, req.Endpoint, p)
 	if err != nil {
 		return nil, err
 	}
@@ -116,13 +119,15 @@ func (c *Client) pool(key poolKey) *pool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.pools[key] == nil {
-		c.pools[key] = &pool{most: c.cfg.MaxIdlePerHost, idle: c.cfg.IdleTimeout}
+		p := &pool{most: c.cfg.MaxIdlePerHost, idle: c.cfg.IdleTimeout}
+		p.names = newNames(c.cfg.Resolver, key.addr, p)
+		c.pools[key] = p
 	}
 	return c.pools[key]
 }
 
 // dial opens a connection, with TLS if the endpoint is https.
-func (c *Client) dial(ctx context.Context, e *Endpoint) (*conn, error) {
+func (c *Client) dial(ctx context.Context, e *Endpoint, p *pool) (*conn, error) {
 	within, cancel := context.WithTimeout(ctx, c.cfg.DialTimeout)
 	defer cancel()
 	fail := func(op string, err error) error {
@@ -132,6 +137,11 @@ func (c *Client) dial(ctx context.Context, e *Endpoint) (*conn, error) {
 		return &ExchangeError{Op: op, Host: e.addr, Err: reason(ctx, err)}
 	}
 	wire, err := c.cfg.DialContext(within, "tcp", e.addr)
+	for _, addr := range p.names.instead(err, e.addr) {
+		if wire, err = c.cfg.DialContext(within, "tcp", addr); err == nil {
+			break
+		}
+	}
 	if err != nil {
 		return nil, fail("dial", err)
 	}

@@ -21,8 +21,9 @@ type poolKey struct {
 
 // pool keeps the idle connections to one host. Its lock is never held over input or output.
 type pool struct {
-	most int
-	idle time.Duration
+	most  int
+	idle  time.Duration
+	names *names // nil where the host has an address and no name
 
 	mu       sync.Mutex
 	whole    []*conn // whose answers were read wholly; the last one is used next, so that surplus ones grow old
@@ -42,7 +43,37 @@ func (p *pool) push(c *conn, rest framing, keepAlive time.Duration) {
 	}
 	c.rest, c.expires = rest, time.Now().Add(wait)
 	c.shrink()
+	if !p.names.current(c) {
+		c.close()
+		return
+	}
 	p.keep(c)
+}
+
+// keeps reports whether there are idle connections.
+func (p *pool) keeps() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.whole)+len(p.settling) > 0
+}
+
+// leave closes the idle connections to where the host's name does not lead any more.
+func (p *pool) leave() {
+	p.mu.Lock()
+	var old []*conn
+	stays := func(c *conn) bool {
+		if p.names.current(c) {
+			return true
+		}
+		old = append(old, c)
+		return false
+	}
+	p.whole = slices.DeleteFunc(p.whole, func(c *conn) bool { return !stays(c) })
+	p.settling = slices.DeleteFunc(p.settling, func(c *conn) bool { return !stays(c) })
+	p.mu.Unlock()
+	for _, c := range old {
+		c.close()
+	}
 }
 
 // keep puts an idle connection where it belongs.
@@ -145,6 +176,7 @@ func (p *pool) sweep() {
 
 // drain closes all.
 func (p *pool) drain() {
+	p.names.stop()
 	p.mu.Lock()
 	all := slices.Concat(p.whole, p.settling)
 	p.whole, p.settling = nil, nil
