@@ -81,7 +81,7 @@ func TestInterruptedGatewayCutsCallsOff(t *testing.T) {
 	if code, err := gateway.stop("INT"); code != 0 || err != nil {
 		t.Errorf("gateway: exit code %d, %v\n%s", code, err, gateway.said())
 	}
-	if code, out, said := call.end(t); code != 4 || out != "" {
+	if code, out, said := call.end(t); code != 8 || out != "" || !strings.Contains(said, "try again") {
 		t.Errorf("call: exit code %d, %q\n%s", code, out, said)
 	}
 }
