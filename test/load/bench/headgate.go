@@ -18,6 +18,7 @@ import (
 const (
 	headgateTarget = "headgate"
 	policiesTarget = "policies"
+	observedTarget = "observed"
 )
 
 // benchKey is the API key that calls bear where there is authentication.
@@ -36,9 +37,20 @@ limits:
 cache: {max_size: 16MiB, tools: {allow: ["*__` + echoTool + `"], ttl: 1m}}
 `
 
+// observed is what operators switch on to see what goes on, with the collector's address to be filled in.
+const observed = `
+telemetry:
+  logs: {access: all, file: {path: access.log}}
+  traces: {otlp: "http://%s", sample: 5%%}
+  metrics: {prometheus: true}
+`
+
+// gatewayTargets are the ways through Headgate.
+var gatewayTargets = []string{headgateTarget, policiesTarget, observedTarget}
+
 // buildHeadgate builds the gateway when it is a target and no binary was given.
 func buildHeadgate(ctx context.Context, o *options) error {
-	if !slices.Contains(o.targets, headgateTarget) && !slices.Contains(o.targets, policiesTarget) {
+	if !slices.ContainsFunc(o.targets, func(target string) bool { return slices.Contains(gatewayTargets, target) }) {
 		return nil
 	}
 	if o.headgate != "" {
@@ -60,6 +72,13 @@ type gateway struct {
 	*child
 	address string // of clients
 	admin   string
+	dir     string // what it writes
+}
+
+// stop ends the gateway and removes what it has written, which may be a line for each call.
+func (g *gateway) stop() {
+	g.child.stop()
+	_ = os.RemoveAll(g.dir) // the benchmark's own folder, in which it is, is removed at the end
 }
 
 // startGateway starts Headgate in front of the upstreams and waits until it is ready. era pins the upstreams' era; empty
@@ -74,6 +93,7 @@ func startGateway(ctx context.Context, o *options, upstreams []string, era, rest
 	if err != nil {
 		return nil, err
 	}
+	g.dir = dir
 	file := filepath.Join(dir, "headgate.yaml")
 	if err := os.WriteFile(file, gatewayConfig(g, dir, upstreams, era, rest), 0o600); err != nil {
 		return nil, err

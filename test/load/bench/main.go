@@ -3,7 +3,7 @@
 // Command bench measures what a gateway costs: the same checked calls direct to the upstream, through a tuned
 // httputil.ReverseProxy and through Headgate, interleaved in one run on one machine.
 //
-//	go run ./test/load/bench                the whole matrix; about ten minutes
+//	go run ./test/load/bench                the whole matrix; about a quarter of an hour
 //	go run ./test/load/bench -quick         16 connections, three rounds
 //	go run ./test/load/bench -idle 10000    what idle legacy streams cost
 //
@@ -43,6 +43,8 @@ func run(ctx context.Context, args []string) error {
 			return serveUpstreams(args[1:], os.Stdin, os.Stdout)
 		case proxyRole:
 			return serveProxy(args[1:], os.Stdin, os.Stdout)
+		case collectorRole:
+			return serveCollector(os.Stdin, os.Stdout)
 		}
 	}
 	o, err := parseOptions(args)
@@ -88,7 +90,7 @@ func parseOptions(args []string) (*options, error) {
 	flags.BoolVar(&o.quick, "quick", false, "16 connections only, and three rounds unless -rounds says otherwise")
 	flags.IntVar(&o.rounds, "rounds", 0, "rounds over the targets, whose median counts; 7 by default")
 	flags.DurationVar(&o.duration, "duration", time.Second, "length of one measurement")
-	targets := flags.String("targets", "direct,proxy,headgate,policies", "what to measure, in this order")
+	targets := flags.String("targets", "direct,proxy,headgate,policies,observed", "what to measure, in this order")
 	flags.StringVar(&o.headgate, "headgate", "", "a headgate binary; built from this module by default")
 	flags.StringVar(&o.format, "o", "markdown", "markdown or json")
 	flags.StringVar(&o.out, "out", "", "write the report to this file instead of the standard output")

@@ -26,6 +26,8 @@ Each connection has one call in flight; legacy connections have a session each (
   endpoint in turn, by their canonical names.
 - **policies**: the same with an API key, a rate, a budget for each of organisation, team, key and user, and a cache, which never
   has the answer, since no two calls are alike, and keeps it where the call is short enough.
+- **observed**: the policies and all that shows what goes on: metrics, traces of 5 % of the calls, sent to a collector, and a line for
+  each call in a log file.
 
 Upstreams, middle and load generator are processes of their own that share the cores. Therefore calls per second and latencies
 are those of all of them together, and **CPU is the figure to compare**: processor time, user and system, of the process in the
@@ -38,7 +40,7 @@ the same round, then the median. Each combination starts new processes: the peak
 func (m matrixReport) markdown(w io.Writer) {
 	fmt.Fprint(w, introduction)
 	fmt.Fprintf(w, "Commit %s, %s, %s, %d cores; %d rounds of %g s.\n", m.Facts.Commit, m.Facts.Go, m.Facts.System, m.Facts.Cores, m.Rounds, m.Seconds)
-	for _, target := range []string{headgateTarget, policiesTarget} {
+	for _, target := range gatewayTargets {
 		if m.measured(target) && m.measured(proxyTarget) {
 			m.ratios(w, target)
 		}

@@ -17,6 +17,7 @@ type target struct {
 	header http.Header // that every call bears
 	// process is the process in the middle; nil when there is none.
 	process *child
+	stop    func()
 }
 
 // starter starts what a target needs in front of these upstreams.
@@ -32,13 +33,14 @@ const (
 var starters = map[string]starter{
 	directTarget:   startDirect,
 	proxyTarget:    startProxyTarget,
-	headgateTarget: startGatewayTarget(""),
-	policiesTarget: startGatewayTarget(policies),
+	headgateTarget: startPlain,
+	policiesTarget: startWithPolicies,
+	observedTarget: startObserved,
 }
 
 // startDirect needs nothing: connections are spread over the upstreams.
 func startDirect(_ context.Context, _ *options, upstreams []string) (*target, error) {
-	t := &target{name: directTarget}
+	t := &target{name: directTarget, stop: func() {}}
 	for _, address := range upstreams {
 		t.routes = append(t.routes, generator.Route{URL: "http://" + address + "/mcp", Tool: echoTool})
 	}
@@ -51,40 +53,62 @@ func startProxyTarget(ctx context.Context, o *options, upstreams []string) (*tar
 	if err != nil {
 		return nil, err
 	}
-	t := &target{name: proxyTarget, process: process}
+	t := &target{name: proxyTarget, process: process, stop: process.stop}
 	for i := range upstreams {
 		t.routes = append(t.routes, generator.Route{URL: "http://" + addresses[0] + proxyPath(i), Tool: echoTool})
 	}
 	return t, nil
 }
 
-// startGatewayTarget starts Headgate. One upstream is called at the endpoint of its own, several at the endpoint that
-// merges them, where each connection calls the tools of all upstreams in turn, by canonical names. The rest of its
-// configuration is as given; calls bear the key that the policies know.
-func startGatewayTarget(rest string) starter {
-	return func(ctx context.Context, o *options, upstreams []string) (*target, error) {
-		g, err := startGateway(ctx, o, upstreams, "", rest)
-		if err != nil {
-			return nil, err
-		}
-		t := &target{name: headgateTarget, process: g.child}
-		if rest != "" {
-			t.name, t.header = policiesTarget, http.Header{"Authorization": {"Bearer " + benchKey}}
-		}
-		if len(upstreams) == 1 {
-			t.routes = []generator.Route{{URL: fmt.Sprintf("http://%s/mcp/%s", g.address, upstreamName(0)), Tool: echoTool}}
-			return t, nil
-		}
-		for i := range upstreams {
-			t.routes = append(t.routes, generator.Route{URL: "http://" + g.address + "/mcp", Tool: upstreamName(i) + "__" + echoTool})
-		}
-		return t, nil
-	}
+// startPlain starts Headgate as it comes.
+func startPlain(ctx context.Context, o *options, upstreams []string) (*target, error) {
+	return startGatewayTarget(ctx, o, headgateTarget, upstreams, "")
 }
 
-// stop ends the target's process.
-func (t *target) stop() {
-	if t.process != nil {
-		t.process.stop()
+// startWithPolicies starts it with policies. Calls bear the key that these know.
+func startWithPolicies(ctx context.Context, o *options, upstreams []string) (*target, error) {
+	t, err := startGatewayTarget(ctx, o, policiesTarget, upstreams, policies)
+	if err == nil {
+		t.header = http.Header{"Authorization": {"Bearer " + benchKey}}
 	}
+	return t, err
+}
+
+// startObserved starts it with policies and with all that shows what goes on, and what that is sent to.
+func startObserved(ctx context.Context, o *options, upstreams []string) (*target, error) {
+	collector, addresses, err := startRole(ctx, o.dir, collectorRole)
+	if err != nil {
+		return nil, err
+	}
+	t, err := startGatewayTarget(ctx, o, observedTarget, upstreams, policies+fmt.Sprintf(observed, addresses[0]))
+	if err != nil {
+		collector.stop()
+		return nil, err
+	}
+	t.header = http.Header{"Authorization": {"Bearer " + benchKey}}
+	gateway := t.stop
+	t.stop = func() {
+		gateway()
+		collector.stop()
+	}
+	return t, nil
+}
+
+// startGatewayTarget starts Headgate. One upstream is called at the endpoint of its own, several at the endpoint that
+// merges them, where each connection calls the tools of all upstreams in turn, by canonical names. The rest of its
+// configuration is as given.
+func startGatewayTarget(ctx context.Context, o *options, name string, upstreams []string, rest string) (*target, error) {
+	g, err := startGateway(ctx, o, upstreams, "", rest)
+	if err != nil {
+		return nil, err
+	}
+	t := &target{name: name, process: g.child, stop: g.stop}
+	if len(upstreams) == 1 {
+		t.routes = []generator.Route{{URL: fmt.Sprintf("http://%s/mcp/%s", g.address, upstreamName(0)), Tool: echoTool}}
+		return t, nil
+	}
+	for i := range upstreams {
+		t.routes = append(t.routes, generator.Route{URL: "http://" + g.address + "/mcp", Tool: upstreamName(i) + "__" + echoTool})
+	}
+	return t, nil
 }
