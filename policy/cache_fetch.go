@@ -55,7 +55,8 @@ type fetched struct {
 	keys   cacheKeys
 	mark   state.CacheMark
 	flight *flight
-	asked  bool // the answer depends on what the user was asked
+	tags   [2]string // room for those of the answer
+	asked  bool      // the answer depends on what the user was asked
 }
 
 // Next implements [rpc.Source].
@@ -88,7 +89,7 @@ func (c *Cache) keep(f *fetched, m *rpc.Message) []byte {
 		return nil
 	}
 	result := m.AppendResult(make([]byte, 0, m.Size()))
-	key, tags := f.keys.own, []string{f.call.Target.Upstream}
+	key, tags := f.keys.own, append(f.tags[:0], f.call.Target.Upstream)
 	if f.call.Target.Kind == rpc.Resource {
 		tags = append(tags, resourceTag(f.call.Target.Upstream, f.call.Target.Own))
 	}

@@ -19,7 +19,7 @@ type flights struct {
 
 // flight is one of them.
 type flight struct {
-	landed chan struct{} // closed once there is a landing
+	landed chan struct{} // closed once there is a landing; nil as long as nobody waits for it
 	landing
 	done bool
 }
@@ -44,9 +44,12 @@ func (f *flights) join(key state.CacheKey) (*flight, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if open, ok := s.open[key]; ok {
+		if open.landed == nil {
+			open.landed = make(chan struct{})
+		}
 		return open, false
 	}
-	one := &flight{landed: make(chan struct{})}
+	one := &flight{}
 	s.open[key] = one
 	return one, true
 }
@@ -60,6 +63,8 @@ func (f *flights) land(key state.CacheKey, one *flight, l landing) {
 		return
 	}
 	one.done, one.landing = true, l
-	close(one.landed)
+	if one.landed != nil {
+		close(one.landed)
+	}
 	delete(s.open, key)
 }

@@ -132,23 +132,22 @@ func (l *limit) concerns(c *rpc.Call) bool {
 	return l.Upstream == "" || config.Match(l.Upstream, c.Target.Upstream)
 }
 
-// bucket names what the limit counts for a call: its own bucket for each organisation,
-// team and so on. It returns false where the caller is none.
-func (l *limit) bucket(c *rpc.Call) (string, bool) {
+// appendBucket appends the name of what the limit counts for a call: its own bucket for each organisation, team and so
+// on. It returns false where the caller is none.
+func (l *limit) appendBucket(dst []byte, c *rpc.Call) ([]byte, bool) {
 	p := &c.Principal
-	var space [96]byte
-	out := append(append(space[:0], l.Name...), 0)
+	out := append(append(dst, l.Name...), 0)
 	switch l.Scope {
 	case "org":
-		return string(part(out, p.Org)), p.Org != ""
+		return part(out, p.Org), p.Org != ""
 	case "team":
-		return string(part(part(out, p.Org), p.Team)), p.Team != ""
+		return part(part(out, p.Org), p.Team), p.Team != ""
 	case "key":
-		return string(part(part(out, p.Org), p.Key)), p.Key != ""
+		return part(part(out, p.Org), p.Key), p.Key != ""
 	case "user":
-		return string(part(part(out, p.Org), p.User)), p.User != ""
+		return part(part(out, p.Org), p.User), p.User != ""
 	default:
-		return string(append(out, auth.Network(c.Remote.Addr()).String()...)), c.Remote.IsValid()
+		return auth.Network(c.Remote.Addr()).AppendTo(out), c.Remote.IsValid()
 	}
 }
 

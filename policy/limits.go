@@ -56,12 +56,14 @@ type bill struct {
 	limits   []*limit
 	charges  []state.Charge
 	balances []state.Balance
+	names    []byte // of the buckets, one after another
+	ends     []int  // of each of them
 }
 
 func (b *bill) reset() {
 	clear(b.limits)
 	clear(b.charges)
-	b.limits, b.charges = b.limits[:0], b.charges[:0]
+	b.limits, b.charges, b.names, b.ends = b.limits[:0], b.charges[:0], b.names[:0], b.ends[:0]
 }
 
 // add charges a call to a limit if that concerns it.
@@ -69,9 +71,20 @@ func (b *bill) add(l *limit, c *rpc.Call) {
 	if !l.concerns(c) {
 		return
 	}
-	if bucket, ok := l.bucket(c); ok {
-		b.limits = append(b.limits, l)
-		b.charges = append(b.charges, state.Charge{Bucket: bucket, Cost: l.initial(c), Limit: &l.counted})
+	names, ok := l.appendBucket(b.names, c)
+	if !ok {
+		return
+	}
+	b.names = names
+	b.limits, b.ends = append(b.limits, l), append(b.ends, len(names))
+	b.charges = append(b.charges, state.Charge{Cost: l.initial(c), Limit: &l.counted})
+}
+
+// name gives each charge the name of its bucket. They are pieces of one text, since each text costs an allocation.
+func (b *bill) name() {
+	all, from := string(b.names), 0
+	for i, end := range b.ends {
+		b.charges[i].Bucket, from = all[from:end], end
 	}
 }
 
@@ -92,6 +105,7 @@ func (l *Limits) billFor(c *rpc.Call, limits []*limit) *bill {
 	for _, each := range limits {
 		b.add(each, c)
 	}
+	b.name()
 	return b
 }
 

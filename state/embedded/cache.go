@@ -3,6 +3,7 @@ package embedded
 import (
 	"context"
 	"encoding/binary"
+	"hash/maphash"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,6 +24,7 @@ const (
 type Cache struct {
 	clock  clock
 	room   int64 // bytes of a shard
+	seed   maphash.Seed
 	shards [cacheShards]cacheShard
 	tags   [cacheShards]tagShard
 
@@ -61,7 +63,7 @@ type tag struct {
 }
 
 func newCache(c clock, o Options) *Cache {
-	out := &Cache{clock: c, room: o.CacheBytes / cacheShards}
+	out := &Cache{clock: c, room: o.CacheBytes / cacheShards, seed: maphash.MakeSeed()}
 	for i := range cacheShards {
 		// Bytes are what bounds it; the number can be no more than that of the smallest.
 		most := int(out.room/entryOverhead) + 1
@@ -172,7 +174,7 @@ func (c *Cache) invalidatedSince(mark uint64, names []string) bool {
 }
 
 func (c *Cache) tagShard(name string) *tagShard {
-	return &c.tags[checksum(name, nil)%cacheShards]
+	return &c.tags[maphash.String(c.seed, name)%cacheShards]
 }
 
 // tagsOf returns the tags, one more entry of each.

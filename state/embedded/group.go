@@ -3,6 +3,7 @@ package embedded
 import (
 	"fmt"
 	"hash/maphash"
+	"strings"
 
 	"github.com/headgate/headgate/state"
 )
@@ -44,7 +45,7 @@ func (q *Quota) find(g *group, charges []state.Charge, at []uint8, stay bool) er
 			if err := c.Limit.Validate(); err != nil {
 				return fmt.Errorf("%w: %q: %w", errCharges, c.Bucket, err)
 			}
-			b = &bucket{key: c.Bucket, limit: c.Limit, shard: at[i]}
+			b = &bucket{key: strings.Clone(c.Bucket), limit: c.Limit, shard: at[i]}
 			if stay && !q.add(sh, b, g.now) {
 				return errFull
 			}
