@@ -81,6 +81,7 @@ type Call struct {
 	Target    Target
 	Route     *Route  // of the rule that the call matches; nil if none does
 	Record    *Record // shared by copies of the call; may be nil
+	Stopper   Stopper // ends it for others than its client; nil where nobody can
 	Flight    Flight  // its place in a session, which it takes when it is known whose call it is; nil where it has none
 }
 
@@ -90,6 +91,19 @@ type Flight interface {
 	Take() error
 }
 
+// Stopper ends a call before it has ended by itself.
+type Stopper interface {
+	// Stop ends the call: what waits for anything in it gets the cause as its error. It
+	// may be called at any time, by any goroutine, and does nothing to a call that has ended.
+	Stop(cause error)
+}
+
+// StopFunc is a function that is a [Stopper], such as that which ends a context.
+type StopFunc func(cause error)
+
+// Stop calls f.
+func (f StopFunc) Stop(cause error) { f(cause) }
+
 // Detach returns a copy of a call that does not lie in the memory of its request, so
 // that it can outlive that.
 func (c *Call) Detach() *Call {
@@ -97,6 +111,7 @@ func (c *Call) Detach() *Call {
 	out.Message = c.Message.Clone()
 	out.Header = http.Header{}
 	out.TLS = nil
+	out.Stopper = nil
 	out.Client.Info = bytes.Clone(c.Client.Info)
 	out.Client.Capabilities = bytes.Clone(c.Client.Capabilities)
 	return &out

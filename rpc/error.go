@@ -46,6 +46,7 @@ const (
 	AuthDown         // whoever knows about the credential cannot be asked
 	StateUnavailable // what has to be remembered cannot be
 	Cancelled        // the client cancelled or left
+	Stopped          // an operator ended the call
 
 	// The upstream's.
 	UpstreamDown    // it cannot be reached, or ended in mid-call
@@ -61,7 +62,7 @@ var codeNames = [...]string{
 	NotAcceptable: "not_acceptable", WrongVerb: "wrong_verb", NoEndpoint: "no_endpoint", Unauthenticated: "unauthenticated",
 	Forbidden: "forbidden", TooManyTries: "too_many_tries", RateLimited: "rate_limited",
 	QuotaExhausted: "quota_exhausted", TooManyInFlight: "too_many_in_flight", StateUnavailable: "state_unavailable", Busy: "busy", Overloaded: "overloaded", Draining: "draining", AuthDown: "auth_down",
-	Cancelled: "cancelled", UpstreamDown: "upstream_down", UpstreamFailed: "upstream_failed", UpstreamTimeout: "upstream_timeout",
+	Cancelled: "cancelled", Stopped: "stopped", UpstreamDown: "upstream_down", UpstreamFailed: "upstream_failed", UpstreamTimeout: "upstream_timeout",
 }
 
 // String returns the code's name in logs and in the data of an error, such as

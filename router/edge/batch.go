@@ -75,7 +75,7 @@ func (b *batch) dispatch(ctx context.Context, m *rpc.Message) (err error) {
 		cancel(nil)
 		return err
 	}
-	t.flight = flight
+	t.flight, t.call.Stopper = flight, rpc.StopFunc(cancel)
 	b.mayStream()
 	b.running.Go(func() {
 		defer cancel(nil)

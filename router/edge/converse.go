@@ -80,6 +80,7 @@ func (d *dialogue) modern(c *rpc.Call) (err error) {
 		cancel(nil)
 		return err
 	}
+	c.Stopper = rpc.StopFunc(cancel)
 	t := d.turn(c)
 	t.out = &unlessCancelled{d, ctx}
 	if c.Method.Name == mcp.Listen {
@@ -207,6 +208,7 @@ func (d *dialogue) legacy(c *rpc.Call, out outlet, running *sync.WaitGroup) (err
 		d.finished()
 		return err
 	}
+	c.Stopper = rpc.StopFunc(cancel)
 	t.out = &unlessCancelled{out, ctx}
 	running.Go(func() {
 		defer d.finished()

@@ -48,6 +48,7 @@ func (e *Edge) connect(ctx context.Context, via string, hello *rpc.Call, say fun
 	hello.Method, hello.Message = connectRow, e.connecting
 	d := &dialogue{Edge: e, id: rand.Text(), via: via, endpoint: hello.Endpoint, say: say, calls: map[string]context.CancelCauseFunc{}}
 	d.ctx, d.cancel = context.WithCancelCause(ctx)
+	hello.Stopper = rpc.StopFunc(d.cancel)
 	if err := d.turn(hello).attempt(d.ctx); err != nil {
 		d.cancel(err)
 		return nil, err

@@ -56,6 +56,7 @@ type exchange struct {
 	checked int64          // received, when it was last looked at
 	lostAt  time.Time      // when the client was found to be gone
 
+	halt   context.CancelCauseFunc // of a call whose context is nobody else's to end; nil elsewhere
 	stop   context.CancelCauseFunc // of a stream that ends with the client's credential; nil elsewhere
 	expiry *time.Timer             // when that is known beforehand
 }
@@ -79,7 +80,7 @@ func (x *exchange) callOf(client rpc.Client, row *rpc.Method, m *rpc.Message) *r
 	return &rpc.Call{
 		Message: m, Method: row, Dialect: rpc.MCP, Received: time.Now(),
 		Endpoint: x.endpoint, Host: x.r.Host, Header: x.r.Header, Remote: remote, TLS: x.r.TLS,
-		Client: client, Record: &rpc.Record{},
+		Client: client, Record: &rpc.Record{}, Stopper: x,
 	}
 }
 
@@ -89,6 +90,9 @@ func (x *exchange) end() {
 	x.phase = over
 	x.mu.Unlock()
 	x.timer.Stop()
+	if x.halt != nil {
+		x.halt(nil)
+	}
 	if x.expiry != nil {
 		x.expiry.Stop()
 	}

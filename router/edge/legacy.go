@@ -72,7 +72,7 @@ func (x *exchange) initialize(m *rpc.Message) error {
 	}
 	x.await(true)
 	c := x.newCall(client, row, m)
-	reply, err := x.handle(x.r.Context(), c)
+	reply, err := x.handle(x.haltable(x.r.Context()), c)
 	if err != nil {
 		return err
 	}

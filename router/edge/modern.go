@@ -26,6 +26,8 @@ func (x *exchange) modern(m *rpc.Message) error {
 	ctx := x.r.Context()
 	if row.Name == mcp.Listen {
 		ctx = x.lasting(ctx)
+	} else {
+		ctx = x.haltable(ctx)
 	}
 	return x.run(ctx, x.newCall(client, row, m))
 }

@@ -37,6 +37,7 @@ const (
 	CodeTooManyInFlight  = 114
 	CodeStateUnavailable = 115
 	CodeOverloaded       = 116
+	CodeStopped          = 117
 )
 
 // wire says how a kind of failure looks: its error code, and its HTTP status if it
@@ -75,6 +76,7 @@ var wires = map[rpc.Code]wire{
 	rpc.Overloaded:         {CodeOverloaded, 503},
 	rpc.Draining:           {CodeDraining, 503},
 	rpc.Cancelled:          {CodeCancelled, 200},
+	rpc.Stopped:            {CodeStopped, 200},
 	rpc.UpstreamDown:       {CodeUpstreamDown, 200},
 	rpc.UpstreamFailed:     {CodeUpstreamFailed, 200},
 	rpc.UpstreamTimeout:    {CodeUpstreamTimeout, 200},

@@ -46,6 +46,7 @@ func TestCorner5_24_Status(t *testing.T) {
 		rpc.Overloaded:         {116, 503, 503},
 		rpc.Draining:           {105, 503, 503},
 		rpc.Cancelled:          {106, 200, 200},
+		rpc.Stopped:            {117, 200, 200},
 		rpc.UpstreamDown:       {101, 200, 200},
 		rpc.UpstreamFailed:     {102, 200, 200},
 		rpc.UpstreamTimeout:    {103, 200, 200},

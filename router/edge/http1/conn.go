@@ -244,7 +244,7 @@ func (c *conn) read(p []byte) (int, error) {
 
 // handle has an exchange served, and reports whether the connection goes on.
 func (c *conn) handle(x *exchange) bool {
-	defer x.cancel()
+	defer x.cancel(nil)
 	c.mu.Lock()
 	c.own.read, c.own.write = false, false
 	c.mu.Unlock()
@@ -291,7 +291,7 @@ func (c *conn) decline(err error) {
 		return
 	}
 	x := newRefusal(c)
-	defer x.cancel()
+	defer x.cancel(nil)
 	x.Header()["Connection"] = []string{"close"}
 	c.srv.Refuse(x, bad.status, bad.why)
 	if x.finish() == nil {

@@ -18,7 +18,7 @@ import (
 type exchange struct {
 	conn    *conn
 	request *http.Request
-	cancel  context.CancelFunc
+	cancel  context.CancelCauseFunc
 	body    body
 
 	header   http.Header
@@ -51,7 +51,7 @@ func newExchange(c *conn) (*exchange, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(c.ctx)
+	ctx, cancel := context.WithCancelCause(c.ctx)
 	x := &exchange{conn: c, cancel: cancel, header: c.answerHeader(), length: unknown, ends: m.close}
 	x.body = body{conn: c, left: max(m.length, 0), chunked: m.coded, over: !m.coded && m.length <= 0, expects: m.expect != ""}
 	x.request = x.requestOf(ctx, u, header, m)
@@ -61,7 +61,7 @@ func newExchange(c *conn) (*exchange, error) {
 // newRefusal makes the exchange of a request that could not be read, to say so.
 func newRefusal(c *conn) *exchange {
 	c.head = head{fields: c.head.fields[:0]}
-	ctx, cancel := context.WithCancel(c.ctx)
+	ctx, cancel := context.WithCancelCause(c.ctx)
 	x := &exchange{conn: c, cancel: cancel, header: c.answerHeader(), length: unknown, ends: true}
 	x.body = body{conn: c, err: errChunk} // where the next request begins nobody knows
 	x.request = x.requestOf(ctx, &url.URL{}, http.Header{}, message{length: unknown})
@@ -154,7 +154,7 @@ func (x *exchange) send(p, q []byte, last bool) error {
 		x.err = out.send(p, q, x.chunked, last)
 	}
 	if x.err != nil {
-		x.cancel() // whoever works for the answer works for nobody
+		x.cancel(nil) // whoever works for the answer works for nobody
 	}
 	return x.err
 }
@@ -190,6 +190,9 @@ func (x *exchange) finish() error {
 	}
 	return nil
 }
+
+// Cancel ends the context of the request for a cause. Unlike all else it may be called by any goroutine, and at any time.
+func (x *exchange) Cancel(cause error) { x.cancel(cause) }
 
 // SetReadDeadline is for [http.ResponseController].
 func (x *exchange) SetReadDeadline(t time.Time) error {

@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"context"
 	"sync"
 	"time"
 )
@@ -28,7 +29,7 @@ type watch struct {
 	state  watchState
 	due    bool // the time has come
 	whole  bool // the content was read
-	cancel func()
+	cancel context.CancelCauseFunc
 	ended  sync.WaitGroup // of the goroutine that reads
 }
 
@@ -76,7 +77,7 @@ func (w *watch) start() {
 		n, err := c.nc.Read(c.buf)
 		c.w = n
 		if err != nil && !isTimeout(err) {
-			w.cancel()
+			w.cancel(nil)
 		}
 	})
 }
