@@ -29,6 +29,7 @@ func (g *Gateway) chain(n *generation, gate *auth.Gate) rpc.Handler {
 		g.sessions.Guard,
 		n.access.Scoped(verbs, unscoped),
 		g.resolve(n),
+		g.calls.Settle,
 		n.access.Guard(verbs, unscoped),
 		g.pins.Guard(n.modes),
 		n.memory.Shed,

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/headgate/headgate/admin/live"
 	"github.com/headgate/headgate/config"
 	"github.com/headgate/headgate/policy"
 	"github.com/headgate/headgate/router/bridge"
@@ -58,6 +59,7 @@ type Gateway struct {
 	spans   *telemetry.Exporter // nil where nothing is traced
 
 	subscriptions *subscription.Registry
+	calls         *live.Registry // those in flight
 
 	observers []rpc.Observer // of all calls
 	measures  measures
@@ -90,10 +92,11 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*Gateway, error
 	}
 	g := &Gateway{
 		log: opts.Log, version: opts.Version, environ: opts.Environ, load: opts.Load, started: time.Now(), info: info,
-		listeners: map[string]net.Listener{}, failed: make(chan error, 2),
+		calls: live.New(kindOf), listeners: map[string]net.Listener{}, failed: make(chan error, 2),
 	}
 	g.life, g.endLife = context.WithCancel(ctx)
 	g.waits, g.endWaits = context.WithCancel(g.life)
+	g.observers = []rpc.Observer{g.calls}
 	if err := g.build(ctx, cfg); err != nil {
 		return nil, errors.Join(err, g.Stop(ctx))
 	}

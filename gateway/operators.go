@@ -7,6 +7,9 @@ import (
 	"time"
 
 	"github.com/headgate/headgate/admin"
+	"github.com/headgate/headgate/admin/live"
+	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/mcp"
 	"github.com/headgate/headgate/upstream/mcpserver"
 )
 
@@ -17,6 +20,18 @@ func (g *Gateway) operators() http.Handler {
 		admin.Config{Loopback: isLoopback(cfg.Listen), Token: cfg.Token.Reveal()},
 		admin.Deps{Ready: g.readiness, Explain: g.Explain, Gateway: observed{g}, Also: union(g.measures.routes(g.log), admin.Reloading(g))},
 	)
+}
+
+// kindOf says which calls operators see.
+func kindOf(c *rpc.Call) live.Kind {
+	switch c.Method.Name {
+	case mcp.SessionStream, mcp.SessionResume, mcp.Listen:
+		return live.Stream
+	}
+	if c.Message.IsRequest() {
+		return live.Request
+	}
+	return live.Passing
 }
 
 // observed is the gateway as operators see it.

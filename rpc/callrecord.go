@@ -20,6 +20,8 @@ type Record struct {
 	// Trace is the call's place in its trace. It is set before any policy sees the call
 	// and does not change after; its zero value means that nobody traces.
 	Trace Trace
+	// Place is the call's place among those in flight.
+	Place Place
 
 	mu        sync.Mutex
 	call      *Call // nil where nobody observes
@@ -38,6 +40,7 @@ type Record struct {
 	first    Try
 	last     *Try
 	attempts int
+	waiting  string        // the queue that it waits in; empty for none
 	waited   time.Duration // in queues, since the last attempt
 	reason   string        // of the next attempt
 }
@@ -101,6 +104,16 @@ func (r *Record) now() time.Duration {
 	return max(time.Since(r.began), 1) // 0 stands for never
 }
 
+// Waits notes that the call waits in a queue from now on, or no longer if that is empty.
+func (r *Record) Waits(queue string) {
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.waiting = queue
+}
+
 // Waited notes that the call waited in a queue, which it was in until now. The wait is part of
 // the attempt that follows.
 func (r *Record) Waited(queue string, took time.Duration) {
@@ -110,6 +123,7 @@ func (r *Record) Waited(queue string, took time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.waited += took
+	r.waiting = ""
 	r.note(Event{Kind: Queued, At: r.now(), Took: took, Name: queue})
 }
 

@@ -95,6 +95,7 @@ type Progress struct {
 	Age      time.Duration // since it was received
 	Answered time.Duration // when there was a response; 0 before
 	Ended    time.Duration // when it ended; 0 before
+	Waiting  string        // the queue that it waits in; empty for none
 	Outcome  Outcome
 	Events   []Event
 	Attempts []Attempt
@@ -105,7 +106,7 @@ type Progress struct {
 func (r *Record) Progress() Progress {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	p := Progress{Age: r.now(), Answered: r.answered, Ended: r.ended, Outcome: r.outcome}
+	p := Progress{Age: r.now(), Answered: r.answered, Ended: r.ended, Waiting: r.waiting, Outcome: r.outcome}
 	p.Events = r.appendEvents(nil)
 	if r.attempts > 0 {
 		for t := &r.first; t != nil; t = t.next {

@@ -38,8 +38,9 @@ var layers = []struct{ from, to string }{
 	{"router", "router/catalog, router/route, rpc, rpc/*, config, telemetry"},
 	{"router/edge", "router/session, router/edge/http1, rpc, rpc/*, config, telemetry"},
 	{"router/edge/http1", ""},
-	{"admin", "rpc, config, state, telemetry"},
-	{"gateway", "rpc/..., config, state/..., telemetry, telemetry/metrics, policy/..., upstream/..., router/..., admin"},
+	{"admin/live", "rpc"},
+	{"admin", "admin/live, rpc, config, state, telemetry"},
+	{"gateway", "rpc/..., config, state/..., telemetry, telemetry/metrics, policy/..., upstream/..., router/..., admin/..."},
 	{"cmd/..., test/...", "..."},
 }
 

@@ -75,6 +75,7 @@ func (a *Admission) take() bool {
 func (a *Admission) wait(ctx context.Context, c *rpc.Call, s *slot) error {
 	now := time.Now()
 	w := a.waiterOf(c, s.tenant, now)
+	c.Record.Waits(a.upstream)
 	why := a.await(ctx, w)
 	switch why {
 	case admitted:
