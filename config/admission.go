@@ -25,6 +25,17 @@ type Retry struct {
 	Budget Percent `yaml:"budget" min:"0%" max:"100%"`
 }
 
+// Retries returns how often calls are made again.
+func (u Upstream) Retries() Retry {
+	switch {
+	case u.Retry != nil:
+		return *u.Retry
+	case len(u.Replicas()) > 1:
+		return defaultRetry()
+	}
+	return Retry{Attempts: 1}
+}
+
 // Priority says which calls get a slot first where calls wait for one. The first rule that concerns a caller holds.
 type Priority struct {
 	// Position is where the rule begins.

@@ -12,6 +12,14 @@ func (g *Gateway) priority(p *rpc.Principal) config.Priority {
 	return config.PriorityOf(g.generation().cfg.Priorities, p.Org, p.Team, p.Key, p.User)
 }
 
+// retries is what makes calls of an upstream again; nil where none are.
+func retries(u config.Upstream) upstream.Retry {
+	if r := u.Retries(); r.Attempts > 1 {
+		return upstream.NewRetries(r)
+	}
+	return nil
+}
+
 // Queues returns what waits for each upstream, in the order of the configuration.
 func (g *Gateway) Queues() []upstream.QueueStatus {
 	servers := g.generation().servers

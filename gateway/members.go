@@ -37,7 +37,7 @@ func (g *Gateway) membersOf(n, old *generation) error {
 			s, err := mcpserver.NewPool(u, mcpserver.Deps{
 				Log: g.log, HTTP: g.http, Identity: mcpserver.Identity{Name: "headgate", Version: g.version},
 				Environ: g.environ, MaxResult: int64(cfg.Bounds.Result),
-			}, nil)
+			}, retries(u))
 			if err != nil {
 				return fmt.Errorf("upstream %q: %w", u.Name, err)
 			}
