@@ -52,6 +52,9 @@ func (s *SSEReader) Reset(r io.Reader) {
 // LastEventID returns the id to resume from: that of the last block which had one.
 func (s *SSEReader) LastEventID() string { return s.lastID }
 
+// Ended reports whether the stream has ended. An event that was returned last may then have been cut short.
+func (s *SSEReader) Ended() bool { return s.err != nil }
+
 // Next returns the next event. Its error is io.EOF at the end of the stream, ErrTooLong, or what the underlying reader
 // returned; every later call returns the same.
 func (s *SSEReader) Next() (Event, error) {

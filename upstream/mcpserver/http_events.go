@@ -31,15 +31,20 @@ func (k *httpCall) receive() (*rpc.Message, error) {
 			}
 			continue
 		}
-		k.place.note(ev, k.events.LastEventID())
 		if len(ev.Data) == 0 {
+			k.place.note(ev, k.events.LastEventID())
 			continue // only an id or a time to wait
 		}
 		m, err := rpc.Parse(ev.Data, upstreamLimits)
+		batch := err != nil && k.unpack(ev.Data, err, false)
+		if err != nil && !batch && k.events.Ended() {
+			continue // it was cut short, as Next says now; who goes on with the stream gets it once more
+		}
+		k.place.note(ev, k.events.LastEventID())
 		switch {
 		case err == nil:
 			return m, nil
-		case k.unpack(ev.Data, err, false):
+		case batch:
 			return k.unpacked()
 		case ev.Name == "" || ev.Name == "message":
 			return nil, k.d.s.fault.failed(err, "sent an event that is no message")
