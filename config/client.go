@@ -13,6 +13,8 @@ type ClientOptions struct {
 	Env func(name string) (string, bool)
 	// Inputs asks a person for ${input:ID} when the environment has no HEADGATE_INPUT_ID. It may be nil.
 	Inputs func(id, description string, password bool) (string, bool)
+	// Note is told of each file that is read, or tried to be read. It may be nil.
+	Note func(file string)
 }
 
 // LoadClient reads the file in which an MCP client keeps its servers, unchanged: JSON with comments and trailing commas, the servers
@@ -26,7 +28,7 @@ func LoadClient(path string, env func(string) (string, bool)) (*Config, error) {
 
 // LoadClientWith is LoadClient with a way to ask for inputs.
 func LoadClientWith(path string, options ClientOptions) (*Config, error) {
-	return readClient(path, &clientReader{env: options.Env, ask: options.Inputs})
+	return readClient(path, &clientReader{env: options.Env, ask: options.Inputs, note: options.Note})
 }
 
 // Import reads a client's file like LoadClient but leaves variables in place, written as our own files write them. The result is
@@ -42,6 +44,7 @@ var clientRoots = []string{"mcpServers", "servers", "mcp.servers", "mcp"}
 type clientReader struct {
 	env       func(string) (string, bool)
 	ask       func(id, description string, password bool) (string, bool)
+	note      func(file string)
 	template  bool // keep variables, for Import
 	dir       string
 	workspace string
@@ -58,6 +61,9 @@ type input struct {
 }
 
 func readClient(path string, r *clientReader) (*Config, error) {
+	if r.note != nil {
+		r.note(path)
+	}
 	data, err := readFile(path)
 	if err != nil {
 		return nil, err

@@ -175,6 +175,9 @@ func (s *clientServer) readEnvFile(n *node, path string) {
 	if name == "" {
 		return
 	}
+	if s.note != nil {
+		s.note(beside(s.dir, name))
+	}
 	values, err := readEnvFile(beside(s.dir, name))
 	if err != nil {
 		s.disable(n.at, path, fmt.Sprintf("envFile %s %v", name, err), "")

@@ -12,8 +12,9 @@ import (
 type decoder struct {
 	dir      string // the file's folder, to which file: paths are relative
 	resolve  resolver
-	upstream *Upstream // the one being decoded: a variable that is not set switches off only this
-	key      *APIKey   // likewise
+	note     func(file string) // is told of each file that is read
+	upstream *Upstream         // the one being decoded: a variable that is not set switches off only this
+	key      *APIKey           // likewise
 	findings
 }
 

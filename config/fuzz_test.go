@@ -70,7 +70,7 @@ func FuzzLoad(f *testing.F) {
 	addSeeds(f, "testdata/load")
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, name := range []string{"headgate.yaml", "headgate.json"} {
-			c, err := load(name, data, anything)
+			c, err := load(name, data, anything, func(string) {})
 			checkLoaded(t, name, data, c, err)
 		}
 	})
@@ -90,7 +90,7 @@ func FuzzLoadClient(f *testing.F) {
 			return
 		}
 		source, _ := Native(imported)
-		if _, err := load("headgate.yaml", source, anything); err != nil && !isAboutContent(err) {
+		if _, err := load("headgate.yaml", source, anything, func(string) {}); err != nil && !isAboutContent(err) {
 			t.Fatalf("Native wrote what Load cannot read: %v\n%s", err, source)
 		}
 	})

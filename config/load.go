@@ -15,20 +15,27 @@ import (
 // The error is [Problems] when the content is wrong: all problems at once, sorted by position. Otherwise the file could not be read.
 // Load does not call CheckExposure, since flags may still change the addresses.
 func Load(path string, env func(string) (string, bool)) (*Config, error) {
+	return LoadNoting(path, env, func(string) {})
+}
+
+// LoadNoting is Load that tells note of each file it reads or tries to read, secret files too, whatever comes of it: who wants
+// to know when the configuration changes has to look at all of them.
+func LoadNoting(path string, env func(string) (string, bool), note func(file string)) (*Config, error) {
+	note(path)
 	data, err := readFile(path)
 	if err != nil {
 		return nil, err
 	}
-	return load(path, data, env)
+	return load(path, data, env, note)
 }
 
-// load is Load of a file's content.
-func load(path string, data []byte, env func(string) (string, bool)) (*Config, error) {
+// load is LoadNoting of a file's content.
+func load(path string, data []byte, env func(string) (string, bool), note func(file string)) (*Config, error) {
 	root, err := parse(path, data, isJSON(path))
 	if err != nil {
 		return nil, err
 	}
-	d := &decoder{dir: filepath.Dir(path), resolve: lookup(env)}
+	d := &decoder{dir: filepath.Dir(path), resolve: lookup(env), note: note}
 	c := Default()
 	c.Endpoints = nil
 	d.decode(root, reflect.ValueOf(c).Elem(), rules{}, "")

@@ -19,6 +19,7 @@ func (d *decoder) secretFile(n *node, source, path string) (string, bool) {
 	if !ok {
 		return "", false
 	}
+	d.note(d.beside(name))
 	value, err := readSecret(d.beside(name))
 	if err != nil {
 		hint := ""

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strconv"
@@ -27,6 +28,8 @@ type Change struct {
 	After  string `json:"after,omitempty"`
 	What   string `json:"what"` // added, removed or changed
 	Secret bool   `json:"secret,omitempty"`
+	// Restart says that it takes effect only when the gateway is started again.
+	Restart bool `json:"restart,omitempty"`
 }
 
 // The words for what happened to a value.
@@ -38,6 +41,10 @@ const (
 
 // String returns the change in words.
 func (c Change) String() string {
+	if c.Restart {
+		c.Restart = false
+		return c.String() + " (needs a restart)"
+	}
 	switch {
 	case c.What != Changed && (c.Secret || c.Before+c.After == ""):
 		return c.Path + " " + c.What
@@ -51,7 +58,29 @@ func (c Change) String() string {
 
 // Settings returns all values of a configuration that are not empty, sorted by path. Lines and columns are none: what
 // moves within its file stays the same.
-func (c *Config) Settings() []Setting { return settingsOf(c, c.Secrets()) }
+func (c *Config) Settings() []Setting {
+	placed := *c // wherever who reads it is
+	placed.DataDir = absolute(c.DataDir)
+	if c.Audit != nil {
+		audit := *c.Audit
+		audit.File = absolute(audit.File)
+		placed.Audit = &audit
+	}
+	if c.TLS != nil {
+		placed.TLS = &TLS{Cert: absolute(c.TLS.Cert), Key: absolute(c.TLS.Key), ClientCA: absolute(c.TLS.ClientCA)}
+	}
+	return settingsOf(&placed, c.Secrets())
+}
+
+func absolute(path string) string {
+	if path == "" {
+		return ""
+	}
+	if out, err := filepath.Abs(path); err == nil {
+		return out
+	}
+	return path
+}
 
 // SettingsOf returns the values of a part of a configuration, as [Config.Settings] does.
 func SettingsOf(part any) []Setting { return settingsOf(part, nil) }

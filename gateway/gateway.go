@@ -35,6 +35,8 @@ type Options struct {
 	Environ []string
 	// Load reads the configuration again, for [Gateway.ReloadFiles]; nil if that cannot be done.
 	Load Load
+	// Overridden are the paths of settings that are what the command line says, whatever the files say.
+	Overridden []string
 }
 
 // Gateway is one running gateway. Make it with [New], then [Gateway.Start] it, and
@@ -65,6 +67,7 @@ type Gateway struct {
 	measures  measures
 
 	load      Load // nil if there is nothing to read again
+	overrides []string
 	reloads   reloads
 	life      context.Context //nolint:containedctx // of what goes on after a reload, ended by endLife
 	endLife   context.CancelFunc
@@ -91,7 +94,7 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*Gateway, error
 		return nil, fmt.Errorf("server info: %w", err)
 	}
 	g := &Gateway{
-		log: opts.Log, version: opts.Version, environ: opts.Environ, load: opts.Load, started: time.Now(), info: info,
+		log: opts.Log, version: opts.Version, environ: opts.Environ, load: opts.Load, overrides: opts.Overridden, started: time.Now(), info: info,
 		calls: live.New(kindOf), listeners: map[string]net.Listener{}, failed: make(chan error, 2),
 	}
 	g.life, g.endLife = context.WithCancel(ctx)

@@ -23,12 +23,14 @@ const (
 	gateTime = 10 * time.Second
 )
 
-// fixed are the parts of a configuration that are taken up at the start and not later.
-var fixed = []struct {
+// fixedPart is a part of a configuration that is taken up at the start and not later.
+type fixedPart struct {
 	name string
 	part func(*config.Config) any
 	keep func(to, from *config.Config)
-}{
+}
+
+var fixed = []fixedPart{
 	{"listen", func(c *config.Config) any { return c.Listen }, func(to, from *config.Config) { to.Listen = from.Listen }},
 	{"admin", func(c *config.Config) any { return c.Admin }, func(to, from *config.Config) { to.Admin = from.Admin }},
 	{"tls", func(c *config.Config) any { return c.TLS }, func(to, from *config.Config) { to.TLS = from.TLS }},

@@ -183,5 +183,10 @@ func (g *Gateway) logReload(why string, out Outcome, warnings []config.Problem, 
 // Differences returns what would change with a configuration that has these settings.
 func (g *Gateway) Differences(settings []config.Setting) []config.Change {
 	slices.SortFunc(settings, func(a, b config.Setting) int { return strings.Compare(a.Path, b.Path) })
-	return config.Compare(g.generation().settings, settings)
+	changes := config.Compare(g.generation().settings, settings)
+	changes = slices.DeleteFunc(changes, func(c config.Change) bool { return slices.Contains(g.overrides, c.Path) })
+	for i, c := range changes {
+		changes[i].Restart = slices.ContainsFunc(fixed, func(f fixedPart) bool { return c.Path == f.name || strings.HasPrefix(c.Path, f.name+".") })
+	}
+	return changes
 }

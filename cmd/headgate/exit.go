@@ -32,7 +32,11 @@ type failure struct {
 	Upstream string    `json:"upstream,omitempty"`
 	Status   int       `json:"status,omitempty"`   // of HTTP, where it is known and says more
 	Problems []finding `json:"problems,omitempty"` // of a configuration
+	cause    error
 }
+
+// Unwrap returns what the failure was made of, if that says more.
+func (f *failure) Unwrap() error { return f.cause }
 
 // Error returns what a person is told.
 func (f *failure) Error() string {
@@ -54,7 +58,7 @@ func unexpected(err error) *failure {
 
 // invalid is a failure of the configuration, for one problem or for many.
 func invalid(err error) *failure {
-	f := &failure{exit: exitConfig, Code: "config_invalid", Message: err.Error()}
+	f := &failure{exit: exitConfig, Code: "config_invalid", Message: err.Error(), cause: err}
 	problems, ok := errors.AsType[config.Problems](err)
 	if !ok {
 		return f

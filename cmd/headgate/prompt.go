@@ -11,7 +11,7 @@ import (
 )
 
 // inputs returns a way to ask for the values that a client's file leaves to a person (${input:ID}); nil where nobody can be asked.
-func (a *app) inputs() func(id, description string, password bool) (string, bool) {
+func (a *app) inputs() inputs {
 	typed, ok := a.in.(*os.File)
 	if !ok || !isTerminal(typed) {
 		return nil

@@ -23,6 +23,7 @@ type serveFlags struct {
 	sources
 	demo          bool
 	listen, admin string
+	watch         bool
 }
 
 func (a *app) serveCommand() *cobra.Command {
@@ -30,7 +31,8 @@ func (a *app) serveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "serve", Short: "Run the gateway", Args: noArgs,
 		Long: "Run the gateway in the foreground until it is told to stop: SIGTERM ends it gracefully (not ready, then no new connections, then\n" +
-			"calls in flight get time to finish), an interrupt (Ctrl-C) ends it at once, a second signal kills it.\n\n" +
+			"calls in flight get time to finish), an interrupt (Ctrl-C) ends it at once, a second signal kills it. SIGHUP, \"headgate reload\" and\n" +
+			"changes of the files put another configuration in force; one that is not valid changes nothing.\n\n" +
 			"The log goes to standard error, as text on a terminal and for the demo, otherwise as JSON, unless the configuration says\n" +
 			"which.",
 		Example: "  headgate serve --demo\n  headgate serve -c headgate.yaml\n  headgate serve --mcp-config ~/.claude.json --listen 127.0.0.1:9000",
@@ -40,11 +42,13 @@ func (a *app) serveCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&f.demo, "demo", false, "serve three small MCP servers that are inside the gateway; nothing else is needed")
 	cmd.Flags().StringVar(&f.listen, "listen", "", "where clients connect, `HOST:PORT` (default 127.0.0.1:8970)")
 	cmd.Flags().StringVar(&f.admin, "admin-listen", "", "where operators connect, `HOST:PORT` (default 127.0.0.1:8971)")
+	cmd.Flags().BoolVar(&f.watch, "watch", true, "put the configuration in force again when its files change")
 	return cmd
 }
 
 func (a *app) serve(ctx context.Context, f serveFlags) (err error) {
-	cfg, err := a.configure(f)
+	files := &reading{app: a, flags: f}
+	cfg, err := files.first()
 	if err != nil {
 		return err
 	}
@@ -66,7 +70,7 @@ func (a *app) serve(ctx context.Context, f serveFlags) (err error) {
 	a.warnIn(log, format, cfg)
 	floor := reserveHeap()
 	defer runtime.KeepAlive(floor)
-	g, err := gateway.New(ctx, cfg, gateway.Options{Log: log, Version: buildOf().Version, Environ: a.environ})
+	g, err := gateway.New(ctx, cfg, gateway.Options{Log: log, Version: buildOf().Version, Environ: a.environ, Load: files.loader(), Overridden: f.overridden()})
 	if err != nil {
 		return unexpected(err)
 	}
@@ -74,6 +78,8 @@ func (a *app) serve(ctx context.Context, f serveFlags) (err error) {
 		return errors.Join(unexpected(err), g.Stop(ctx))
 	}
 	hush := a.greet(ctx, g, banner{log: log, format: format, demo: f.demo, auth: authOf(cfg.Auth)})
+	forget := files.reloadOn(ctx, g, log)
+	defer forget()
 	select {
 	case err := <-g.Failed():
 		hush()
@@ -88,6 +94,17 @@ func (a *app) serve(ctx context.Context, f serveFlags) (err error) {
 		log.Info("stopped")
 		return nil
 	}
+}
+
+// overridden are the settings that flags decide.
+func (f *serveFlags) overridden() (paths []string) {
+	if f.listen != "" {
+		paths = append(paths, "listen")
+	}
+	if f.admin != "" {
+		paths = append(paths, "admin.listen")
+	}
+	return paths
 }
 
 // configure makes the configuration out of files and flags.

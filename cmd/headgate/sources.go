@@ -18,7 +18,12 @@ const defaultFile = "headgate.yaml"
 type sources struct {
 	own     string
 	clients []string
+	note    func(file string) // is told of each file that is read; may be nil
+	inputs  inputs            // nil for whoever sits at the terminal
 }
+
+// inputs asks a person for a value that a client's file leaves open.
+type inputs func(id, description string, password bool) (string, bool)
 
 // register gives a command the flags that name the files.
 func (s *sources) register(cmd *cobra.Command) {
@@ -37,16 +42,22 @@ func (a *app) load(s sources) (*config.Config, error) {
 		}
 		s.own = defaultFile
 	}
+	if s.note == nil {
+		s.note = func(string) {}
+	}
+	if s.inputs == nil {
+		s.inputs = a.inputs()
+	}
 	var whole *config.Config
 	if s.own != "" {
-		c, err := config.Load(s.own, a.env)
+		c, err := config.LoadNoting(s.own, a.env, s.note)
 		if err != nil {
 			return nil, invalid(err)
 		}
 		whole = c
 	}
 	for _, path := range s.clients {
-		c, err := config.LoadClientWith(path, config.ClientOptions{Env: a.env, Inputs: a.inputs()})
+		c, err := config.LoadClientWith(path, config.ClientOptions{Env: a.env, Inputs: s.inputs, Note: s.note})
 		switch {
 		case err != nil:
 			return nil, invalid(err)

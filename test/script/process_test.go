@@ -93,17 +93,24 @@ func (p *process) said() string {
 // awaitLog returns when text has been said.
 func (p *process) awaitLog(t *testing.T, text string) {
 	t.Helper()
+	if !p.awaits(func(log string) bool { return strings.Contains(log, text) }) {
+		t.Fatalf("%q was not said\n%s", text, p.said())
+	}
+}
+
+// awaits returns when what has been said is as is wanted, and false if the process has ended without that.
+func (p *process) awaits(wanted func(log string) bool) bool {
 	for {
 		p.mu.Lock()
-		found, more := strings.Contains(p.log.String(), text), p.more
+		found, more := wanted(p.log.String()), p.more
 		p.mu.Unlock()
 		if found {
-			return
+			return true
 		}
 		select {
 		case <-more:
 		case <-p.done:
-			t.Fatalf("%q was not said\n%s", text, p.said())
+			return false
 		}
 	}
 }

@@ -6,9 +6,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -51,6 +53,8 @@ func withBinary(m *testing.M) int {
 //	gateway ARG...               starts "headgate serve ARG..." on free ports and waits until it says that it serves; sets
 //	                             HEADGATE_URL and ADMIN_URL; its standard error goes to gateway.log
 //	stop SIGNAL [CODE]           ends it and wants this exit code (0)
+//	said PATTERN                 waits until its standard error matches
+//	hangup                       sends it SIGHUP
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
@@ -67,6 +71,8 @@ func TestScripts(t *testing.T) {
 			"exits":   exits,
 			"gateway": startGateway,
 			"stop":    stopGateway,
+			"said":    gatewaySaid,
+			"hangup":  hangUp,
 		},
 	})
 }
@@ -114,6 +120,26 @@ func environ(ts *testscript.TestScript) []string {
 		}
 	}
 	return out
+}
+
+func gatewaySaid(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: said PATTERN")
+	}
+	pattern, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	p, _ := ts.Value(running{}).(*process)
+	if !p.awaits(pattern.MatchString) {
+		ts.Fatalf("%q was not said\n%s", args[0], p.said())
+	}
+}
+
+func hangUp(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 0 {
+		ts.Fatalf("usage: hangup")
+	}
+	p, _ := ts.Value(running{}).(*process)
+	ts.Check(p.cmd.Process.Signal(syscall.SIGHUP))
 }
 
 func stopGateway(ts *testscript.TestScript, neg bool, args []string) {
