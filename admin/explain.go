@@ -8,16 +8,17 @@ import (
 
 // Question is what an operator wants to know: what would become of a call.
 type Question struct {
-	As        string          `json:"as,omitempty"` // the id of an API key; without one, the members below say who calls
-	Org       string          `json:"org,omitempty"`
-	Team      string          `json:"team,omitempty"`
-	User      string          `json:"user,omitempty"`
-	Scopes    []string        `json:"scopes,omitempty"`
-	Address   string          `json:"address,omitempty"` // of the client; a loopback one if it is left out
-	Endpoint  string          `json:"endpoint"`
-	Method    string          `json:"method"` // tools/call, prompts/get or resources/read
-	Name      string          `json:"name"`   // of the tool or prompt, or the URI
-	Arguments json.RawMessage `json:"arguments,omitempty"`
+	As        string            `json:"as,omitempty"` // the id of an API key; without one, the members below say who calls
+	Org       string            `json:"org,omitempty"`
+	Team      string            `json:"team,omitempty"`
+	User      string            `json:"user,omitempty"`
+	Scopes    []string          `json:"scopes,omitempty"`
+	Address   string            `json:"address,omitempty"` // of the client; a loopback one if it is left out
+	Headers   map[string]string `json:"headers,omitempty"` // of the request, for routing rules that look at them
+	Endpoint  string            `json:"endpoint"`
+	Method    string            `json:"method"` // tools/call, prompts/get or resources/read
+	Name      string            `json:"name"`   // of the tool or prompt, or the URI
+	Arguments json.RawMessage   `json:"arguments,omitempty"`
 }
 
 // Explanation is the answer: what each stage on the way of the call would do, up to the

@@ -57,9 +57,13 @@ func (g *Gateway) supposed(q admin.Question) (*rpc.Call, error) {
 	if len(q.Arguments) > 0 {
 		m.Set("arguments", q.Arguments)
 	}
+	header := http.Header{}
+	for name, value := range q.Headers {
+		header.Set(name, value)
+	}
 	return &rpc.Call{
 		Message: m.Clone(), Method: method, Dialect: rpc.MCP, Received: time.Now(), Endpoint: cmp.Or(q.Endpoint, config.DefaultEndpoint),
-		Header: http.Header{}, Bare: true, Remote: netip.AddrPortFrom(address, 0), Principal: principal,
+		Header: header, Bare: true, Remote: netip.AddrPortFrom(address, 0), Principal: principal,
 		Client: rpc.Client{Revision: mcp.LatestModern, Era: rpc.Modern, Capabilities: json.RawMessage("{}")},
 	}, nil
 }
@@ -108,21 +112,22 @@ func (e *explaining) identity(c *rpc.Call) {
 	e.step("auth", "", "%s, with the scopes [%s]", cmp.Or(strings.Join(parts, ", "), "a caller of no organisation"), strings.Join(p.Scopes, " "))
 }
 
-// resolve reports whether the call is about anything.
+// resolve reports whether the call is about anything that somebody serves.
 func (e *explaining) resolve(ctx context.Context, c *rpc.Call) bool {
-	if err := e.generation.router.Locate(ctx, c); err != nil {
+	err := e.generation.router.Locate(ctx, c)
+	if err != nil && c.Route == nil {
 		known := rpc.AsError(err)
 		e.step("resolve", known.Code.String(), "%s", known.Message)
 		return false
 	}
 	t := c.Target
 	e.Canonical, e.Upstream = t.Canonical, t.Upstream
-	if t.Upstream == "" {
+	if t.Upstream == "" || c.Route != nil && t.Canonical == "" {
 		e.step("resolve", "", "no upstream is known to have %s: those of %s are asked one after another", t.Own, c.Endpoint)
-		return true
+	} else {
+		e.step("resolve", "", "%s is %s of upstream %s; rules know it as %s", rpc.Excerpt(t.Exposed), rpc.Excerpt(t.Own), t.Whose(), t.Canonical)
 	}
-	e.step("resolve", "", "%s is %s of upstream %s; rules know it as %s", rpc.Excerpt(c.Target.Exposed), rpc.Excerpt(t.Own), t.Upstream, t.Canonical)
-	return true
+	return e.route(c, err)
 }
 
 func (e *explaining) access(c *rpc.Call) {
@@ -159,6 +164,10 @@ func (e *explaining) upstream(c *rpc.Call) {
 	for _, u := range e.gateway.Upstreams() {
 		if u.Name != c.Target.Upstream {
 			continue
+		}
+		if u.State == Down && c.Route != nil && len(c.Route.Fallback) > 0 {
+			e.step("upstream", "", "%s is %s: %s; then it is tried at %s", u.Name, u.State, u.Note, strings.Join(c.Route.Fallback, ", "))
+			return
 		}
 		if u.State == Down || u.State == Disabled {
 			e.step("upstream", rpc.UpstreamDown.String(), "%s is %s: %s", u.Name, u.State, u.Note)

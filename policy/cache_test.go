@@ -255,6 +255,25 @@ func TestAnswersThatAreNeverCached(t *testing.T) {
 	k.expect(3, "a server that says nothing, and no operator either")
 }
 
+// What one upstream answers in the place of another is not kept as the other's.
+func TestAnswersOfStandInsAreNotKept(t *testing.T) {
+	t.Parallel()
+	for by, asked := range map[string]int64{"one": 1, "two": 3} {
+		k := newCached(t, everything, "")
+		k.answer = func(_ context.Context, c *rpc.Call) (*rpc.Reply, error) {
+			c.Record.Try(rpc.Hop{Upstream: "one"})
+			c.Record.Try(rpc.Hop{Upstream: by})
+			return rpc.Respond(rpc.NewResult(c.Message.ID, []byte(kept))), nil
+		}
+		for range 3 {
+			call := find(t, eve, `"arguments":{}`)
+			call.Route, call.Record = &rpc.Route{Fallback: []string{"two"}}, &rpc.Record{}
+			k.result(call)
+		}
+		k.expect(asked, "answered by "+by)
+	}
+}
+
 // What was converted no longer says how long it may be kept; the record does.
 func TestTheRecordSaysHowLong(t *testing.T) {
 	t.Parallel()

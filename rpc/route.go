@@ -4,7 +4,8 @@ import "time"
 
 // Route is what a routing rule says of the calls that match it, beside who serves them. It never changes.
 type Route struct {
-	Rule      string   // which rule it is, for people
+	Rule      string   // where the rule is, for people
+	Does      string   // what it does, for people
 	Mirror    string   // the upstream that gets a copy of the call; empty if none does
 	MirrorAll bool     // whether calls are copied that may change something
 	Fallback  []string // upstreams that stand in for one that cannot be used, in order

@@ -29,9 +29,10 @@ var explained = map[string]string{"call": mcp.ToolsCall, "prompt": mcp.PromptsGe
 func (a *app) explainCommand() *cobra.Command {
 	var q admin.Question
 	var address, verbatim string
+	var headers []string
 	cmd := &cobra.Command{
 		Use: "explain call|prompt|read NAME [KEY=VALUE...]", Short: "Say why something is hidden, denied or limited", Args: someArgs("what to explain"),
-		Long: "Ask a running gateway on this machine what would become of a call, without making it: who the caller is, which upstream it goes to,\n" +
+		Long: "Ask a running gateway on this machine what would become of a call, without making it: who the caller is, which upstream it goes to by which routing rule,\n" +
 			"which scope or rule stands in its way, and how the limits stand that it counts against. The exit code is 8 if it would be refused.\n\n" +
 			"--as names an API key by its id, never the key itself. Other callers are described by --org, --team, --user and --scope.",
 		Example: "  headgate explain call files__write_file --as ci\n" +
@@ -46,6 +47,9 @@ func (a *app) explainCommand() *cobra.Command {
 			if q.Arguments, err = a.arguments(args[2:], verbatim, cmd.Flags().Changed("json")); err != nil {
 				return err
 			}
+			if q.Headers, err = headersOf(headers); err != nil {
+				return err
+			}
 			return a.explain(cmd.Context(), address, q)
 		},
 	}
@@ -56,11 +60,25 @@ func (a *app) explainCommand() *cobra.Command {
 	flags.StringVar(&q.User, "user", "", "the user who calls")
 	flags.StringSliceVar(&q.Scopes, "scope", nil, "a scope of who calls; may be given more than once")
 	flags.StringVar(&q.Address, "address", "", "the IP address of the client; a loopback one if it is left out")
+	flags.StringArrayVar(&headers, "header", nil, "a header of the request, NAME:VALUE, for routing rules; may be given more than once")
 	flags.StringVar(&q.Endpoint, "endpoint", config.DefaultEndpoint, "the path that is called")
 	flags.StringVar(&verbatim, "json", "", "the arguments as one JSON object")
 	flags.StringVar(&address, "admin", "http://"+config.Default().Admin.Listen, "the operators' listener")
 	a.outputFlag(cmd)
 	return cmd
+}
+
+// headersOf reads NAME:VALUE.
+func headersOf(texts []string) (map[string]string, error) {
+	out := make(map[string]string, len(texts))
+	for _, text := range texts {
+		name, value, ok := strings.Cut(text, ":")
+		if name = strings.TrimSpace(name); !ok || name == "" {
+			return nil, usage("--header %s is not NAME:VALUE", text)
+		}
+		out[name] = strings.TrimSpace(value)
+	}
+	return out, nil
 }
 
 func (a *app) explain(ctx context.Context, address string, q admin.Question) error {

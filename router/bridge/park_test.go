@@ -409,6 +409,40 @@ func TestCorner5_35_ModernStatesAreWrapped(t *testing.T) {
 	}
 }
 
+// A call that goes on has to go to the upstream where it waits, wherever rules would send it by now.
+func TestAStateSaysWhoHoldsTheCall(t *testing.T) {
+	t.Parallel()
+	p := newParking(t, Config{})
+	reply, err := p.request(t, t.Context(), `1`, ``)
+	call := <-p.server.calls
+	call.say(t, askName)
+	_, first := outcome(t, reply, err)
+	state := stateOf(t, first)
+	again := func(revision rpc.Revision, method, state string) *rpc.Call {
+		c := callOf(t, revision, everything, `{"jsonrpc":"2.0","id":2,"method":"`+method+`","params":{"name":"t"`+state+`}}`)
+		c.Target.Upstream = "elsewhere"
+		return c
+	}
+	for name, tt := range map[string]struct {
+		call *rpc.Call
+		user string
+		want string
+	}{
+		"its client":        {again(mcp.LatestModern, mcp.ToolsCall, `,"requestState":`+state), "", "up"},
+		"somebody else":     {again(mcp.LatestModern, mcp.ToolsCall, `,"requestState":`+state), "mallory", ""},
+		"a legacy client":   {again(mcp.LatestLegacy, mcp.ToolsCall, `,"requestState":`+state), "", ""},
+		"another method":    {again(mcp.LatestModern, mcp.ToolsList, `,"requestState":`+state), "", ""},
+		"no state":          {again(mcp.LatestModern, mcp.ToolsCall, ``), "", ""},
+		"a foreign state":   {again(mcp.LatestModern, mcp.ToolsCall, `,"requestState":"gw1.x"`), "", ""},
+		"what is no string": {again(mcp.LatestModern, mcp.ToolsCall, `,"requestState":{}`), "", ""},
+	} {
+		tt.call.Principal.User = tt.user
+		if got := p.bridge.Holds(tt.call); got != tt.want {
+			t.Errorf("%s: %q holds it, want %q", name, got, tt.want)
+		}
+	}
+}
+
 func TestQuestionsThatTheClientDidNotDeclare(t *testing.T) {
 	t.Parallel()
 	p := newParking(t, Config{})

@@ -85,9 +85,6 @@ func (r *Rule) holds(c *rpc.Call, t *rpc.Target) bool {
 	return ok && err == nil && f.err == nil
 }
 
-// Chooses reports whether the rule says who serves its calls.
-func (r *Rule) Chooses() bool { return r.to != "" || r.weighted }
-
 // Choose returns the upstream that serves a call; empty if that is left to who owns
 // the name, or if none of those is there among whom calls are divided.
 func (r *Rule) Choose(c *rpc.Call) string {
@@ -97,8 +94,8 @@ func (r *Rule) Choose(c *rpc.Call) string {
 	return choose(r.shares, drawFor(c))
 }
 
-// String says what the rule does, for people.
-func (r *Rule) String() string {
+// describe says what the rule does.
+func (r *Rule) describe() string {
 	var parts []string
 	if r.to != "" {
 		parts = append(parts, "to "+r.to)

@@ -137,5 +137,6 @@ func newRule(i int, from *config.RouteRule, serves func(string) bool) *Rule {
 		}
 	}
 	slices.SortFunc(r.shares, func(a, b share) int { return strings.Compare(a.upstream, b.upstream) })
+	r.Does = r.describe()
 	return r
 }

@@ -101,7 +101,7 @@ func TestARuleSaysWhatItDoes(t *testing.T) {
 		},
 	} {
 		c := callOf(mcp.ToolsCall, "a__b", "b", "{}")
-		if got := New([]config.RouteRule{rule}, anywhere).Match(c, &c.Target).String(); got != want {
+		if got := New([]config.RouteRule{rule}, anywhere).Match(c, &c.Target).Does; got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
