@@ -37,17 +37,47 @@ var _ state.Cache = (*Cache)(nil)
 
 type cacheShard struct {
 	mu      sync.Mutex
-	entries *simplelru.LRU[state.CacheKey, *cacheEntry]
+	entries *simplelru.LRU[state.CacheKey, cacheEntry]
 	used    int64
 }
 
+// cacheEntry is kept by value and points to little: what the collector has to follow it follows again and again.
 type cacheEntry struct {
 	value       []byte
 	put         int64
 	fresh, good int64 // until when
 	mark        uint64
 	size        int64
-	tags        []*tag
+	tags        tags
+}
+
+// tags are those of an entry, which are seldom more than two.
+type tags struct {
+	few  [2]*tag
+	more []*tag
+}
+
+func (t *tags) add(one *tag) {
+	for i := range t.few {
+		if t.few[i] == nil {
+			t.few[i] = one
+			return
+		}
+	}
+	t.more = append(t.more, one)
+}
+
+func (t *tags) all(yield func(*tag) bool) {
+	for _, one := range t.few {
+		if one != nil && !yield(one) {
+			return
+		}
+	}
+	for _, one := range t.more {
+		if !yield(one) {
+			return
+		}
+	}
 }
 
 type tagShard struct {
@@ -96,7 +126,7 @@ func (c *Cache) Get(_ context.Context, key state.CacheKey) (state.Cached, state.
 }
 
 func (e *cacheEntry) stale() bool {
-	for _, t := range e.tags {
+	for t := range e.tags.all {
 		if t.invalidated.Load() > e.mark {
 			return true
 		}
@@ -107,7 +137,7 @@ func (e *cacheEntry) stale() bool {
 // Put caches a value. It does not fail: what is too large is not kept.
 func (c *Cache) Put(_ context.Context, key state.CacheKey, entry state.CacheEntry, mark state.CacheMark) error {
 	now := c.clock.nanos()
-	e := &cacheEntry{value: entry.Value, put: now, fresh: sum(now, int64(max(entry.TTL, 0))), mark: uint64(mark)}
+	e := cacheEntry{value: entry.Value, put: now, fresh: sum(now, int64(max(entry.TTL, 0))), mark: uint64(mark)}
 	e.good = sum(e.fresh, int64(max(entry.Stale, 0)))
 	e.size = int64(len(entry.Value)) + entryOverhead
 	for _, name := range entry.Tags {
@@ -121,7 +151,7 @@ func (c *Cache) Put(_ context.Context, key state.CacheKey, entry state.CacheEntr
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if c.invalidatedSince(uint64(mark), entry.Tags) {
-		c.release(e)
+		c.release(&e)
 		return nil
 	}
 	sh.entries.Remove(key) // adding over an entry would not tell that it is gone
@@ -178,8 +208,7 @@ func (c *Cache) tagShard(name string) *tagShard {
 }
 
 // tagsOf returns the tags, one more entry of each.
-func (c *Cache) tagsOf(names []string) []*tag {
-	out := make([]*tag, 0, len(names))
+func (c *Cache) tagsOf(names []string) (out tags) {
 	for _, name := range names {
 		ts := c.tagShard(name)
 		ts.mu.Lock()
@@ -190,14 +219,14 @@ func (c *Cache) tagsOf(names []string) []*tag {
 		}
 		t.entries++
 		ts.mu.Unlock()
-		out = append(out, t)
+		out.add(t)
 	}
 	return out
 }
 
 // release takes an entry from its tags.
 func (c *Cache) release(e *cacheEntry) {
-	for _, t := range e.tags {
+	for t := range e.tags.all {
 		ts := c.tagShard(t.name)
 		ts.mu.Lock()
 		if t.entries--; t.entries == 0 {
@@ -208,7 +237,7 @@ func (c *Cache) release(e *cacheEntry) {
 }
 
 // gone is called for each entry that leaves, with its shard locked.
-func (c *Cache) gone(key state.CacheKey, e *cacheEntry) {
+func (c *Cache) gone(key state.CacheKey, e cacheEntry) {
 	c.shard(key).used -= e.size
-	c.release(e)
+	c.release(&e)
 }
