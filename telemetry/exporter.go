@@ -72,7 +72,7 @@ func NewExporter(ctx context.Context, cfg ExporterConfig) (*Exporter, error) {
 		Timeout:       exportTime,
 	}
 	client := otlptracehttp.NewClient(
-		otlptracehttp.WithEndpointURL(at.String()), otlptracehttp.WithHeaders(headers), otlptracehttp.WithCompression(otlptracehttp.GzipCompression),
+		otlptracehttp.WithEndpointURL(at.String()), otlptracehttp.WithHeaders(headers), otlptracehttp.WithCompression(otlptracehttp.NoCompression),
 		otlptracehttp.WithEncoding(otlptracehttp.EncodingProtobuf), otlptracehttp.WithTLSClientConfig(nil), otlptracehttp.WithHTTPClient(web),
 		otlptracehttp.WithRetry(otlptracehttp.RetryConfig{Enabled: true, InitialInterval: time.Second, MaxInterval: exportTime, MaxElapsedTime: exportRetry}),
 	)

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 
 	"github.com/headgate/headgate/rpc"
@@ -72,17 +71,17 @@ func flags(sampled, remote bool) uint32 {
 func (b *builder) server() *tracepb.Span {
 	c, r := b.call, b.record
 	_, ended := r.Times()
-	outcome := r.Outcome()
+	outcome, exposed := r.Outcome(), text(c.Target.Exposed)
 	s := &tracepb.Span{
 		TraceId: b.trace.ID[:], SpanId: b.trace.Span[:], TraceState: b.trace.State, Flags: flags(b.trace.Sampled, b.trace.Parent != (rpc.SpanID{})),
-		Kind: tracepb.Span_SPAN_KIND_SERVER, Name: b.name(text(c.Target.Exposed)), StartTimeUnixNano: b.at(0), EndTimeUnixNano: b.at(ended),
+		Kind: tracepb.Span_SPAN_KIND_SERVER, Name: b.name(exposed), StartTimeUnixNano: b.at(0), EndTimeUnixNano: b.at(ended),
 	}
 	if b.trace.Parent != (rpc.SpanID{}) {
 		s.ParentSpanId = b.trace.Parent[:]
 	}
-	a := attributes{}
+	a := attributesOf(16)
 	a.text(attrMethod, b.method)
-	b.about(&a, text(c.Target.Exposed))
+	b.about(&a, exposed)
 	a.text(attrRequestID, text(c.Message.ID.String()))
 	a.text(attrProtocolVersion, string(c.Client.Revision))
 	a.text(attrSession, sessionOf(c))
@@ -161,7 +160,7 @@ func (b *builder) client(t rpc.Attempt) *tracepb.Span {
 		TraceId: b.trace.ID[:], SpanId: t.Span[:], ParentSpanId: b.trace.Span[:], TraceState: b.trace.State, Flags: flags(b.trace.Sampled, false),
 		Kind: tracepb.Span_SPAN_KIND_CLIENT, Name: b.name(b.own), StartTimeUnixNano: b.at(t.Began), EndTimeUnixNano: b.at(t.Ended),
 	}
-	a := attributes{}
+	a := attributesOf(10)
 	a.text(attrMethod, b.method)
 	b.about(&a, b.own)
 	a.text(attrProtocolVersion, string(t.Revision))
@@ -248,25 +247,4 @@ func linkTo(id rpc.TraceID, span rpc.SpanID, sampled, remote bool, kind string) 
 	a := attributes{}
 	a.text(attrLink, kind)
 	return &tracepb.Span_Link{TraceId: id[:], SpanId: span[:], Flags: flags(sampled, remote), Attributes: a.list}
-}
-
-// attributes are those of one span. What is empty is left out.
-type attributes struct{ list []*commonpb.KeyValue }
-
-func (a *attributes) add(key string, value *commonpb.AnyValue) {
-	a.list = append(a.list, &commonpb.KeyValue{Key: key, Value: value})
-}
-
-func (a *attributes) text(key, value string) {
-	if value != "" {
-		a.add(key, &commonpb.AnyValue{Value: &commonpb.AnyValue_StringValue{StringValue: value}})
-	}
-}
-
-func (a *attributes) number(key string, n int64) {
-	a.add(key, &commonpb.AnyValue{Value: &commonpb.AnyValue_IntValue{IntValue: n}})
-}
-
-func (a *attributes) seconds(key string, d time.Duration) {
-	a.add(key, &commonpb.AnyValue{Value: &commonpb.AnyValue_DoubleValue{DoubleValue: d.Seconds()}})
 }
