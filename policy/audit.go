@@ -103,9 +103,12 @@ func named(target string) string {
 	return clip(target)
 }
 
-// traceOf returns the trace id of a call, if it names one (W3C Trace Context, §3.2): in
+// traceOf returns the trace id of a call: the one that it is traced by, or else the one that it names, if it does (W3C Trace Context, §3.2): in
 // its body, else in its header.
 func traceOf(c *rpc.Call) string {
+	if c.Record != nil && c.Record.Trace.ID != (rpc.TraceID{}) {
+		return c.Record.Trace.ID.String()
+	}
 	parent, ok := c.Message.MetaText("traceparent")
 	if !ok {
 		parent = http.Header(c.Header).Get("Traceparent")

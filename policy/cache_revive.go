@@ -62,7 +62,7 @@ func (c *Cache) revive(ctx context.Context, call *rpc.Call, k cacheKeys, mark st
 		return
 	}
 	again := call.Detach()
-	again.Record = &rpc.Record{} // the other one is written by who serves the call
+	again.Record = call.Record.Aside("refresh") // the other one is written by who serves the call
 	started := c.revivals.run(ctx, func(ctx context.Context) {
 		defer c.flights.land(k.own, f, landing{})
 		defer func() {

@@ -169,11 +169,14 @@ func (t *Try) Leave() { t.End(errLeft) }
 // end ends the attempt. It gives back the lock, which is held.
 func (t *Try) end(now time.Duration) {
 	t.attempt.Ended = now
-	attempt, waiting := t.attempt, t.waiting
+	attempt, waiting, tell := t.attempt, t.waiting, t.record.tell
 	t.waiting = nil
 	t.record.mu.Unlock()
 	for _, f := range waiting {
 		f(attempt)
+	}
+	if tell != nil {
+		tell(attempt)
 	}
 }
 

@@ -32,6 +32,8 @@ type Record struct {
 	outcome   Outcome
 	cached    bool
 	links     []TraceLink
+	asides    []*Record
+	tell      func(Attempt) // is told of attempts that end; nil for nobody
 
 	notes  int // how many events there are
 	events [2]Event

@@ -253,6 +253,31 @@ func TestAttemptOutlastsItsCall(t *testing.T) {
 	}
 }
 
+// A call beside another one is noted by itself, but is part of the same trace, and who asks hears of its attempts, also of those before.
+func TestAside(t *testing.T) {
+	t.Parallel()
+	r := &rpc.Record{Trace: rpc.Trace{ID: rpc.NewTraceID(), Span: rpc.NewSpanID()}}
+	aside := r.Aside("mirror")
+	aside.Try(rpc.Hop{Upstream: "one"}).Leave()
+	var got []string
+	for _, a := range r.Asides() {
+		a.OnAttempts(func(a rpc.Attempt) { got = append(got, a.Upstream+" "+a.Reason) })
+	}
+	aside.Try(rpc.Hop{Upstream: "two"}).Leave()
+	if diff := cmp.Diff([]string{"one mirror", "two "}, got); diff != "" || aside.Trace != r.Trace || r.Attempts() != 0 {
+		t.Errorf("told (-want +got):\n%s", diff)
+	}
+	if (*rpc.Record)(nil).Aside("x") == nil {
+		t.Error("a call of the gateway's own has none beside it")
+	}
+	for range 100 {
+		r.Aside("more")
+	}
+	if n := len(r.Asides()); n != 8 {
+		t.Errorf("%d are known, want 8", n)
+	}
+}
+
 // The live view reads while the call runs, and others go on with a parked call.
 func TestRecordIsSharedByGoroutines(t *testing.T) {
 	t.Parallel()

@@ -88,6 +88,9 @@ func (t *Tracer) End(c *rpc.Call) {
 			b.finish(try.Attempt())
 		}
 	}
+	for _, aside := range r.Asides() {
+		aside.OnAttempts(b.finish)
+	}
 }
 
 // follow waits for attempts that go on when their call has ended, in case they fail.

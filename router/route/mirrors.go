@@ -182,7 +182,7 @@ func copyOf(c *rpc.Call) *rpc.Call {
 		c = &silent
 	}
 	out := c.Detach()
-	out.Record, out.Flight = &rpc.Record{}, nil
+	out.Record, out.Flight = c.Record.Aside("mirror"), nil
 	out.Client.Session, out.Client.LogLevel, out.Client.Capabilities = "", "", json.RawMessage("{}")
 	return out
 }
