@@ -1,0 +1,46 @@
+package rpc
+
+// maxAsides bounds the calls beside one that are known to it.
+const maxAsides = 8
+
+// Aside returns the record of a call that is made because of this one and that its client does not wait for, such as a
+// copy for another upstream. What happens to it is noted there alone; the reason is that of its first attempt.
+func (r *Record) Aside(reason string) *Record {
+	out := &Record{reason: reason}
+	if r == nil {
+		return out
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out.Trace, out.began = r.Trace, r.began
+	if len(r.asides) < maxAsides {
+		r.asides = append(r.asides, out)
+	}
+	return out
+}
+
+// Asides returns the records of the calls beside this one. They may be made, and end, after it has.
+func (r *Record) Asides() []*Record {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.asides[:len(r.asides):len(r.asides)]
+}
+
+// OnAttempts calls f with each attempt that has ended, and from now on with each that ends, by the goroutine that
+// ends it. It is called once.
+func (r *Record) OnAttempts(f func(Attempt)) {
+	r.mu.Lock()
+	r.tell = f
+	var ended []Attempt
+	if r.attempts > 0 {
+		for t := &r.first; t != nil; t = t.next {
+			if t.attempt.Ended != 0 {
+				ended = append(ended, t.attempt)
+			}
+		}
+	}
+	r.mu.Unlock()
+	for _, a := range ended {
+		f(a)
+	}
+}
