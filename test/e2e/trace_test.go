@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -8,11 +9,15 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	diff "github.com/google/go-cmp/cmp"
 	gosdk "github.com/modelcontextprotocol/go-sdk/mcp"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+
+	"github.com/headgate/headgate/test/fake"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -35,8 +40,8 @@ func golden(t *testing.T, name string, spans []*tracepb.Span) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("spans (-want +got):\n%s", diff)
+	if d := diff.Diff(string(want), got); d != "" {
+		t.Errorf("spans (-want +got):\n%s", d)
 	}
 }
 
@@ -110,4 +115,38 @@ func TestTracesOfQuestionsAcrossEras(t *testing.T) {
 			}))
 		})
 	}
+}
+
+// A call that another server takes over, and of which a third one gets a copy, is one trace.
+func TestTraceOfARoutedCall(t *testing.T) {
+	t.Parallel()
+	up := func() *httptest.Server {
+		s := fake.New(fake.Config{Eras: fake.Modern, Tools: []fake.Tool{{Name: "echo", Behaviour: fake.Result([]byte(`{"resultType":"complete","content":[]}`))}}})
+		web := httptest.NewServer(s)
+		t.Cleanup(func() { s.Close(); web.CloseClientConnections(); web.Close() })
+		return web
+	}
+	first, second, third := up(), up(), up()
+	c := startCollector(t)
+	g := startGateway(t, tracedTo(c, "")+"routes:\n  - {match: {tool: first__echo}, fallback: [second], mirror: third, mirror_all: true}\nupstreams:\n"+
+		httpUpstream("first", first.URL)+httpUpstream("second", second.URL)+httpUpstream("third", third.URL))
+	first.CloseClientConnections()
+	first.Close()
+	r := &raw{t: t, url: endpoint(g, "/mcp")}
+	_, body := r.post(`{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"first__echo",`+modernMeta+`}}`, modernHeaders("tools/call", "first__echo"))
+	if !strings.Contains(body, `"result"`) {
+		t.Fatal(body)
+	}
+	spans := c.wait(t, func(spans []*tracepb.Span) bool { return count(spans, asks, "tools/call echo") >= 3 })
+	slices.SortStableFunc(spans, func(a, b *tracepb.Span) int { return cmp.Compare(upstreamOf(a), upstreamOf(b)) })
+	golden(t, "trace_routed.txt", spans)
+}
+
+func upstreamOf(s *tracepb.Span) string {
+	for _, a := range s.GetAttributes() {
+		if a.GetKey() == "headgate.upstream" && s.GetKind() == asks {
+			return a.GetValue().GetStringValue()
+		}
+	}
+	return ""
 }
