@@ -37,6 +37,9 @@ type Options struct {
 	Load Load
 	// Overridden are the paths of settings that are what the command line says, whatever the files say.
 	Overridden []string
+	// Listeners are those that another process left, by the names that [Gateway.Sockets] gives them. Those at the
+	// configured addresses are used, and all of them are the gateway's to close.
+	Listeners map[string]net.Listener
 }
 
 // Gateway is one running gateway. Make it with [New], then [Gateway.Start] it, and
@@ -78,9 +81,10 @@ type Gateway struct {
 	parting   parting
 
 	listeners map[string]net.Listener
-	clients   *clients   // nil before it is started
-	hurry     bool       // calls in flight get no time when it stops
-	failed    chan error // a listener that broke
+	inherited map[string]net.Listener // not used yet
+	clients   *clients                // nil before it is started
+	hurry     bool                    // calls in flight get no time when it stops
+	failed    chan error              // a listener that broke
 	ready     atomic.Bool
 	stops     []stop
 }
@@ -95,7 +99,7 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*Gateway, error
 	}
 	g := &Gateway{
 		log: opts.Log, version: opts.Version, environ: opts.Environ, load: opts.Load, overrides: opts.Overridden, started: time.Now(), info: info,
-		calls: live.New(kindOf), listeners: map[string]net.Listener{}, failed: make(chan error, 2),
+		calls: live.New(kindOf), listeners: map[string]net.Listener{}, inherited: opts.Listeners, failed: make(chan error, 2),
 	}
 	g.life, g.endLife = context.WithCancel(ctx)
 	g.waits, g.endWaits = context.WithCancel(g.life)
@@ -119,6 +123,9 @@ func (g *Gateway) Start(ctx context.Context) error {
 // Warm waits until every upstream has listed its tools or failed, or ctx ends. The
 // gateway serves all the while.
 func (g *Gateway) Warm(ctx context.Context) { g.catalog.Warm(ctx) }
+
+// Config returns the configuration that is in force. It is not the caller's to change.
+func (g *Gateway) Config() *config.Config { return g.generation().cfg }
 
 // Failed delivers the error of a listener that stopped by itself.
 func (g *Gateway) Failed() <-chan error { return g.failed }

@@ -56,6 +56,9 @@ func (g *Gateway) Stop(ctx context.Context) error {
 		}
 		cancel()
 	}
+	for _, l := range g.inherited {
+		errs = append(errs, l.Close())
+	}
 	for _, s := range slices.Backward(g.stops) {
 		if err := s.end(ctx); err != nil {
 			errs = append(errs, fmt.Errorf("stop %s: %w", s.name, err))

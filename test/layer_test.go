@@ -40,7 +40,8 @@ var layers = []struct{ from, to string }{
 	{"router/edge/http1", ""},
 	{"admin/live", "rpc"},
 	{"admin", "admin/live, rpc, config, state, telemetry"},
-	{"gateway", "rpc/..., config, state/..., telemetry, telemetry/metrics, policy/..., upstream/..., router/..., admin/..."},
+	{"gateway/takeover", ""},
+	{"gateway", "gateway/takeover, rpc/..., config, state/..., telemetry, telemetry/metrics, policy/..., upstream/..., router/..., admin/..."},
 	{"cmd/..., test/...", "..."},
 }
 

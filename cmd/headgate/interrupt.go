@@ -23,6 +23,24 @@ func stopSignals() (signals <-chan os.Signal, ignore func()) {
 	return c, func() { signal.Stop(c) }
 }
 
+// untilSignal returns a context that ends with a signal that comes before done is called, and nothing else hears of that one.
+func untilSignal(ctx context.Context, signals <-chan os.Signal) (until context.Context, done func()) {
+	until, cancel := context.WithCancel(ctx)
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		select {
+		case <-signals:
+			cancel()
+		case <-until.Done():
+		}
+	}()
+	return until, func() {
+		cancel()
+		<-stopped
+	}
+}
+
 // killOn ends the process with the next signal: whoever asks twice does not want to wait.
 func killOn(signals <-chan os.Signal, log *slog.Logger) {
 	log.Warn("killed while stopping", "signal", (<-signals).String())

@@ -3,27 +3,22 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"runtime"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/headgate/headgate/cmd/headgate/demo"
 	"github.com/headgate/headgate/config"
-	"github.com/headgate/headgate/gateway"
 	"github.com/headgate/headgate/telemetry"
 )
 
 // serveFlags are the flags of serve.
 type serveFlags struct {
 	sources
-	demo          bool
-	listen, admin string
-	watch         bool
+	demo, takeover, watch bool
+	listen, admin         string
 }
 
 func (a *app) serveCommand() *cobra.Command {
@@ -35,11 +30,13 @@ func (a *app) serveCommand() *cobra.Command {
 			"changes of the files put another configuration in force; one that is not valid changes nothing.\n\n" +
 			"The log goes to standard error, as text on a terminal and for the demo, otherwise as JSON, unless the configuration says\n" +
 			"which.",
-		Example: "  headgate serve --demo\n  headgate serve -c headgate.yaml\n  headgate serve --mcp-config ~/.claude.json --listen 127.0.0.1:9000",
-		RunE:    func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context(), f) },
+		Example: "  headgate serve --demo\n  headgate serve -c headgate.yaml\n  headgate serve --mcp-config ~/.claude.json --listen 127.0.0.1:9000\n" +
+			"  headgate serve -c headgate.yaml --takeover   # a newer binary replaces the one that runs; no connection is refused or reset",
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context(), f) },
 	}
 	f.register(cmd)
 	cmd.Flags().BoolVar(&f.demo, "demo", false, "serve three small MCP servers that are inside the gateway; nothing else is needed")
+	cmd.Flags().BoolVar(&f.takeover, "takeover", false, "take the place of the gateway that runs with the same data_dir, and the connections that wait for it")
 	cmd.Flags().StringVar(&f.listen, "listen", "", "where clients connect, `HOST:PORT` (default 127.0.0.1:8970)")
 	cmd.Flags().StringVar(&f.admin, "admin-listen", "", "where operators connect, `HOST:PORT` (default 127.0.0.1:8971)")
 	cmd.Flags().BoolVar(&f.watch, "watch", true, "put the configuration in force again when its files change")
@@ -70,30 +67,17 @@ func (a *app) serve(ctx context.Context, f serveFlags) (err error) {
 	a.warnIn(log, format, cfg)
 	floor := reserveHeap()
 	defer runtime.KeepAlive(floor)
-	g, err := gateway.New(ctx, cfg, gateway.Options{Log: log, Version: buildOf().Version, Environ: a.environ, Load: files.loader(), Overridden: f.overridden()})
+	told, done := untilSignal(ctx, signals)
+	s, err := newSuccession(told, log, cfg.DataDir, f.takeover)
+	done()
 	if err != nil {
-		return unexpected(err)
+		return err
 	}
-	if err := g.Start(ctx); err != nil {
-		return errors.Join(unexpected(err), g.Stop(ctx))
-	}
-	hush := a.greet(ctx, g, banner{log: log, format: format, demo: f.demo, auth: authOf(cfg.Auth)})
-	forget := files.reloadOn(ctx, g, log)
-	defer forget()
-	select {
-	case err := <-g.Failed():
-		hush()
-		return errors.Join(unexpected(err), g.Stop(ctx))
-	case s := <-signals:
-		go killOn(signals, log)
-		hush()
-		log.Info("stopping", "signal", s.String())
-		if err := stop(ctx, g, s, cfg.Shutdown.Drain); err != nil {
-			return unexpected(fmt.Errorf("stopped, but not cleanly: %w", err))
-		}
-		log.Info("stopped")
-		return nil
-	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	return (&service{
+		app: a, next: s, files: files, signals: signals, overridden: f.overridden(),
+		banner: banner{log: log, format: format, demo: f.demo, auth: authOf(cfg.Auth)},
+	}).run(ctx, cfg)
 }
 
 // overridden are the settings that flags decide.
@@ -160,20 +144,4 @@ func (a *app) warnIn(log *slog.Logger, format string, cfg *config.Config) {
 	for _, p := range cfg.Warnings {
 		log.Warn("configuration", "problem", p.Message, "at", p.Position.String(), "field", p.Field, "fix", p.Hint)
 	}
-}
-
-// childrenTime is how long ending the upstreams may take, after the calls.
-const childrenTime = 15 * time.Second
-
-// stop ends the gateway. Whoever interrupts it does not wait for calls in flight, only for child processes.
-func stop(ctx context.Context, g *gateway.Gateway, s os.Signal, drain time.Duration) error {
-	if s == os.Interrupt {
-		ctx, cancel := context.WithTimeout(ctx, childrenTime)
-		defer cancel()
-		return g.StopNow(ctx)
-	}
-	g.Drain(ctx)
-	ctx, cancel := context.WithTimeout(ctx, drain+childrenTime)
-	defer cancel()
-	return g.Stop(ctx)
 }

@@ -206,3 +206,8 @@ func eventually(t *testing.T, what string, cond func() bool) {
 		}
 	}
 }
+
+// alone makes the client open a connection for each request.
+func (c *client) alone() {
+	c.web = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+}
