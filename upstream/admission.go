@@ -36,15 +36,16 @@ func NewAdmission(u config.Upstream, rank Ranker) *Admission {
 }
 
 // Before makes calls wait for a slot before they go to next. They hold it until their response was seen or their reply
-// is closed, however long that takes: a call that is parked while its client is asked something holds it too. Without a
-// limit it returns next itself.
+// is closed, however long that takes: a call that is parked while its client is asked something holds it too. Of a
+// notification no end could be seen, and what the gateway asks for itself, such as lists, is little and must not wait for calls
+// that wait for people: neither takes a slot. Without a limit Before returns next itself.
 func (a *Admission) Before(next rpc.Handler) rpc.Handler {
 	if a.limit == 0 {
 		return next
 	}
 	return rpc.HandlerFunc(func(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
-		if !c.Message.IsRequest() {
-			return next.Handle(ctx, c) // nothing comes back of which the end could be seen
+		if !c.Message.IsRequest() || c.Record == nil {
+			return next.Handle(ctx, c)
 		}
 		s := &slot{of: a, tenant: tenantOf(c)}
 		if a.waiting.Load() > 0 || !a.take() {
@@ -137,9 +138,6 @@ func (a *Admission) enter(w *waiter, patience time.Duration) cause {
 // objection says why a call may not wait. The lock is held.
 func (a *Admission) objection(w *waiter, patience time.Duration) cause {
 	q := &a.queue
-	if w.tenant.kind == theGateway {
-		return admitted // there are few of these, and clients' calls depend on them
-	}
 	if q.backlog(w) >= a.bounds.PerTenant {
 		return tenantFull
 	}

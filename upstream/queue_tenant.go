@@ -13,7 +13,6 @@ const (
 	anOrg
 	aKey
 	aUser
-	theGateway // what it asks for itself
 )
 
 // tenant is who gets a fair share: an organisation; without one a key or user; without either a network address.
@@ -32,18 +31,14 @@ func (t tenant) String() string {
 		return "key:" + t.name
 	case aUser:
 		return "user:" + t.name
-	case theGateway:
-		return "headgate"
 	}
 	return "address:" + t.address.String()
 }
 
-// tenantOf returns whose call it is. Calls of clients have a record.
+// tenantOf returns whose call it is.
 func tenantOf(c *rpc.Call) tenant {
 	p := &c.Principal
 	switch {
-	case c.Record == nil:
-		return tenant{kind: theGateway}
 	case p.Org != "":
 		return tenant{kind: anOrg, name: p.Org}
 	case p.Key != "":
@@ -66,10 +61,7 @@ func networkOf(a netip.Addr) netip.Addr {
 
 // waiterOf returns a call as it waits.
 func (a *Admission) waiterOf(c *rpc.Call, t tenant, now time.Time) *waiter {
-	w := &waiter{tenant: t, band: interactive, weight: 1, since: now, ready: make(chan struct{})}
-	if t.kind == theGateway {
-		return w
-	}
+	w := &waiter{tenant: t, since: now, ready: make(chan struct{})}
 	rule := a.rank(&c.Principal)
 	w.weight = int64(rule.Weight)
 	for i, name := range bandNames {
