@@ -73,7 +73,7 @@ func headerContext(c *rpc.Call) (t traceContext, ok bool) {
 		return t, false
 	}
 	if states := header["Tracestate"]; len(states) > 0 {
-		t.state = traceState(strings.Join(states, ","))
+		t.state = traceState(strings.Clone(strings.Join(states, ","))) // the header's memory is used again
 	}
 	return t, true
 }

@@ -16,7 +16,6 @@ import (
 // builder makes the spans of a call. What it keeps of the call is its own, since attempts can outlast it.
 type builder struct {
 	tracer   *Tracer
-	call     *rpc.Call // used by server alone
 	record   *rpc.Record
 	trace    rpc.Trace
 	received time.Time
@@ -26,7 +25,7 @@ type builder struct {
 }
 
 func newBuilder(t *Tracer, c *rpc.Call) *builder {
-	b := &builder{tracer: t, call: c, record: c.Record, trace: c.Record.Trace, received: c.Received, method: text(c.Method.Name)}
+	b := &builder{tracer: t, record: c.Record, trace: c.Record.Trace, received: c.Received, method: text(c.Method.Name)}
 	switch c.Target.Kind {
 	case rpc.Tool:
 		b.subject = attrTool
@@ -68,8 +67,8 @@ func flags(sampled, remote bool) uint32 {
 }
 
 // server is the span of what the client asked.
-func (b *builder) server() *tracepb.Span {
-	c, r := b.call, b.record
+func (b *builder) server(c *rpc.Call) *tracepb.Span {
+	r := b.record
 	_, ended := r.Times()
 	outcome, exposed := r.Outcome(), text(c.Target.Exposed)
 	s := &tracepb.Span{
@@ -85,7 +84,7 @@ func (b *builder) server() *tracepb.Span {
 	a.text(attrRequestID, text(c.Message.ID.String()))
 	a.text(attrProtocolVersion, string(c.Client.Revision))
 	a.text(attrSession, sessionOf(c))
-	b.network(&a)
+	network(&a, c)
 	a.text(attrEndpoint, text(c.Endpoint))
 	a.text(attrOrg, c.Principal.Org)
 	a.text(attrTeam, c.Principal.Team)
@@ -123,15 +122,15 @@ func sessionOf(c *rpc.Call) string {
 }
 
 // network says how the client is connected. A client that has no address is the process at the other end of our pipes.
-func (b *builder) network(a *attributes) {
-	if !b.call.Remote.IsValid() {
+func network(a *attributes, c *rpc.Call) {
+	if !c.Remote.IsValid() {
 		a.text(attrTransport, overPipe)
 		return
 	}
 	a.text(attrTransport, overTCP)
 	a.text(attrProtocol, protocolHTTP)
-	a.text(attrClientAddress, b.call.Remote.Addr().String())
-	if port := b.call.Remote.Port(); port != 0 {
+	a.text(attrClientAddress, c.Remote.Addr().String())
+	if port := c.Remote.Port(); port != 0 {
 		a.number(attrClientPort, int64(port))
 	}
 }

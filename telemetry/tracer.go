@@ -82,7 +82,7 @@ func (t *Tracer) End(c *rpc.Call) {
 		return
 	}
 	b := newBuilder(t, c)
-	t.cfg.Export(b.server())
+	t.cfg.Export(b.server(c))
 	for try := r.First(); try != nil; try = try.Next() {
 		if !try.OnEnd(b.finish) {
 			b.finish(try.Attempt())

@@ -188,6 +188,62 @@ func TestSampling(t *testing.T) {
 	})
 }
 
+// What the record says is in the spans, at the time when it happened.
+func TestSpansSayWhatTheRecordDoes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := toolCall(`{"traceparent":"00-` + idA + `-` + spanA + `-01","tracestate":"a=1"}`)
+		c.Header.Set("Traceparent", "00-"+idB+"-"+spanB+"-01")
+		c.Client = rpc.Client{Session: "the handle of a session"}
+		c.Principal = rpc.Principal{Org: "acme", Team: "tools", Key: "ci", User: "ada@example.com"}
+		c.Target.Exposed = "Bearer abcdefghijklmnop" // whatever a client names
+		began := c.Received
+		var got spans
+		serve(t, got.tracer(0, true), c, func(context.Context, *rpc.Call) (*rpc.Reply, error) {
+			time.Sleep(time.Second)
+			c.Record.Waited("up", time.Second)
+			attempt := c.Record.Try(rpc.Hop{Upstream: "up", Backend: "[::1]:9000", Transport: "ws", Revision: "2025-11-25"})
+			time.Sleep(time.Second)
+			attempt.Saw(rpc.NewNotification("notifications/progress", nil))
+			time.Sleep(time.Second)
+			attempt.Saw(fine)
+			return rpc.Respond(fine), nil
+		})
+		text := fmt.Sprint(got.list)
+		if len(got.list) != 2 || strings.Contains(text, "abcdefghijklmnop") || strings.Contains(text, "the handle") || strings.Contains(text, "ada@") {
+			t.Fatalf("spans %s", text)
+		}
+		server, client := got.list[0], got.list[1]
+		type times struct{ began, event, ended time.Duration }
+		since := func(nano uint64) time.Duration { return time.Duration(nano - uint64(began.UnixNano())) }
+		timesOf := func(s *tracepb.Span) times {
+			return times{since(s.GetStartTimeUnixNano()), since(s.GetEvents()[0].GetTimeUnixNano()), since(s.GetEndTimeUnixNano())}
+		}
+		want := []times{{0, time.Second, 3 * time.Second}, {time.Second, 2 * time.Second, 3 * time.Second}}
+		if diff := cmp.Diff(want, []times{timesOf(server), timesOf(client)}, cmp.AllowUnexported(times{})); diff != "" {
+			t.Errorf("times (-want +got):\n%s", diff)
+		}
+		have := []string{
+			fmt.Sprintf("%x", server.GetTraceId()), fmt.Sprintf("%x", server.GetParentSpanId()), server.GetTraceState(), client.GetTraceState(),
+			fmt.Sprintf("%x %x", server.GetLinks()[0].GetTraceId(), server.GetLinks()[0].GetSpanId()), fmt.Sprint(string(client.GetParentSpanId()) == string(server.GetSpanId())),
+			server.GetEvents()[0].GetName(), attribute(server, "headgate.org") + attribute(server, "headgate.team") + attribute(server, "headgate.key"),
+			attribute(client, "server.address"), attribute(client, "network.protocol.name"), fmt.Sprint(len(attribute(server, "mcp.session.id"))),
+		}
+		if diff := cmp.Diff([]string{idA, spanA, "a=1", "a=1", idB + " " + spanB, "true", "queued", "acmetoolsci", "::1", "websocket", "16"}, have); diff != "" {
+			t.Errorf("spans (-want +got):\n%s", diff)
+		}
+		waited := 0.0
+		for _, a := range client.GetAttributes() {
+			if a.GetKey() == "headgate.queue.wait" {
+				waited = a.GetValue().GetDoubleValue()
+			}
+		}
+		if waited != 1 {
+			t.Errorf("waited %v s, want 1", waited)
+		}
+	})
+}
+
 // What fails by a fault of ours or the upstream's is exported at 0 %, and nothing else is.
 func TestFailuresAreKept(t *testing.T) {
 	t.Parallel()
@@ -339,6 +395,29 @@ func FuzzTraceParent(f *testing.F) {
 			t.Fatalf("%q: %v %v %v, OpenTelemetry %v", text, id, span, sampled, want)
 		}
 	})
+}
+
+// A call that is not sampled costs no memory beyond its record.
+func TestUnsampledCallsTakeNoMemory(t *testing.T) {
+	upstream := answers(fine)
+	run := func(h rpc.Handler, meta string) float64 {
+		c := toolCall(meta)
+		return testing.AllocsPerRun(200, func() {
+			c.Record = &rpc.Record{}
+			reply, err := h.Handle(t.Context(), c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = reply.Next()
+			_ = reply.Close()
+		})
+	}
+	for _, meta := range []string{`{}`, `{"traceparent":"00-` + idA + `-` + spanA + `-00"}`} {
+		off, on := run(upstream, meta), run(rpc.Observe((&discard{}).tracer(0))(upstream), meta)
+		if on > off {
+			t.Errorf("%s: %v allocations, %v without tracing", meta, on, off)
+		}
+	}
 }
 
 func BenchmarkTracer(b *testing.B) {
