@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -19,6 +18,8 @@ const (
 	redacted = "[redacted]"
 	// fieldLimit is how many bytes of a field are written, and traceLimit of the stack of a panic.
 	fieldLimit, traceLimit = 1 << 10, 16 << 10
+	// rawField holds a message as it was received, of which rawLimit bytes are written.
+	rawField, rawLimit = "raw", 2000
 	// shortestSecret is the length of the shortest value that is looked for in all text: what is shorter is a flag or a
 	// number, and stands anywhere.
 	shortestSecret = 6
@@ -29,25 +30,12 @@ const (
 // sees records that are written and no others, so that what it costs is bounded by what is logged.
 type redactor struct {
 	next  slog.Handler
-	known *strings.Replacer // the secrets of the configuration
+	known *knownSecrets
 }
 
-// newRedactor returns a handler in front of another. The secrets are left out wherever they stand, also as they are
-// written in addresses and in JSON.
-func newRedactor(next slog.Handler, secrets []string) *redactor {
-	// Of two secrets of which one begins with the other, the longer one is found first.
-	secrets = slices.SortedFunc(slices.Values(secrets), func(a, b string) int { return len(b) - len(a) })
-	var pairs []string
-	for _, s := range secrets {
-		if len(s) < shortestSecret {
-			continue
-		}
-		quoted, _ := json.Marshal(s) // strings always can be
-		for _, form := range []string{s, url.QueryEscape(s), url.PathEscape(s), string(quoted[1 : len(quoted)-1])} {
-			pairs = append(pairs, form, redacted)
-		}
-	}
-	return &redactor{next: next, known: strings.NewReplacer(pairs...)}
+// newRedactor returns a handler in front of another.
+func newRedactor(next slog.Handler, known *knownSecrets) *redactor {
+	return &redactor{next: next, known: known}
 }
 
 // Enabled implements [slog.Handler].
@@ -81,10 +69,7 @@ func (h *redactor) WithGroup(name string) slog.Handler {
 
 func (h *redactor) attr(a slog.Attr) slog.Attr {
 	value := a.Value.Resolve()
-	limit := fieldLimit
-	if a.Key == "stack" {
-		limit = traceLimit
-	}
+	limit := limitOf(a.Key)
 	switch kind := value.Kind(); {
 	case kind == slog.KindGroup:
 		members := value.Group()
@@ -109,18 +94,42 @@ func (h *redactor) any(v slog.Value, limit int) slog.Value {
 	if err, ok := v.Any().(error); ok {
 		return slog.StringValue(h.text(err.Error(), limit))
 	}
-	written, err := json.Marshal(v.Any())
-	if err != nil {
-		return slog.StringValue("[cannot be written]")
-	}
-	if clean := h.text(string(written), limit); clean != string(written) {
-		return slog.StringValue(clean)
+	if written, whole := h.known.whole(v.Any(), limit); !whole {
+		return slog.StringValue(written)
 	}
 	return v
 }
 
+func (h *redactor) text(s string, limit int) string { return h.known.text(s, limit) }
+
+// limitOf is how many bytes are written of a field.
+func limitOf(name string) int {
+	switch name {
+	case "stack":
+		return traceLimit
+	case rawField:
+		return rawLimit
+	}
+	return fieldLimit
+}
+
 // text cleans text, at most twice the limit of it, and cuts it.
-func (h *redactor) text(s string, limit int) string { return clean(s, limit, h.known.Replace) }
+func (k *knownSecrets) text(s string, limit int) string {
+	if plain(s, limit) && !k.mayBeIn(s) {
+		return s
+	}
+	return clean(s, limit, k.hide)
+}
+
+// whole returns a value as JSON, cleaned, and reports whether there was nothing to clean.
+func (k *knownSecrets) whole(v any, limit int) (text string, whole bool) {
+	written, err := json.Marshal(v)
+	if err != nil {
+		return "[cannot be written]", false
+	}
+	text = k.text(string(written), limit)
+	return text, text == string(written)
+}
 
 func clean(s string, limit int, hideKnown func(string) string) string {
 	whole := s
