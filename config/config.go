@@ -200,20 +200,12 @@ type Sessions struct {
 
 // Telemetry is what the gateway tells about itself.
 type Telemetry struct {
-	// The log, written to standard error.
+	// The log.
 	Logs Logs `yaml:"logs"`
 	// What is counted.
 	Metrics Metrics `yaml:"metrics"`
 	// Traces of calls. Without it none are made, and what clients send of theirs passes.
 	Traces *Traces `yaml:"traces"`
-}
-
-// Logs configures the log.
-type Logs struct {
-	// The least important level that is written.
-	Level string `yaml:"level" enum:"debug,info,warn,error"`
-	// One JSON object a line, or text for a person. auto is text where a person looks at it, on a terminal, and json elsewhere.
-	Format string `yaml:"format" enum:"auto,json,text"`
 }
 
 // Shutdown is how the process ends.

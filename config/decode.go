@@ -196,6 +196,8 @@ func (d *decoder) prepare(element any, name string, at Position) {
 		*e = defaultRetry()
 	case *Cache:
 		*e = defaultCache()
+	case *LogFile:
+		*e = defaultLogFile()
 	case *Backend:
 		*e = Backend{Position: at, Weight: 1}
 	case *Breaker:

@@ -26,7 +26,7 @@ func Default() *Config {
 		},
 		Overload:  Overload{ShedAt: 92, RefuseAt: 95},
 		Sessions:  Sessions{Idle: 30 * time.Minute, Max: 24 * time.Hour},
-		Telemetry: Telemetry{Logs: Logs{Level: "info", Format: "auto"}, Metrics: Metrics{Prometheus: true}},
+		Telemetry: Telemetry{Logs: Logs{Level: "info", Format: "auto", Access: "failed", Sample: 100}, Metrics: Metrics{Prometheus: true}},
 		Shutdown:  Shutdown{Grace: 2 * time.Second, Drain: 30 * time.Second},
 	}
 }
@@ -52,6 +52,9 @@ func defaultIntrospection() Introspection {
 
 // defaultCache has what the cache has before its keys are read.
 func defaultCache() Cache { return Cache{MaxSize: 256 * MiB} }
+
+// defaultLogFile has what a file for the log has before its keys are read.
+func defaultLogFile() LogFile { return LogFile{Rotate: "daily", Keep: 7} }
 
 // defaultEndpoint has what an endpoint has before its keys are read.
 func defaultEndpoint(path string) Endpoint {

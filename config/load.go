@@ -82,6 +82,9 @@ func parse(path string, data []byte, asJSON bool) (*node, error) {
 // finish fills in what follows from the rest.
 func (c *Config) finish(root *node, d *decoder) {
 	c.DataDir = d.beside(c.DataDir)
+	if c.Telemetry.Logs.File != nil {
+		c.Telemetry.Logs.File.Path = d.beside(c.Telemetry.Logs.File.Path)
+	}
 	if c.Audit != nil {
 		c.Audit.File = d.beside(c.Audit.File)
 	}

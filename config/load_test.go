@@ -110,7 +110,7 @@ func TestEveryFieldIsRead(t *testing.T) {
 		},
 		Sessions: config.Sessions{Idle: 10 * time.Minute, Max: time.Hour},
 		Telemetry: config.Telemetry{
-			Logs:    config.Logs{Level: "debug", Format: "text"},
+			Logs:    config.Logs{Level: "debug", Format: "text", Access: "failed", Sample: 100},
 			Metrics: config.Metrics{Prometheus: true},
 			Traces:  &config.Traces{OTLP: "https://collector.example.com:4318", Headers: map[string]config.Secret{"X-Key": "s3cret"}, Sample: 100},
 		},

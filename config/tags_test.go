@@ -24,6 +24,8 @@ func TestTagsAreWellFormed(t *testing.T) {
 	c.Routes = []RouteRule{{Timeout: time.Minute, MaxTimeout: time.Hour}} // which have no defaults
 	breaker, health := defaultBreaker(), defaultHealth()
 	c.Upstreams[0].Backends, c.Upstreams[0].Breaker, c.Upstreams[0].Health = []Backend{{Weight: 1}}, &breaker, &health
+	file := defaultLogFile()
+	c.Telemetry.Logs.File = &file
 	checkTags(t, reflect.ValueOf(c).Elem())
 }
 

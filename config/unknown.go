@@ -13,7 +13,6 @@ var planned = map[string][]string{
 	"Config": {
 		"jobs", "models", "state",
 	},
-	"Logs": {"file"},
 }
 
 // unknown reports a key that a struct does not have: planned, misspelt, of another program's file, or none of these.

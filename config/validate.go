@@ -38,6 +38,9 @@ func (d *decoder) validate(root *node, c *Config) {
 	if n := root.first("audit"); n != nil && n.kind == mapping {
 		d.require(n, "audit", "file")
 	}
+	if n := root.first("telemetry").first("logs").first("file"); n != nil && n.kind == mapping {
+		d.require(n, "telemetry.logs.file", "path")
+	}
 	d.validateLimits(root.first("limits"), c.Limits)
 	d.validatePriorities(root.first("priorities"), c.Priorities)
 	d.validateOverload(root.first("overload"), c.Overload)

@@ -19,7 +19,7 @@ func (g *Gateway) gateOf(cfg *config.Config, old *generation) (*auth.Gate, error
 	if cfg.Auth == nil {
 		return nil, nil
 	}
-	deps := auth.Deps{Log: g.log, KeyFile: KeyFile(cfg.DataDir), Endpoints: g.serves}
+	deps := auth.Deps{Log: g.logOf("auth"), KeyFile: KeyFile(cfg.DataDir), Endpoints: g.serves}
 	if old != nil && old.gate != nil {
 		if deps.Former = old.gate; slices.Equal(config.SettingsOf(old.cfg.Auth), config.SettingsOf(cfg.Auth)) {
 			return old.gate, nil
@@ -68,5 +68,5 @@ func (g *Gateway) certificates(n *generation) (*tls.Config, error) {
 	}
 	return edge.Certificates(edge.CertificateFiles{
 		Cert: n.cfg.TLS.Cert, Key: n.cfg.TLS.Key, ClientCA: n.cfg.TLS.ClientCA, Asked: asked,
-	}, g.log)
+	}, g.logOf("auth"))
 }

@@ -37,16 +37,17 @@ func (g *Gateway) build(ctx context.Context, cfg *config.Config) (err error) {
 	if err := g.measure(cfg); err != nil {
 		return err
 	}
-	g.sessions = session.New(sessionBounds(cfg, g.rememberedSessions(), g.measures.sessionEnded()), g.keys, g.log)
+	g.logCalls(ctx, cfg.Telemetry.Logs)
+	g.sessions = session.New(sessionBounds(cfg, g.rememberedSessions(), g.measures.sessionEnded()), g.keys, g.logOf("session"))
 	g.onStop("sessions", func(ctx context.Context) error { return g.sessions.Close(ctx) })
 	if err := g.openPins(cfg); err != nil {
 		return err
 	}
-	g.bridge = bridge.New(bridge.Config{}, g.keys, g.log)
+	g.bridge = bridge.New(bridge.Config{}, g.keys, g.logOf("bridge"))
 	g.onStop("parked calls", g.bridge.Close)
-	g.catalog = catalog.New(ctx, nil, g.keys, g.log)
+	g.catalog = catalog.New(ctx, nil, g.keys, g.logOf("catalog"))
 	g.onStop("catalogue", func(context.Context) error { g.catalog.Close(); return nil })
-	g.mirrors = route.NewMirrors(ctx, g.log)
+	g.mirrors = route.NewMirrors(ctx, g.logOf("route"))
 	g.onStop("mirrored calls", g.mirrors.Close)
 	g.watchPins(ctx)
 	g.buildSubscriptions()
@@ -79,7 +80,7 @@ func keyring(dir string) (*seal.Keyring, error) {
 // generation of the moment: who listens outlives them.
 func (g *Gateway) buildSubscriptions() {
 	g.subscriptions = subscription.New(subscription.Deps{
-		Log: g.log, Post: g.sessions.Post, Store: g.sessions,
+		Log: g.logOf("subscription"), Post: g.sessions.Post, Store: g.sessions,
 		Shows: func(c *rpc.Call, upstream, own string) bool {
 			n := g.generation()
 			return n.mayRead(c, upstream, own) && slices.ContainsFunc(n.views, func(v catalog.View) bool { return v.Endpoint == c.Endpoint && v.Has(upstream) })

@@ -29,8 +29,10 @@ import (
 
 // Options is what a gateway is made of beside its configuration.
 type Options struct {
-	Log     *slog.Logger
-	Version string // as shown to clients and upstreams
+	Log *slog.Logger
+	// LinesLost returns how many lines of the log were lost; nil where that is not known.
+	LinesLost func() int64
+	Version   string // as shown to clients and upstreams
 	// Environ is the environment of the process, as os.Environ returns it. Child processes see an allow-listed part of it.
 	Environ []string
 	// Load reads the configuration again, for [Gateway.ReloadFiles]; nil if that cannot be done.
@@ -67,7 +69,9 @@ type Gateway struct {
 	calls         *live.Registry // those in flight
 
 	observers []rpc.Observer // of all calls
+	messages  rpc.Middleware // shows them in the log, where it is to
 	measures  measures
+	linesLost func() int64 // of the log
 
 	load      Load // nil if there is nothing to read again
 	overrides []string
@@ -98,7 +102,7 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*Gateway, error
 		return nil, fmt.Errorf("server info: %w", err)
 	}
 	g := &Gateway{
-		log: opts.Log, version: opts.Version, environ: opts.Environ, load: opts.Load, overrides: opts.Overridden, started: time.Now(), info: info,
+		log: opts.Log, linesLost: opts.LinesLost, version: opts.Version, environ: opts.Environ, load: opts.Load, overrides: opts.Overridden, started: time.Now(), info: info,
 		calls: live.New(kindOf), listeners: map[string]net.Listener{}, inherited: opts.Listeners, failed: make(chan error, 2),
 	}
 	g.life, g.endLife = context.WithCancel(ctx)

@@ -47,26 +47,26 @@ func (g *Gateway) listen(ctx context.Context) error {
 	clients = newAttentive(clients, n.cfg.Bounds.SlowReader)
 	front := g.front(n.cfg, g.remote)
 	calls, giveUp := context.WithCancelCause(context.WithoutCancel(ctx))
-	var server webServer = edge.Plain(calls, g.entrance(front), g.log)
+	var server webServer = edge.Plain(calls, g.entrance(front), g.logOf("edge"))
 	if n.cfg.TLS != nil {
 		certificates, err := g.certificates(n)
 		if err != nil {
 			giveUp(nil)
 			return errors.Join(fmt.Errorf("tls: %w", err), clients.Close(), operators.Close())
 		}
-		inTLS := edge.Server(g.entrance(front), g.log)
+		inTLS := edge.Server(g.entrance(front), g.logOf("edge"))
 		inTLS.TLSConfig = certificates
 		inTLS.BaseContext = func(net.Listener) context.Context { return calls }
 		server, clients = inTLS, tls.NewListener(clients, certificates)
 	}
-	g.serveOperators(edge.Server(g.operators(), g.log), operators)
+	g.serveOperators(edge.Server(g.operators(), g.logOf("admin")), operators)
 	g.serveClients(front, server, clients, giveUp)
 	return nil
 }
 
 // front is what clients connect to.
 func (g *Gateway) front(cfg *config.Config, handler rpc.HandlerFunc) *edge.Edge {
-	front := edge.New(g.edgeBounds(cfg), edge.Deps{Handler: handler, Sessions: g.sessions, Endpoints: g.serves, Log: g.log})
+	front := edge.New(g.edgeBounds(cfg), edge.Deps{Handler: handler, Sessions: g.sessions, Endpoints: g.serves, Log: g.logOf("edge")})
 	g.measures.fronts.add(front)
 	return front
 }

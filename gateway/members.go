@@ -35,7 +35,7 @@ func (g *Gateway) membersOf(n, old *generation) error {
 		m := old.server(u.Name)
 		if m == nil || m.print != print {
 			s, err := mcpserver.NewPool(u, mcpserver.Deps{
-				Log: g.log, HTTP: g.http, Identity: mcpserver.Identity{Name: "headgate", Version: g.version},
+				Log: g.logOf("upstream"), HTTP: g.http, Identity: mcpserver.Identity{Name: "headgate", Version: g.version},
 				Environ: g.environ, MaxResult: int64(cfg.Bounds.Result),
 			}, retries(u))
 			if err != nil {

@@ -18,7 +18,7 @@ func (g *Gateway) operators() http.Handler {
 	cfg := g.generation().cfg.Admin
 	return admin.New(
 		admin.Config{Loopback: isLoopback(cfg.Listen), Token: cfg.Token.Reveal()},
-		admin.Deps{Ready: g.readiness, Explain: g.Explain, Gateway: observed{g}, Also: union(g.measures.routes(g.log), admin.Reloading(g))},
+		admin.Deps{Ready: g.readiness, Explain: g.Explain, Gateway: observed{g}, Also: union(g.measures.routes(g.logOf("admin")), admin.Reloading(g))},
 	)
 }
 

@@ -13,7 +13,7 @@ import (
 
 // openPins opens what remembers what upstreams told models when that was approved.
 func (g *Gateway) openPins(cfg *config.Config) error {
-	book, err := pin.Open(pin.Options{Dir: cfg.DataDir, Modes: modesOf(cfg), Log: g.log})
+	book, err := pin.Open(pin.Options{Dir: cfg.DataDir, Modes: modesOf(cfg), Log: g.logOf("pin")})
 	if err != nil {
 		return fmt.Errorf("data_dir: %w", err)
 	}

@@ -24,7 +24,7 @@ func (g *Gateway) cacheOf(cfg *config.Config, old *generation) *policy.Cache {
 	case old != nil && old.cache != nil && reflect.DeepEqual(old.cfg.Cache, cfg.Cache):
 		return old.cache
 	}
-	return policy.NewCache(g.life, *cfg.Cache, g.engine.Cache(), mcp.LifetimeOf, g.log)
+	return policy.NewCache(g.life, *cfg.Cache, g.engine.Cache(), mcp.LifetimeOf, g.logOf("cache"))
 }
 
 // closePolicies ends what the policies of the last generation have begun.
@@ -47,7 +47,7 @@ func (g *Gateway) openAudit(cfg *config.Config) error {
 	if cfg.Audit == nil {
 		return nil
 	}
-	trail, err := policy.OpenAudit(*cfg.Audit, g.log)
+	trail, err := policy.OpenAudit(*cfg.Audit, g.logOf("audit"))
 	if err != nil {
 		return err
 	}

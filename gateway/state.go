@@ -19,7 +19,7 @@ func (g *Gateway) openState(cfg *config.Config) error {
 	if cfg.DataDir == "" {
 		return nil
 	}
-	options := embedded.Options{Log: g.log}
+	options := embedded.Options{Log: g.logOf("state")}
 	if cfg.Cache != nil {
 		options.CacheBytes = int64(cfg.Cache.MaxSize)
 	}

@@ -11,7 +11,6 @@ import (
 
 	"github.com/headgate/headgate/cmd/headgate/demo"
 	"github.com/headgate/headgate/config"
-	"github.com/headgate/headgate/telemetry"
 )
 
 // serveFlags are the flags of serve.
@@ -50,33 +49,34 @@ func (a *app) serve(ctx context.Context, f serveFlags) (err error) {
 		return err
 	}
 	format := a.logFormat(cfg, f.demo)
-	log, err := telemetry.NewLogger(a.err, cfg.Telemetry.Logs.Level, format, cfg.Secrets()...)
+	log, err := a.openLogs(ctx, cfg, format)
 	if err != nil {
 		return unexpected(err)
 	}
+	defer func() { err = errors.Join(err, log.Close(context.WithoutCancel(ctx))) }()
 	signals, ignore := stopSignals()
 	defer ignore()
 	if f.demo {
-		servers, err := demo.Start(ctx, log)
+		servers, err := demo.Start(ctx, log.Logger)
 		if err != nil {
 			return unexpected(err)
 		}
 		defer func() { err = errors.Join(err, servers.Close()) }()
 		cfg.Upstreams = servers.Upstreams()
 	}
-	a.warnIn(log, format, cfg)
+	a.warnIn(log.Logger, format, cfg)
 	floor := reserveHeap()
 	defer runtime.KeepAlive(floor)
 	told, done := untilSignal(ctx, signals)
-	s, err := newSuccession(told, log, cfg.DataDir, f.takeover)
+	s, err := newSuccession(told, log.Logger, cfg.DataDir, f.takeover)
 	done()
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
 	return (&service{
-		app: a, next: s, files: files, signals: signals, overridden: f.overridden(),
-		banner: banner{log: log, format: format, demo: f.demo, auth: authOf(cfg.Auth)},
+		app: a, next: s, files: files, signals: signals, lost: log.Lost, overridden: f.overridden(),
+		banner: banner{log: log.Logger, format: format, demo: f.demo, auth: authOf(cfg.Auth)},
 	}).run(ctx, cfg)
 }
 

@@ -20,6 +20,7 @@ type service struct {
 	files      *reading
 	signals    <-chan os.Signal
 	overridden []string
+	lost       func() int64 // lines of the log
 }
 
 // run serves until it is told to stop, fails, or another process has taken over. Where one was to take over and does not, it
@@ -45,7 +46,7 @@ func (s *service) start(ctx context.Context, cfg *config.Config) (*gateway.Gatew
 		return nil, unexpected(err)
 	}
 	g, err := gateway.New(ctx, cfg, gateway.Options{
-		Log: s.banner.log, Version: buildOf().Version, Environ: s.app.environ, Load: s.files.loader(), Overridden: s.overridden, Listeners: listeners,
+		Log: s.banner.log, LinesLost: s.lost, Version: buildOf().Version, Environ: s.app.environ, Load: s.files.loader(), Overridden: s.overridden, Listeners: listeners,
 	})
 	if err != nil {
 		return nil, unexpected(err)

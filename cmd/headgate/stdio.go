@@ -8,7 +8,6 @@ import (
 
 	"github.com/headgate/headgate/config"
 	"github.com/headgate/headgate/gateway"
-	"github.com/headgate/headgate/telemetry"
 )
 
 // stdioCommand is a gateway, or the way to one, for clients that can only start programs.
@@ -52,17 +51,18 @@ func relayConfig(to target) *config.Config {
 }
 
 // stdio serves one client on an endpoint.
-func (a *app) stdio(ctx context.Context, cfg *config.Config, endpoint string) error {
+func (a *app) stdio(ctx context.Context, cfg *config.Config, endpoint string) (err error) {
 	cfg.DataDir = "" // nothing here outlives the process, and the folder may be another one's
 	format := a.logFormat(cfg, false)
-	log, err := telemetry.NewLogger(a.err, cfg.Telemetry.Logs.Level, format, cfg.Secrets()...)
+	log, err := a.openLogs(ctx, cfg, format)
 	if err != nil {
 		return unexpected(err)
 	}
-	a.warnIn(log, format, cfg)
+	defer func() { err = errors.Join(err, log.Close(context.WithoutCancel(ctx))) }()
+	a.warnIn(log.Logger, format, cfg)
 	ctx, release := interruptible(ctx)
 	defer release()
-	g, err := gateway.New(ctx, cfg, gateway.Options{Log: log, Version: buildOf().Version, Environ: a.environ})
+	g, err := gateway.New(ctx, cfg, gateway.Options{Log: log.Logger, LinesLost: log.Lost, Version: buildOf().Version, Environ: a.environ})
 	if err != nil {
 		return unexpected(err)
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"runtime/debug"
 
 	"github.com/headgate/headgate/router/session"
@@ -184,15 +183,10 @@ func (t *turn) handle(ctx context.Context, c *rpc.Call) (reply *rpc.Reply, err e
 	return t.Handler.Handle(ctx, c)
 }
 
-// next pulls the next message and logs why there is none.
+// next pulls the next message.
 func (t *turn) next(reply *rpc.Reply) (m *rpc.Message, err error) {
 	defer t.recover(&err)
-	m, err = reply.Next()
-	if err != nil && !errors.Is(err, io.EOF) {
-		t.Log.LogAttrs(t.ctx, levelOf(err), "call failed after it began",
-			slog.String("method", rpc.Excerpt(t.call.Method.Name)), slog.String("endpoint", t.call.Endpoint), slog.Any("error", err))
-	}
-	return m, err
+	return reply.Next()
 }
 
 func (t *turn) close(reply *rpc.Reply) {
@@ -213,13 +207,4 @@ func (t *turn) recover(err *error) {
 	t.Log.ErrorContext(t.ctx, "panic in a call",
 		"method", rpc.Excerpt(t.call.Method.Name), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 	*err = rpc.Errorf(rpc.Internal, "internal error")
-}
-
-// levelOf tells our and the upstreams' failures from what clients cause.
-func levelOf(err error) slog.Level {
-	switch failure(err).Code {
-	case rpc.Internal, rpc.UpstreamDown, rpc.UpstreamFailed, rpc.UpstreamTimeout:
-		return slog.LevelWarn
-	}
-	return slog.LevelDebug
 }

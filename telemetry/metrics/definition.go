@@ -111,6 +111,7 @@ var (
 	QueueShed        = &Definition{"headgate.queue.shed", Counter, "", "Calls that got no place at an upstream, by why.", []string{"upstream", "reason"}}
 	queueWait        = &Definition{"headgate.queue.wait", Histogram, seconds, "How long calls waited for a place at an upstream, of those that had to.", []string{"upstream"}}
 
+	LogLost      = &Definition{"headgate.log.lost", Counter, "", "Lines of the log that were not written, because what they are written to failed or did not keep up.", nil}
 	AuditLines   = &Definition{"headgate.audit.lines", Counter, "", "Lines that the audit log has taken.", nil}
 	AuditDropped = &Definition{"headgate.audit.dropped", Counter, "", "Lines of the audit log that were lost, because the disk did not keep up.", nil}
 )
@@ -120,6 +121,6 @@ func Definitions() []*Definition {
 	return []*Definition{
 		serverOperation, clientOperation, serverSession,
 		BuildInfo, RequestsInFlight, StreamsActive, SessionsActive, CallsParked, CallsFailed, RateLimitRejected, CacheRequests,
-		UpstreamUp, UpstreamRestarts, upstreamRetries, UpstreamInFlight, QueueDepth, QueueShed, queueWait, AuditLines, AuditDropped,
+		UpstreamUp, UpstreamRestarts, upstreamRetries, UpstreamInFlight, QueueDepth, QueueShed, queueWait, LogLost, AuditLines, AuditDropped,
 	}
 }
