@@ -105,6 +105,9 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*Gateway, error
 		log: opts.Log, linesLost: opts.LinesLost, version: opts.Version, environ: opts.Environ, load: opts.Load, overrides: opts.Overridden, started: time.Now(), info: info,
 		calls: live.New(kindOf), listeners: map[string]net.Listener{}, inherited: opts.Listeners, failed: make(chan error, 2),
 	}
+	if g.linesLost == nil {
+		g.linesLost = func() int64 { return 0 }
+	}
 	g.life, g.endLife = context.WithCancel(ctx)
 	g.waits, g.endWaits = context.WithCancel(g.life)
 	g.observers = []rpc.Observer{g.calls}

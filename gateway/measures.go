@@ -81,9 +81,7 @@ func (m *measures) sessionEnded() func(rpc.Revision, time.Duration) {
 // samples is what the parts of the gateway know.
 func (g *Gateway) samples(s *metrics.Sink) {
 	s.Set(metrics.BuildInfo, 1, g.version, runtime.Version())
-	if g.linesLost != nil {
-		s.Set(metrics.LogLost, float64(g.linesLost()))
-	}
+	s.Set(metrics.LogLost, float64(g.linesLost()))
 	used := g.sessions.Usage()
 	s.Set(metrics.RequestsInFlight, float64(g.measures.fronts.inFlight()))
 	s.Set(metrics.SessionsActive, float64(used.Sessions))

@@ -21,7 +21,10 @@ import (
 	"github.com/headgate/headgate/telemetry"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// What removes old log files lasts as long as the process.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("gopkg.in/natefinch/lumberjack%2ev2.(*Logger).millRun"))
+}
 
 // logged is a log that a test reads when whoever writes it has ended.
 type logged struct {
