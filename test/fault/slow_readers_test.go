@@ -145,6 +145,70 @@ func TestT29_SlowReaders(t *testing.T) {
 	}
 }
 
+// TestF12_SlowAndFast lets as many clients call at a human pace beside slow readers as there are of these.
+func TestF12_SlowAndFast(t *testing.T) {
+	const promised = 64 << 20
+	clients, calls := times(40, 200), times(10, 100)
+	row := &Row{
+		ID: "F12", What: "Slow readers at 1 B/s beside as many fast clients: memory grows by 64 MiB at most, p99 of the fast is 1.5 × at most",
+		Count: fmt.Sprintf("%d readers, %d fast clients with %d calls each", clients, clients, calls),
+	}
+	enter(t, row)
+	evil := startFountain(t)
+	fine := serveHostile(t, &misdeed{}, true)
+	g := spawn(t, "bounds: {slow_reader: 1h}\nupstreams:\n"+upstreamEntry("evil", "modern", evil.url(), nil)+upstreamEntry("fine", "modern", fine.url(), nil))
+	fast := func() time.Duration {
+		var mu sync.Mutex
+		var took []time.Duration
+		var all sync.WaitGroup
+		for i := range clients {
+			c := newClient(t, g.url, true, "{}")
+			all.Go(func() {
+				for range calls {
+					began := time.Now()
+					_, got, err := c.call(t.Context(), "fine__plain", `"arguments":{"nonce":"fast"}`, "", nil)
+					if err != nil || len(got) != 1 || got[0].Result == nil {
+						t.Errorf("%.300s %v", texts(got), err)
+					}
+					mu.Lock()
+					took = append(took, time.Since(began))
+					mu.Unlock()
+					time.Sleep(time.Duration(80+i%40) * time.Millisecond)
+				}
+			})
+		}
+		all.Wait()
+		slices.Sort(took)
+		return took[len(took)*99/100]
+	}
+	alone, before := fast(), g.memory(t, "VmRSS")
+	ctx, cancel := context.WithCancel(t.Context())
+	var readers sync.WaitGroup
+	c := newClient(t, g.url, true, "{}")
+	for range clients {
+		conn, err := drink(c, g.addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.(*net.TCPConn).SetReadBuffer(4 << 10) // what the system buffers is not the gateway's
+		readers.Go(func() { sip(ctx, conn) })
+	}
+	eventually(t, "all are answered", func() bool { return evil.running.Load() == int64(clients) })
+	stuck(t, &evil.sent)
+	beside := fast()
+	growth := g.memory(t, "VmRSS") - before
+	cancel()
+	readers.Wait()
+	row.Figures = fmt.Sprintf("memory grew by %d MiB; p99 of the fast %v before and %v beside them", growth>>20,
+		alone.Round(10*time.Microsecond), beside.Round(10*time.Microsecond))
+	if growth > promised*memoryOfRaces {
+		t.Error(row.Figures)
+	}
+	if *full && beside > alone*3/2 {
+		t.Error(row.Figures)
+	}
+}
+
 // TestT29_SlowReadersAreCutOff holds a client to the time it has to take what is written.
 func TestT29_SlowReadersAreCutOff(t *testing.T) {
 	leakless(t)
