@@ -77,9 +77,10 @@ func (g *Gateway) generate(cfg *config.Config, old *generation) (n *generation, 
 	if old != nil {
 		n.number = old.number + 1
 	}
+	made := n
 	defer func() {
 		if err != nil {
-			g.drop(n, old)
+			g.drop(made, old)
 		}
 	}()
 	if err = g.membersOf(n, old); err != nil {

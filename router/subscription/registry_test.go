@@ -23,11 +23,12 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // teller is an upstream that tells of all resources but those called forbidden.
 type teller struct {
-	mu    sync.Mutex
-	held  map[string]int
-	hangs bool
-	early func() // called before it agrees
-	told  []func()
+	mu     sync.Mutex
+	held   map[string]int
+	hangs  bool
+	grants bool   // it tells of those too
+	early  func() // called before it agrees
+	told   []func()
 }
 
 func (u *teller) Subscribe(ctx context.Context, uris []string) ([]string, error) {
@@ -42,7 +43,7 @@ func (u *teller) Subscribe(ctx context.Context, uris []string) ([]string, error)
 	defer u.mu.Unlock()
 	var agreed []string
 	for _, uri := range uris {
-		if strings.HasPrefix(uri, "forbidden:") {
+		if strings.HasPrefix(uri, "forbidden:") && !u.grants {
 			continue
 		}
 		u.held[uri]++

@@ -3,7 +3,9 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -195,4 +197,91 @@ func TestReload_CallsInFlightFinish(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// What has been used of a limit stays used, whatever else of it changes.
+func TestReload_LimitsKeepTheirCounts(t *testing.T) {
+	t.Parallel()
+	a := "upstreams:\n" + httpUpstream("a", echoing(t, "one"))
+	limits := func(n int) string {
+		return fmt.Sprintf("limits: [{name: day, scope: ip, unit: requests, method: tools/call, limit: %d, per: day}]\n", n) + a
+	}
+	g := startReloadable(t, limits(2))
+	session := goSDKSession(t, overHTTP(endpoint(g.Gateway, "/mcp")), "2025-11-25")
+	passes := func() bool {
+		_, err := session.CallTool(t.Context(), &gosdk.CallToolParams{Name: "a__one", Arguments: map[string]any{}})
+		return err == nil
+	}
+	if !passes() || !passes() || passes() {
+		t.Fatal("it does not count to two")
+	}
+	g.reload(limits(3))
+	if !passes() || passes() {
+		t.Error("it does not go on with what was used")
+	}
+	g.reload(a)
+	if !passes() {
+		t.Error("a limit that is not there any more refuses")
+	}
+	g.reload(limits(3))
+	if passes() {
+		t.Error("what was used is forgotten")
+	}
+}
+
+// A key that the configuration does not have any more is good for nothing from then on; others, and who was let in by them,
+// are not disturbed.
+func TestReload_KeysThatGoStopAtOnce(t *testing.T) {
+	t.Parallel()
+	a := "upstreams:\n" + httpUpstream("a", echoing(t, "one"))
+	key := func(id string) string {
+		return fmt.Sprintf("    - {id: %s, key: the-key-of-%s-in-this-test, org: o, scopes: [\"mcp:*\"]}\n", id, id)
+	}
+	g := startReloadable(t, "auth:\n  keys:\n"+key("stays")+key("goes")+a)
+	status := func(id string) int {
+		return statusAs(t, g.Gateway, "the-key-of-"+id+"-in-this-test")
+	}
+	if status("stays") != http.StatusOK || status("goes") != http.StatusOK || status("comes") != http.StatusUnauthorized {
+		t.Fatal("keys are not told apart")
+	}
+	g.reload("auth:\n  keys:\n" + key("stays") + key("comes") + a)
+	if stays, goes, comes := status("stays"), status("goes"), status("comes"); stays != http.StatusOK || goes != http.StatusUnauthorized || comes != http.StatusOK {
+		t.Errorf("%d, %d, %d", stays, goes, comes)
+	}
+}
+
+// statusAs lists tools with a key and returns the status of the answer.
+func statusAs(t *testing.T, g *gateway.Gateway, key string) int {
+	t.Helper()
+	h := modernHeaders("tools/list", "")
+	h["Authorization"] = "Bearer " + key
+	res := (&raw{t: t, url: endpoint(g, "/mcp")}).open(t.Context(), `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`, h)
+	defer res.Body.Close()
+	_, _ = io.Copy(io.Discard, res.Body)
+	return res.StatusCode
+}
+
+// A tool that is filtered out, and an endpoint that shows something else, are so at once, and their clients hear of it.
+func TestReload_FiltersAndEndpoints(t *testing.T) {
+	t.Parallel()
+	url := echoing(t, "one", "two")
+	g := startReloadable(t, "endpoints: {/mcp/some: {upstreams: [a]}}\nupstreams:\n"+httpUpstream("a", url))
+	heard := make(chan struct{}, 16)
+	client := gosdk.NewClient(&gosdk.Implementation{Name: "test", Version: "1"}, &gosdk.ClientOptions{
+		ToolListChangedHandler: func(context.Context, *gosdk.ToolListChangedRequest) { heard <- struct{}{} },
+	})
+	session, err := client.Connect(t.Context(), &gosdk.StreamableClientTransport{Endpoint: endpoint(g.Gateway, "/mcp/some")}, &gosdk.ClientSessionOptions{ProtocolVersion: "2025-11-25"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.Close()
+	if out := g.reload(fmt.Sprintf("endpoints: {/mcp/some: {upstreams: [a]}}\nupstreams:\n  a: {url: %q, tools: {deny: [two]}}\n", url)); len(out.Renewed)+len(out.Removed) > 0 {
+		t.Errorf("an upstream is connected to anew because of its filter: %+v", out)
+	}
+	if _, err := session.CallTool(t.Context(), &gosdk.CallToolParams{Name: "a__two", Arguments: map[string]any{}}); err == nil {
+		t.Error("a tool that is filtered out is called")
+	}
+	awaitTools(t, session, heard, "a__one")
+	g.reload("endpoints: {/mcp/some: {upstreams: [a], prefix: never, tools: {deny: [a__one]}}}\nupstreams:\n" + httpUpstream("a", url))
+	awaitTools(t, session, heard, "two")
 }
