@@ -139,6 +139,20 @@ func TestF13_Overload(t *testing.T) {
 	}
 }
 
+// during counts who began between one's nth beginning and a later one: all have something to do then, and have had for a while.
+func during(began []string, whose string, from, to int) map[string]float64 {
+	count, n := map[string]float64{}, 0
+	for _, who := range began {
+		if who == whose {
+			n++
+		}
+		if n > from && n <= to {
+			count[who]++
+		}
+	}
+	return count
+}
+
 // TestF13_Fairness lets a tenant make ten short calls among another one's thousand long ones, and two tenants with weights work
 // for as long as both have something to do.
 func TestF13_Fairness(t *testing.T) {
@@ -183,16 +197,13 @@ func TestF13_Fairness(t *testing.T) {
 	night := begin(many, "night", 20)
 	light, heavy := begin(many, "light", 20), begin(many, "heavy", 20)
 	check(heavy())
-	count := map[string]float64{}
-	for _, who := range b.beginnings(from)[:many] {
-		count[who]++
-	}
+	count := during(b.beginnings(from), "heavy", many/5, many*9/10)
 	check(light())
 	check(night())
 	ratio := count["heavy"] / count["light"]
-	row.Figures = fmt.Sprintf("short calls took %v at the median among %d long ones, %v behind those that run; %d long ones began meanwhile; by weights %.0f:%.0f (%.2f), batch %.0f of %d",
-		quantile(among, 0.5), many, quantile(alone, 0.5), len(between)-10, count["heavy"], count["light"], ratio, count["night"], many)
-	if len(between) > many/2 || count["night"] < float64(many)/12 || ratio < 1.5 || ratio > 6 {
+	row.Figures = fmt.Sprintf("short calls took %v at the median among %d long ones, %v behind those that run; %d long ones began meanwhile; by weights %.0f:%.0f (%.2f), batch %.0f",
+		quantile(among, 0.5), many, quantile(alone, 0.5), len(between)-10, count["heavy"], count["light"], ratio, count["night"])
+	if len(between) > many/2 || count["night"] < count["heavy"]/12 || ratio < 1.5 || ratio > 6 {
 		t.Error(row.Figures)
 	}
 	if *full && (quantile(among, 0.5) > 2*quantile(alone, 0.5) || ratio < 3*0.95 || ratio > 3*1.05) {
