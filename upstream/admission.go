@@ -49,7 +49,8 @@ func (a *Admission) Before(next rpc.Handler) rpc.Handler {
 		}
 		s := &slot{of: a, tenant: tenantOf(c)}
 		if a.waiting.Load() > 0 || !a.take() {
-			if err := a.wait(ctx, c, s); err != nil {
+			var err error
+			if c, err = a.wait(ctx, c, s); err != nil {
 				return nil, err
 			}
 		} else {
@@ -72,36 +73,36 @@ func (a *Admission) take() bool {
 	}
 }
 
-// wait returns when the call has a slot, or says why it gets none.
-func (a *Admission) wait(ctx context.Context, c *rpc.Call, s *slot) error {
+// wait returns when the call has a slot, with what is then left of its time, or says why it gets none.
+func (a *Admission) wait(ctx context.Context, c *rpc.Call, s *slot) (*rpc.Call, error) {
 	now := time.Now()
 	w := a.waiterOf(c, s.tenant, now)
-	c.Record.Waits(a.upstream)
 	why := a.await(ctx, w)
 	switch why {
 	case admitted:
-		c.Record.Waited(a.upstream, w.served.Sub(now))
+		waited := w.served.Sub(now)
+		c.Record.Waited(a.upstream, waited)
 		s.began, s.band, s.charged = w.served, w.band, w.cost
-		return nil
+		return after(c, waited), nil
 	case left:
 		a.shed[left].Add(1)
-		return context.Cause(ctx)
+		return nil, context.Cause(ctx)
 	}
 	a.shed[why].Add(1)
 	c.Record.Note(rpc.Shed, causeNames[why], 0)
-	return a.refusal(why, w)
+	return nil, a.refusal(why, w)
 }
 
 // await returns when a call has a slot, or why it gets none.
 func (a *Admission) await(ctx context.Context, w *waiter) cause {
-	patience := a.bounds.MaxWait
+	patience := w.patience
 	if deadline, ok := ctx.Deadline(); ok {
 		patience = min(patience, deadline.Sub(w.since))
 	}
 	if why := a.enter(w, patience); why != admitted {
 		return why
 	}
-	timer := time.NewTimer(a.bounds.MaxWait)
+	timer := time.NewTimer(w.patience)
 	defer timer.Stop()
 	select {
 	case <-w.ready:

@@ -31,20 +31,20 @@ var causeNames = [causes]string{
 func (a *Admission) refusal(why cause, w *waiter) error {
 	return &rpc.Error{
 		Code: rpc.Overloaded, Upstream: a.upstream, NotRun: true, RetryAfter: w.again,
-		Message: fmt.Sprintf("upstream %q has %d calls in flight, and %s", a.upstream, a.limit, a.reason(why)),
+		Message: fmt.Sprintf("upstream %q has %d calls in flight, and %s", a.upstream, a.limit, a.reason(why, w)),
 		Data:    map[string]any{"shed": causeNames[why], "band": bandNames[w.band], "limit": a.limit},
 	}
 }
 
 // reason says in words why. How many wait is for nobody who may not know of others.
-func (a *Admission) reason(why cause) string {
+func (a *Admission) reason(why cause, w *waiter) string {
 	switch why {
 	case tenantFull:
 		return fmt.Sprintf("%d calls of yours wait already", a.bounds.PerTenant)
 	case tooLate:
 		return "this one would wait longer than it can"
 	case lapsed:
-		return fmt.Sprintf("this one has waited for %v", a.bounds.MaxWait)
+		return fmt.Sprintf("this one has waited for %v", w.patience)
 	}
 	return "no more can wait"
 }

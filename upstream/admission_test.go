@@ -113,10 +113,45 @@ func TestACallThatWaitsTooLongIsRefused(t *testing.T) {
 		if err := finish(ctx, h, callOf("b", time.Second)); !errors.Is(err, errDeadline) {
 			t.Errorf("past its deadline: %v", err)
 		}
-		if s := a.Status(); s.Waiting != 0 || s.InFlight != 1 || s.Shed["queue_timeout"] != 1 || s.Shed["left"] != 1 {
+		began = time.Now()
+		ruled := callOf("b", time.Second)
+		ruled.Route = &rpc.Route{MaxTimeout: 2 * time.Second}
+		refused(t, finish(t.Context(), h, ruled), "queue_timeout")
+		if waited := time.Since(began); waited != 2*time.Second {
+			t.Errorf("by its rule it waited %v", waited)
+		}
+		if s := a.Status(); s.Waiting != 0 || s.InFlight != 1 || s.Shed["queue_timeout"] != 2 || s.Shed["left"] != 1 {
 			t.Errorf("status %+v", s)
 		}
 		end()
+	})
+}
+
+// What a call waited is not there for it any more when it runs.
+func TestWaitingTakesOfTheTimeOfACall(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := &worker{}
+		var given []rpc.Route
+		h := admission(1).Before(rpc.HandlerFunc(func(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
+			if c.Route != nil {
+				given = append(given, *c.Route)
+			}
+			return w.Handle(ctx, c)
+		}))
+		end := crowd(t, h, "a", 1, always(4*time.Second))
+		synctest.Wait()
+		for _, route := range []*rpc.Route{{MaxTimeout: 10 * time.Second, Timeout: 7 * time.Second}, {Timeout: 7 * time.Second}} {
+			c := callOf("b", 4*time.Second)
+			c.Route = route
+			if err := finish(t.Context(), h, c); err != nil {
+				t.Error(err)
+			}
+		}
+		end()
+		if diff := cmp.Diff([]rpc.Route{{MaxTimeout: 6 * time.Second, Timeout: 6 * time.Second}, {Timeout: 7 * time.Second}}, given); diff != "" {
+			t.Errorf("-want +got:\n%s", diff)
+		}
 	})
 }
 

@@ -23,11 +23,12 @@ const maxFlows = 4096
 
 // waiter is a call in the queue.
 type waiter struct {
-	tenant tenant
-	band   int
-	weight int64
-	since  time.Time
-	again  time.Duration // what its client is told if it is refused
+	tenant   tenant
+	band     int
+	weight   int64
+	since    time.Time
+	patience time.Duration // how long it may wait
+	again    time.Duration // what its client is told if it is refused
 
 	flow       *flow // nil when it is not in the queue
 	prev, next *waiter

@@ -61,7 +61,10 @@ func networkOf(a netip.Addr) netip.Addr {
 
 // waiterOf returns a call as it waits.
 func (a *Admission) waiterOf(c *rpc.Call, t tenant, now time.Time) *waiter {
-	w := &waiter{tenant: t, since: now, ready: make(chan struct{})}
+	w := &waiter{tenant: t, since: now, patience: a.bounds.MaxWait, ready: make(chan struct{})}
+	if most := most(c); most > 0 {
+		w.patience = min(w.patience, most)
+	}
 	rule := a.rank(&c.Principal)
 	w.weight = int64(rule.Weight)
 	for i, name := range bandNames {

@@ -38,12 +38,16 @@ func NewRetries(cfg config.Retry) *Retries {
 func (r *Retries) Handle(ctx context.Context, c *rpc.Call, p *Pool) (*rpc.Reply, error) {
 	r.budget.earn()
 	var tried Tried
+	var began time.Time
+	if most(c) > 0 {
+		began = time.Now()
+	}
 	reply, err := p.Once(ctx, c, &tried)
 	lasting := c.Message.IsRequest() && repeatable(c)
 	if r.attempts < 2 || err == nil && !lasting {
 		return reply, err
 	}
-	t := &trial{retries: r, ctx: ctx, call: c, pool: p, tried: tried, left: r.attempts - 1}
+	t := &trial{retries: r, ctx: ctx, call: c, pool: p, tried: tried, left: r.attempts - 1, began: began}
 	if err != nil {
 		if reply, err = t.repeat(ctx, err); err != nil || !lasting {
 			return reply, err
@@ -60,6 +64,7 @@ type trial struct {
 	pool    *Pool
 	tried   Tried
 	left    int                         // how often it may be made again
+	began   time.Time                   // where a rule says how long it may take
 	pauses  *backoff.ExponentialBackOff // nil before the first
 }
 
@@ -75,10 +80,18 @@ func (t *trial) repeat(ctx context.Context, err error) (*rpc.Reply, error) {
 			t.tried = Tried{}
 		}
 		var reply *rpc.Reply
-		if reply, err = t.pool.Once(ctx, t.call, &t.tried); err == nil {
+		if reply, err = t.pool.Once(ctx, t.within(), &t.tried); err == nil {
 			return reply, nil
 		}
 	}
+}
+
+// within returns the call with what is left of its time.
+func (t *trial) within() *rpc.Call {
+	if t.began.IsZero() {
+		return t.call
+	}
+	return after(t.call, time.Since(t.began))
 }
 
 // bound reports whether the call can be made again only where it was made: there is no other backend, or none that knows what
@@ -101,6 +114,9 @@ func (t *trial) again(err error) (time.Duration, bool) {
 		return 0, false
 	}
 	if deadline, ok := t.ctx.Deadline(); ok && time.Until(deadline) <= pause {
+		return 0, false
+	}
+	if most := most(t.call); most > 0 && time.Since(t.began)+pause >= most {
 		return 0, false
 	}
 	if !t.retries.budget.spend() {

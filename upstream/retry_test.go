@@ -117,6 +117,13 @@ func idempotent() *rpc.Call {
 	return c
 }
 
+// ruled is a call that may take so long in all.
+func ruled(most time.Duration) *rpc.Call {
+	c := idempotent()
+	c.Route = &rpc.Route{MaxTimeout: most}
+	return c
+}
+
 var three = config.Retry{Attempts: 3, Budget: 10}
 
 func TestWhatIsMadeAgain(t *testing.T) {
@@ -155,6 +162,8 @@ func TestWhatIsMadeAgain(t *testing.T) {
 			t.Cleanup(cancel)
 			return ctx
 		}, []string{"a"}, []time.Duration{0}, busy.err},
+		"not past what its rule says": {ruled(time.Second), 1, []step{busy}, three, long, []string{"a"}, []time.Duration{0}, busy.err},
+		"within what its rule says":   {ruled(5 * time.Second), 1, []step{busy}, three, long, []string{"a", "a"}, nil, nil},
 		"not when the client has left": {idempotent(), 2, []step{broke}, three, func(t *testing.T) context.Context {
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
