@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -185,7 +186,7 @@ func (b *Backend) drain() <-chan struct{} {
 // that of a notification.
 func outcome(m *rpc.Message, err error) error {
 	switch {
-	case m != nil:
+	case m != nil, err == io.EOF: //nolint:errorlint // the end as such, and no error that wraps it
 		return nil
 	case err == nil:
 		return errNeither
@@ -196,9 +197,6 @@ func outcome(m *rpc.Message, err error) error {
 // judge says what an error tells of the backend. What the client or the gateway did, and what the backend said of a request,
 // tells nothing against it.
 func judge(err error) error {
-	if isEnd(err) {
-		return nil
-	}
 	e, ok := errors.AsType[*rpc.Error](err)
 	if !ok || errors.Is(err, context.Canceled) {
 		return errNeither

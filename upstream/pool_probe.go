@@ -3,7 +3,6 @@ package upstream
 import (
 	"context"
 	"errors"
-	"io"
 	"time"
 
 	"github.com/sony/gobreaker/v2"
@@ -85,5 +84,3 @@ func (b *Backend) stopProbes() {
 		b.probes.Wait()
 	}
 }
-
-func isEnd(err error) bool { return errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) }

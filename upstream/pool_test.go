@@ -237,6 +237,7 @@ func TestWhatTellsNothingAgainstABackendDoesNotOpenItsBreaker(t *testing.T) {
 		"no JSON":  &rpc.Error{Code: rpc.UpstreamFailed},
 		"silence":  &rpc.Error{Code: rpc.UpstreamTimeout},
 		"cut":      &rpc.Error{Code: rpc.UpstreamDown, Cause: io.ErrUnexpectedEOF},
+		"closed":   &rpc.Error{Code: rpc.UpstreamDown, Cause: io.EOF},
 		"refused2": &rpc.Error{Code: rpc.UpstreamDown, NotRun: true},
 	} {
 		p, s := newPool(PoolConfig{Breaker: BreakerConfig{Failures: 1, OpenFor: time.Hour}}, 1)
