@@ -150,28 +150,22 @@ func (x *exchange) single(m *rpc.Message, status int) {
 	x.buffers.put(head)
 }
 
-// document writes an answer that is JSON, given in two parts.
+// document writes an answer that is JSON, given in two parts: in one piece with the header where the server lets us.
 func (x *exchange) document(head, tail []byte, status int) {
 	x.mergeHeader()
 	h := x.w.Header()
 	h["Content-Type"] = jsonValue
-	h["Content-Length"] = []string{strconv.Itoa(len(head) + len(tail))}
-	x.w.WriteHeader(status)
-	x.writeWhole(head, tail)
-}
-
-// writeWhole writes the only body of an answer, in one piece with the header where the server lets us.
-func (x *exchange) writeWhole(head, tail []byte) {
-	w, ok := x.w.(interface {
-		WriteParts(p, q []byte) (int, error)
-	})
+	whole, ok := x.w.(interface{ WriteWhole(p, q []byte) error })
 	if !ok || len(head)+len(tail) > writeChunk {
+		h["Content-Length"] = []string{strconv.Itoa(len(head) + len(tail))}
+		x.w.WriteHeader(status)
 		x.write(head)
 		x.write(tail)
 		return
 	}
+	x.w.WriteHeader(status)
 	x.extend()
-	if _, err := w.WriteParts(head, tail); err != nil {
+	if whole.WriteWhole(head, tail) != nil {
 		x.lose()
 	}
 }

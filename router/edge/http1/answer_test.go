@@ -56,6 +56,7 @@ func TestAnswers(t *testing.T) {
 		"short":         {handler: func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "abc") }, status: 200, body: "abc", length: 3},
 		"long":          {handler: func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, long) }, status: 200, body: long, length: -1},
 		"long, known":   {handler: known(long), status: 200, body: long, length: int64(len(long))},
+		"promised":      {handler: promised("abc"), status: 200, body: "abc", length: 3},
 		"short, known":  {handler: known("abc"), status: 200, body: "abc", length: 3},
 		"flushed":       {handler: flushed("a", "b", ""), status: 200, body: "ab", length: -1},
 		"flushed, long": {handler: flushed(long, "b", long), status: 200, body: long + "b" + long, length: -1},
@@ -93,10 +94,15 @@ func TestAnswers(t *testing.T) {
 
 func known(text string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
+		_ = w.(interface{ WriteWhole(p, q []byte) error }).WriteWhole([]byte(text[:1]), []byte(text[1:]))
+	}
+}
+
+func promised(text string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", strconv.Itoa(len(text)))
-		_, _ = w.(interface {
-			WriteParts(p, q []byte) (int, error)
-		}).WriteParts([]byte(text[:1]), []byte(text[1:]))
+		_, _ = io.WriteString(w, text[:1])
+		_, _ = io.WriteString(w, text[1:])
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 type exchange struct {
 	conn    *conn
 	request *http.Request
+	url     url.URL
 	cancel  context.CancelCauseFunc
 	body    body
 
@@ -42,36 +43,36 @@ const unknown = -1
 
 // newExchange makes the exchange of the head that was read.
 func newExchange(c *conn) (*exchange, error) {
-	h := &c.head
-	u, err := h.locate()
+	x := &exchange{conn: c, header: c.answerHeader(), length: unknown}
+	if err := c.head.locate(&x.url); err != nil {
+		return nil, err
+	}
+	header, m, err := c.head.collect()
 	if err != nil {
 		return nil, err
 	}
-	header, m, err := h.collect()
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithCancelCause(c.ctx)
-	x := &exchange{conn: c, cancel: cancel, header: c.answerHeader(), length: unknown, ends: m.close}
+	x.ends = m.close
 	x.body = body{conn: c, left: max(m.length, 0), chunked: m.coded, over: !m.coded && m.length <= 0, expects: m.expect != ""}
-	x.request = x.requestOf(ctx, u, header, m)
+	x.begins(header, m)
 	return x, nil
 }
 
 // newRefusal makes the exchange of a request that could not be read, to say so.
 func newRefusal(c *conn) *exchange {
 	c.head = head{fields: c.head.fields[:0]}
-	ctx, cancel := context.WithCancelCause(c.ctx)
-	x := &exchange{conn: c, cancel: cancel, header: c.answerHeader(), length: unknown, ends: true}
+	x := &exchange{conn: c, header: c.answerHeader(), length: unknown, ends: true}
 	x.body = body{conn: c, err: errChunk} // where the next request begins nobody knows
-	x.request = x.requestOf(ctx, &url.URL{}, http.Header{}, message{length: unknown})
+	x.begins(http.Header{}, message{length: unknown})
 	return x
 }
 
-func (x *exchange) requestOf(ctx context.Context, u *url.URL, header http.Header, m message) *http.Request {
+// begins makes the request that the handler sees.
+func (x *exchange) begins(header http.Header, m message) {
 	h := &x.conn.head
+	ctx, cancel := context.WithCancelCause(x.conn.ctx)
+	x.cancel = cancel
 	r := http.Request{
-		Method: h.of(h.method), URL: u, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: header, Host: m.host,
+		Method: h.of(h.method), URL: &x.url, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: header, Host: m.host,
 		RemoteAddr: x.conn.remote, RequestURI: h.of(h.target), Close: m.close, ContentLength: max(m.length, 0), Body: x.body.reader(),
 	}
 	if m.coded {
@@ -80,7 +81,7 @@ func (x *exchange) requestOf(ctx context.Context, u *url.URL, header http.Header
 	if h.minor == 0 {
 		r.Proto, r.ProtoMinor = "HTTP/1.0", 0
 	}
-	return r.WithContext(ctx)
+	x.request = r.WithContext(ctx)
 }
 
 // chunkedCoding is shared by all requests and only read.
@@ -107,12 +108,21 @@ func (x *exchange) bare() bool {
 	return x.request.Method == http.MethodHead || x.status == http.StatusNoContent || x.status == http.StatusNotModified
 }
 
-// Write implements [http.ResponseWriter]. It returns [http.ErrContentLength] for more than the header promises.
-func (x *exchange) Write(p []byte) (int, error) { return x.WriteParts(p, nil) }
+// WriteWhole writes all of the content, in two pieces; its length need not stand in the header.
+func (x *exchange) WriteWhole(p, q []byte) error {
+	x.WriteHeader(http.StatusOK)
+	if x.length < 0 && x.written == 0 {
+		x.length = int64(len(p) + len(q))
+	}
+	_, err := x.write(p, q)
+	return err
+}
 
-// WriteParts writes two pieces of content as one. What is short is sent when the handler has returned, so that a client
-// that has its answer finds nothing of its call left.
-func (x *exchange) WriteParts(p, q []byte) (int, error) {
+// Write implements [http.ResponseWriter]. It returns [http.ErrContentLength] for more than the header promises. What is
+// short is sent when the handler has returned, so that a client that has its answer finds nothing of its call left.
+func (x *exchange) Write(p []byte) (int, error) { return x.write(p, nil) }
+
+func (x *exchange) write(p, q []byte) (int, error) {
 	if x.hijacked {
 		return 0, http.ErrHijacked
 	}

@@ -257,20 +257,19 @@ func hasToken(list, token string) bool {
 
 // locate reads the target of a request. Only forward proxies are sent one that names a host, which would overrule the
 // field by which somebody in front may have decided (RFC 9112 §3.2.2).
-func (h *head) locate() (*url.URL, error) {
+func (h *head) locate(into *url.URL) error {
 	target := h.of(h.target)
-	if target[0] == '/' && isPlainPath(target) {
-		return &url.URL{Path: target}, nil
-	}
-	if target == "*" && h.of(h.method) == http.MethodOptions {
-		return &url.URL{Path: "*"}, nil
+	if target[0] == '/' && isPlainPath(target) || target == "*" && h.of(h.method) == http.MethodOptions {
+		into.Path = target
+		return nil
 	}
 	u, err := url.ParseRequestURI(target)
 	switch {
 	case target[0] != '/':
-		return nil, bad("target that names a host")
+		return bad("target that names a host")
 	case err != nil:
-		return nil, bad("target that is none")
+		return bad("target that is none")
 	}
-	return u, nil
+	*into = *u
+	return nil
 }
