@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"regexp"
 	"strings"
@@ -9,6 +11,8 @@ import (
 	"time"
 
 	gosdk "github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/headgate/headgate/test/fake"
 )
 
 // oneAtATime is an upstream that is sent one call at a time, while so many may wait.
@@ -76,6 +80,81 @@ func TestCallsOfSeveralRoundsDoNotWaitForThemselves(t *testing.T) {
 		}
 		if q := g.Queues()[0]; q.InFlight != 0 || q.Waiting != 0 {
 			t.Errorf("%s: %+v", revision, q)
+		}
+	}
+}
+
+// A call that waits for a place is given up as one that runs: a modern client leaves, a legacy one cancels. It never reaches the server.
+func TestCallsThatWaitCanBeGivenUp(t *testing.T) {
+	t.Parallel()
+	section, key := bearers(bearer{id: "young"}, bearer{id: "old"})
+	g := startGateway(t, section+"upstreams:\n"+strings.Replace(stdioUpstream("child", stdioServer(t)), "}\n", ", max_in_flight: 1}\n", 1))
+	young, old := modernKey(t, g, key["young"]), legacyKey(t, g, key["old"])
+	waiting := func(want int, when string) {
+		t.Helper()
+		for deadline := time.Now().Add(20 * time.Second); g.Queues()[0].Waiting != want; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%s: %+v", when, g.Queues()[0])
+			}
+		}
+	}
+	running, end := context.WithCancel(t.Context())
+	young.hung(running)
+
+	begin := func(ctx context.Context, c keyholder) (over chan string) {
+		over = make(chan string, 1)
+		body, headers := c.request(2, "child__pid", `{}`)
+		go func() {
+			res, err := c.send(ctx, body, headers)
+			if err != nil {
+				over <- err.Error()
+				return
+			}
+			defer func() { _ = res.Body.Close() }()
+			text, _ := io.ReadAll(res.Body) // a call that is given up may break off
+			over <- string(text)
+		}()
+		return over
+	}
+
+	ctx, leave := context.WithCancel(t.Context())
+	first := begin(ctx, young)
+	waiting(1, "a modern client's call")
+	leave()
+	<-first
+	waiting(0, "after the client has left")
+
+	second := begin(t.Context(), old)
+	waiting(1, "a legacy client's call")
+	old.post(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":2}}`, nil)
+	waiting(0, "after it was cancelled")
+	if text := <-second; strings.Contains(text, `"result"`) {
+		t.Errorf("a call that was cancelled is answered: %s", text)
+	}
+
+	third := begin(t.Context(), old)
+	waiting(1, "a call that is not given up")
+	end() // the place is free
+	if text := <-third; !strings.Contains(text, `"result"`) {
+		t.Errorf("it got %s", text)
+	}
+	waiting(0, "in the end")
+}
+
+// Where memory is short everybody is told so, and nobody hears of it where it is not.
+func TestWithoutMemoryCallsAreRefused(t *testing.T) {
+	t.Parallel()
+	for memory, want := range map[string]int{"1MiB": http.StatusServiceUnavailable, "1024GiB": http.StatusOK} {
+		_, url := fakeUpstream(t, fake.Config{})
+		g := startGateway(t, "overload: {memory: "+memory+"}\nupstreams:\n"+httpUpstream("fine", url))
+		r := &raw{t: t, url: endpoint(g, "/mcp")}
+		res, body := r.post(`{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"fine__echo","arguments":{},`+modernMeta+`}}`, modernHeaders("tools/call", "fine__echo"))
+		text := message(res, body)
+		if res.StatusCode != want || want != http.StatusOK && (!strings.Contains(text, `"shed":"memory"`) || res.Header.Get("Retry-After") == "") {
+			t.Errorf("with %s: %s: %s", memory, res.Status, text)
+		}
+		if s := g.Memory(); s.Limit == 0 || (s.Refused > 0) != (want != http.StatusOK) {
+			t.Errorf("with %s: %+v", memory, s)
 		}
 	}
 }
