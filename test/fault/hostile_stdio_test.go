@@ -21,6 +21,8 @@ func act(role string, args []string) int {
 		return actWitness(args[0], args[1] == "stubborn", args[2:])
 	case "leaker":
 		return actLeaker(args[0])
+	case "mortal":
+		return actMortal(args[0], args[1], args[2], append(args, "")[3])
 	case "worker":
 		return actWorker(args[0], args[1])
 	}
