@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -20,7 +21,8 @@ func (nothing) Overview() Overview    { return Overview{} }
 func (nothing) Upstreams() []Upstream { return nil }
 
 func newServer(cfg Config) *Server {
-	return New(cfg, Deps{
+	return New(context.Background(), cfg, Deps{
+		Log: slog.New(slog.DiscardHandler),
 		Ready: func() Readiness {
 			return Readiness{Ready: true, Upstreams: []UpstreamHealth{{Name: "secretive"}}}
 		},

@@ -1,6 +1,8 @@
 package admin
 
 import (
+	"context"
+	"log/slog"
 	"net/http"
 )
 
@@ -18,6 +20,7 @@ type Deps struct {
 	Ready   func() Readiness
 	Explain Explainer
 	Gateway Gateway
+	Log     *slog.Logger
 	// Also are further handlers for operators, by pattern of [http.ServeMux].
 	Also map[string]http.Handler
 }
@@ -28,24 +31,28 @@ type Server struct {
 	guard  *guard
 	open   *http.ServeMux // for everybody
 	closed *http.ServeMux // for operators
+	hub    *hub
 }
 
 var _ http.Handler = (*Server)(nil)
 
-// New returns a server.
-func New(cfg Config, deps Deps) *Server {
+// New returns a server. What it does for those who watch ends with ctx, or with
+// [Server.Close].
+func New(ctx context.Context, cfg Config, deps Deps) *Server {
 	s := &Server{Deps: deps, guard: newGuard(cfg), open: http.NewServeMux(), closed: http.NewServeMux()}
+	s.hub = &hub{life: ctx, log: deps.Log, sections: sections(deps.Gateway), watchers: map[*watcher]struct{}{}}
 	s.open.HandleFunc("GET /healthz", s.healthz)
 	s.open.HandleFunc("GET /readyz", s.readyz)
 	s.open.Handle("/", s.guard.operators(s.closed))
-	s.closed.HandleFunc("POST /explain", s.explain)
-	s.closed.HandleFunc("GET /api/v1/overview", s.overview)
-	s.closed.HandleFunc("GET /api/v1/upstreams", s.upstreams)
+	s.routes()
 	for pattern, handler := range deps.Also {
 		s.closed.Handle(pattern, handler)
 	}
 	return s
 }
+
+// Close ends the event streams, and lets nobody open one any more.
+func (s *Server) Close() { s.hub.close() }
 
 // ServeHTTP implements [http.Handler].
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {

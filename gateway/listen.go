@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/headgate/headgate/admin"
 	"github.com/headgate/headgate/config"
 	"github.com/headgate/headgate/router/edge"
 	"github.com/headgate/headgate/rpc"
@@ -59,7 +60,7 @@ func (g *Gateway) listen(ctx context.Context) error {
 		inTLS.BaseContext = func(net.Listener) context.Context { return calls }
 		server, clients = inTLS, tls.NewListener(clients, certificates)
 	}
-	g.serveOperators(edge.Server(g.operators(), g.logOf("admin")), operators)
+	g.serveOperators(g.operators(), operators)
 	g.serveClients(front, server, clients, giveUp)
 	return nil
 }
@@ -90,7 +91,8 @@ func (g *Gateway) ServeStdio(ctx context.Context, endpoint string, in io.Reader,
 
 // serveOperators runs the admin server until the very end, so that the state of the gateway can be
 // watched while it stops.
-func (g *Gateway) serveOperators(server *http.Server, l net.Listener) {
+func (g *Gateway) serveOperators(handler *admin.Server, l net.Listener) {
+	server := edge.Server(handler, g.logOf("admin"))
 	go func() {
 		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			g.failed <- fmt.Errorf("%s: %w", adminListener, err)
@@ -99,7 +101,8 @@ func (g *Gateway) serveOperators(server *http.Server, l net.Listener) {
 	g.onStop(adminListener, func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, operatorTime)
 		defer cancel()
-		if server.Shutdown(ctx) != nil { // somebody watches a stream
+		handler.Close() // who watches has seen the end
+		if server.Shutdown(ctx) != nil {
 			return server.Close()
 		}
 		return nil

@@ -3,6 +3,7 @@ package live
 import (
 	"cmp"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -116,8 +117,16 @@ func show(p *rpc.Place, kind Kind, now time.Time) Call {
 		return out
 	}
 	out.Target, out.Upstream, out.Principal = Clip(c.Target.Canonical), c.Target.Upstream, PrincipalOf(c.Principal)
-	out.Session, out.Revision, out.Remote = ShortSession(c.Client.Session), string(c.Client.Revision), c.Remote.String()
+	out.Session, out.Revision, out.Remote = ShortSession(c.Client.Session), string(c.Client.Revision), remoteOf(c.Remote)
 	return out
+}
+
+// remoteOf is where a call comes from; empty for a pipe.
+func remoteOf(a netip.AddrPort) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
 }
 
 // phaseOf says how far a call has come, and what it waits for if that has a name.

@@ -127,7 +127,7 @@ func (e *ended) show() Ended {
 	out := Ended{
 		ID: FormatID(e.id), Method: e.method.String(), Received: e.received.UTC(), Endpoint: e.endpoint, Target: e.target.String(),
 		Upstream: e.upstream, Backend: e.backend, Outcome: e.outcome, Cached: e.cached, Attempts: e.attempts, Principal: PrincipalOf(e.principal),
-		Session: ShortSession(e.session), Request: e.request.String(), Remote: e.remote.String(),
+		Session: ShortSession(e.session), Request: e.request.String(), Remote: remoteOf(e.remote),
 		Timing: Timing{
 			Policy: millis(e.timing.policy), Queue: millis(e.timing.queue), First: millis(e.timing.first),
 			Upstream: millis(e.timing.upstream), Relay: millis(e.timing.relay), Total: millis(e.timing.total),

@@ -3,6 +3,7 @@ package edge
 import (
 	"context"
 	"crypto/rand"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -16,9 +17,12 @@ import (
 type dialogue struct {
 	*Edge
 	id       string // random: who knows it may speak
+	shown    string // random too, for operators, who need not know the other
 	via      string // the transport
 	endpoint string
 	owner    rpc.Principal
+	remote   netip.AddrPort
+	since    time.Time
 	say      func(utterance) bool // writes a message; false if the client is gone
 
 	ctx     context.Context // ends with the connection
@@ -53,7 +57,7 @@ func (e *Edge) connect(ctx context.Context, via string, hello *rpc.Call, say fun
 		d.cancel(err)
 		return nil, err
 	}
-	d.owner = hello.Principal
+	d.owner, d.remote, d.since, d.shown = hello.Principal, hello.Remote, hello.Received, rand.Text()
 	d.until(hello.Principal.Expires)
 	if err := e.dialogues.add(d); err != nil {
 		d.stopExpiry()

@@ -210,6 +210,7 @@ func (r *Registry) find(c *rpc.Call) (*Session, error) {
 	if !ok || s.owner != ownerOf(&c.Principal) {
 		return nil, errUnknown()
 	}
+	s.meet(&c.Principal)
 	return s, nil
 }
 

@@ -23,6 +23,7 @@ type Session struct {
 	used     atomic.Int64           // time of last use, in nanoseconds since 1970
 	noted    atomic.Int64           // the last use that the store was told of
 	past     past
+	opener   atomic.Pointer[rpc.Principal] // nil before anybody has used it in this process
 
 	mu        sync.Mutex
 	ended     bool

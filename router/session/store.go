@@ -60,7 +60,12 @@ func (r *Registry) noteAll(now time.Time) {
 // leave ends a session as its client wants. It is acknowledged when no restart can
 // bring the session back, which holds whether or not the client waits for that.
 func (r *Registry) leave(ctx context.Context, s *Session) error {
-	r.end(s, rpc.Errorf(rpc.Cancelled, "the client ended the session"))
+	return r.expel(ctx, s, rpc.Errorf(rpc.Cancelled, "the client ended the session"))
+}
+
+// expel ends a session for good.
+func (r *Registry) expel(ctx context.Context, s *Session, cause error) error {
+	r.end(s, cause)
 	if err := r.cfg().Store.End(context.WithoutCancel(ctx), s.client.Session, r.until(s.created)); err != nil {
 		r.log.ErrorContext(ctx, "the end of a session was not written", slog.Any("error", err))
 		return &rpc.Error{Code: rpc.Internal, Message: "the session has ended, but that could not be written", Cause: err}
