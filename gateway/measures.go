@@ -14,6 +14,7 @@ import (
 	"github.com/headgate/headgate/rpc"
 	"github.com/headgate/headgate/rpc/mcp"
 	"github.com/headgate/headgate/telemetry/metrics"
+	"github.com/headgate/headgate/upstream"
 	"github.com/headgate/headgate/upstream/mcpserver"
 )
 
@@ -99,24 +100,66 @@ func (g *Gateway) samples(s *metrics.Sink) {
 		s.Set(metrics.CacheRequests, float64(hits), "hit")
 		s.Set(metrics.CacheRequests, float64(misses), "miss")
 	}
+	shed := g.generation().memory.Status()
+	s.Set(metrics.OverloadShed, float64(shed.Batch), "batch")
+	s.Set(metrics.OverloadShed, float64(shed.Refused), "all")
+	g.configSamples(s)
 	if g.trail != nil {
 		s.Set(metrics.AuditLines, float64(g.trail.Written()))
 		s.Set(metrics.AuditDropped, float64(g.trail.Dropped()))
 	}
 }
 
+// configSamples is what is known of the configuration. Reading it for the first time counts as reading it again.
+func (g *Gateway) configSamples(s *metrics.Sink) {
+	c := g.Configuration()
+	success := c.Since
+	if c.LastSuccess != nil {
+		success = *c.LastSuccess
+	}
+	s.Set(metrics.ConfigGeneration, float64(c.Generation))
+	s.Set(metrics.ConfigReloaded, float64(success.UnixMilli())/1000)
+	s.Set(metrics.ConfigReloadSuccess, flag(!c.Failed))
+}
+
 // upstreamSamples is what is known of the upstreams.
 func (g *Gateway) upstreamSamples(s *metrics.Sink) {
 	for _, u := range g.generation().servers {
 		state := u.State()
-		up := 0.0
-		if state.Status == mcpserver.Up {
-			up = 1
-		}
-		s.Set(metrics.UpstreamUp, up, u.Name())
+		s.Set(metrics.UpstreamUp, flag(state.Status == mcpserver.Up), u.Name())
 		s.Set(metrics.UpstreamRestarts, float64(state.Restarts), u.Name())
 		g.measures.calls.Expect(u.Name(), queueSamples(s, u))
+		for _, b := range u.Backends() {
+			backendSamples(s, &b)
+		}
 	}
+	for _, c := range g.mirrors.Counts() {
+		s.Set(metrics.MirrorAnswers, float64(c.Equal), c.Upstream, "equal")
+		s.Set(metrics.MirrorAnswers, float64(c.Different), c.Upstream, "different")
+		s.Set(metrics.MirrorAnswers, float64(c.Failed), c.Upstream, "failed")
+		s.Set(metrics.MirrorAnswers, float64(c.Dropped), c.Upstream, "dropped")
+	}
+}
+
+// backendSamples is what is known of a backend.
+func backendSamples(s *metrics.Sink, b *upstream.BackendStatus) {
+	s.Set(metrics.BackendUp, flag(b.State == upstream.BackendUp), b.Upstream, b.Backend)
+	s.Set(metrics.BackendInFlight, float64(b.InFlight), b.Upstream, b.Backend)
+	s.Set(metrics.BackendFailures, float64(b.Failures), b.Upstream, b.Backend)
+	if b.Breaker == "" {
+		return
+	}
+	for _, state := range []string{"closed", "half-open", "open"} {
+		s.Set(metrics.BreakerState, flag(b.Breaker == state), b.Upstream, b.Backend, state)
+	}
+}
+
+// flag is 1 for what is so, and 0 for what is not.
+func flag(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
 }
 
 // queueSamples is what is known of the queue before an upstream. It reports whether there is one.

@@ -111,6 +111,17 @@ var (
 	QueueShed        = &Definition{"headgate.queue.shed", Counter, "", "Calls that got no place at an upstream, by why.", []string{"upstream", "reason"}}
 	queueWait        = &Definition{"headgate.queue.wait", Histogram, seconds, "How long calls waited for a place at an upstream, of those that had to.", []string{"upstream"}}
 
+	BackendUp       = &Definition{"headgate.backend.up", Gauge, "", "1 if calls go to a backend, 0 while it is down, left alone, put behind others or drained.", []string{"upstream", "backend"}}
+	BackendInFlight = &Definition{"headgate.backend.in_flight", Gauge, "", "Calls that run at a backend.", []string{"upstream", "backend"}}
+	BackendFailures = &Definition{"headgate.backend.failures", Counter, "", "Calls that a backend has failed.", []string{"upstream", "backend"}}
+	BreakerState    = &Definition{"headgate.breaker.state", Gauge, "", "1 for the state that the breaker of a backend is in, else 0.", []string{"upstream", "backend", "state"}}
+	MirrorAnswers   = &Definition{"headgate.mirror.answers", Counter, "", "Copies of calls that an upstream got, by what became of them.", []string{"upstream", "result"}}
+	OverloadShed    = &Definition{"headgate.overload.shed", Counter, "", "Calls that were refused for want of memory: of band batch, or of all.", []string{"band"}}
+
+	ConfigGeneration    = &Definition{"headgate.config.generation", Gauge, "", "1 at the start, one more with each change of the configuration that took effect.", nil}
+	ConfigReloaded      = &Definition{"headgate.config.last_reload_success.timestamp", Gauge, seconds, "When the configuration was last read without a problem, in seconds since 1970.", nil}
+	ConfigReloadSuccess = &Definition{"headgate.config.last_reload.successful", Gauge, "", "0 if the last attempt to read the configuration again failed, else 1.", nil}
+
 	LogLost      = &Definition{"headgate.log.lost", Counter, "", "Lines of the log that were not written, because what they are written to failed or did not keep up.", nil}
 	AuditLines   = &Definition{"headgate.audit.lines", Counter, "", "Lines that the audit log has taken.", nil}
 	AuditDropped = &Definition{"headgate.audit.dropped", Counter, "", "Lines of the audit log that were lost, because the disk did not keep up.", nil}
@@ -121,6 +132,8 @@ func Definitions() []*Definition {
 	return []*Definition{
 		serverOperation, clientOperation, serverSession,
 		BuildInfo, RequestsInFlight, StreamsActive, SessionsActive, CallsParked, CallsFailed, RateLimitRejected, CacheRequests,
-		UpstreamUp, UpstreamRestarts, upstreamRetries, UpstreamInFlight, QueueDepth, QueueShed, queueWait, LogLost, AuditLines, AuditDropped,
+		UpstreamUp, UpstreamRestarts, upstreamRetries, UpstreamInFlight, QueueDepth, QueueShed, queueWait,
+		BackendUp, BackendInFlight, BackendFailures, BreakerState, MirrorAnswers, OverloadShed,
+		ConfigGeneration, ConfigReloaded, ConfigReloadSuccess, LogLost, AuditLines, AuditDropped,
 	}
 }

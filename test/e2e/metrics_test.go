@@ -90,15 +90,17 @@ func startMeasured(t *testing.T) *gateway.Gateway {
 	_, first := fakeUpstream(t, fake.Config{Name: "one", Tools: []fake.Tool{
 		{Name: "echo", Behaviour: fake.Echo}, {Name: "fail", Behaviour: fake.Fail(fake.Error{Code: -32000, Message: "no"})},
 	}})
+	_, second := fakeUpstream(t, fake.Config{Name: "two"})
 	section, key := keys("acme")
 	g := startGatewayWith(t, section+`
+routes: [{match: {tool: "one__echo"}, to: one, mirror: two}]
 limits:
   - {name: few, scope: key, unit: requests, rate: 1000/s, burst: 1000, tool: "one__echo"}
   - {name: none, scope: key, unit: requests, limit: 1, per: day, tool: "one__fail"}
 cache: {lists: {ttl: 1m}}
 audit: {file: `+filepath.Join(t.TempDir(), "audit.jsonl")+`}
 upstreams:
-`+fmt.Sprintf("  one: {url: %q, max_in_flight: 4}\n", first), slog.DiscardHandler)
+`+fmt.Sprintf("  one: {url: %q, max_in_flight: 4, breaker: {failures: 5}}\n", first)+httpUpstream("two", second), slog.DiscardHandler)
 	url, key1 := endpoint(g, "/mcp/one"), key["acme"]
 	session := map[string]string{"Mcp-Session-Id": openSession(t, url, key1)}
 	r := &raw{t: t, url: url, key: key1}
@@ -106,7 +108,9 @@ upstreams:
 		r.post(fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":%q,"params":%s}`, method, params), session)
 	}
 	call("tools/list", "{}")
-	call("tools/call", `{"name":"echo","arguments":{}}`)
+	merged := endpoint(g, "/mcp") // where copies are made
+	(&raw{t: t, url: merged, key: key1}).post(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"one__echo","arguments":{}}}`,
+		map[string]string{"Mcp-Session-Id": openSession(t, merged, key1)})
 	call("tools/call", `{"name":"fail","arguments":{}}`)
 	call("tools/call", `{"name":"fail","arguments":{}}`)
 	call("tools/call", `{"name":"unknown","arguments":{}}`)
@@ -142,7 +146,7 @@ func TestMetricsCountCalls(t *testing.T) {
 		{"mcp_server_operation_duration_seconds", map[string]string{"gen_ai_tool_name": "one__fail", "error_type": "-32000"}, 1},
 		{"mcp_server_operation_duration_seconds", map[string]string{"gen_ai_tool_name": "one__fail", "error_type": "113"}, 1},
 		{"mcp_server_operation_duration_seconds", map[string]string{"gen_ai_tool_name": "_OTHER", "mcp_method_name": "tools/call"}, 1},
-		{"mcp_server_operation_duration_seconds", map[string]string{"mcp_method_name": "initialize"}, 1},
+		{"mcp_server_operation_duration_seconds", map[string]string{"mcp_method_name": "initialize"}, 2},
 		{"mcp_client_operation_duration_seconds", map[string]string{"gen_ai_tool_name": "one__echo", "upstream": "one"}, 1},
 		{"mcp_server_session_duration_seconds", nil, 1},
 		{"headgate_calls_failed_total", map[string]string{"reason": "quota_exhausted"}, 1},
