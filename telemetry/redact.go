@@ -218,6 +218,9 @@ func hideSecrets(s string) string {
 // which a secret differs by its digits.
 func hideNamed(match string) string {
 	parts := named.FindStringSubmatch(match)
+	if parts[3]+"]" == redacted { // it was hidden before
+		return match
+	}
 	if parts[2] == ": " && (len(parts[3]) < 8 || !strings.ContainsAny(parts[3], "0123456789")) {
 		return match
 	}

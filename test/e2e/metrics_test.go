@@ -93,7 +93,7 @@ func startMeasured(t *testing.T) *gateway.Gateway {
 	_, second := fakeUpstream(t, fake.Config{Name: "two"})
 	section, key := keys("acme")
 	g := startGatewayWith(t, section+`
-routes: [{match: {tool: "one__echo"}, to: one, mirror: two}]
+routes: [{match: {tool: "one__echo"}, to: one, mirror: two, mirror_all: true}]
 limits:
   - {name: few, scope: key, unit: requests, rate: 1000/s, burst: 1000, tool: "one__echo"}
   - {name: none, scope: key, unit: requests, limit: 1, per: day, tool: "one__fail"}

@@ -104,9 +104,9 @@ func TestT28_SecretsStayInside(t *testing.T) {
 	var answers strings.Builder
 	all := mishaps(c, known)
 	evil := serveHostile(t, &misdeed{raw: func(v *victim, conn *hostileConn) { all[next](v, conn) }}, true)
-	g, j, stop := startJournaled(t, "upstreams:\n"+
+	g, j, stop := startJournaled(t, "telemetry: {logs: {messages: true}}\nupstreams:\n"+
 		upstreamEntry("evil", "modern", evil.url()+"?tenant=1&api_key="+known[0], nil,
-			fmt.Sprintf("headers: {Authorization: %q, X-Tenant: %q}", "Bearer "+known[1], known[2]))+
+			"breaker: {failures: 0}", fmt.Sprintf("headers: {Authorization: %q, X-Tenant: %q}", "Bearer "+known[1], known[2]))+
 		upstreamEntry("leaker", "legacy", "", self("leaker", c.spill(), "--token="+known[3]), fmt.Sprintf("env: {DB_PASSWORD: %q}", known[4])))
 	client := newClient(t, g.URL(), true, "{}")
 	for range rounds {
