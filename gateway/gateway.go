@@ -63,6 +63,7 @@ type Gateway struct {
 	trail    *policy.AuditTrail // nil without an audit log
 
 	mirrors *route.Mirrors
+	routed  bool                // whether any generation has had routing rules; reloads come one after another
 	spans   *telemetry.Exporter // nil where nothing is traced
 
 	subscriptions *subscription.Registry

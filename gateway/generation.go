@@ -93,7 +93,7 @@ func (g *Gateway) generate(cfg *config.Config, old *generation) (n *generation, 
 	n.tracer = g.newTracer(cfg)
 	n.lists = g.catalog.Prepare(g.sources(n))
 	n.views = n.viewsOf()
-	n.router = router.New(n.views, g.routed(n))
+	n.router = router.New(n.views, g.below(n))
 	n.remote, n.local = g.chain(n, n.gate), g.chain(n, nil)
 	return n, nil
 }
@@ -122,17 +122,21 @@ func (g *Gateway) policies(n, old *generation) (err error) {
 	return nil
 }
 
-// routed is what the router of a generation passes calls to.
-func (g *Gateway) routed(n *generation) router.Deps {
+// below is what the router of a generation passes calls to.
+func (g *Gateway) below(n *generation) router.Deps {
 	n.handlers = make(map[string]rpc.Handler, len(n.servers))
 	titles := make(map[string]string, len(n.servers))
 	for _, m := range n.servers {
 		n.handlers[m.Name()] = g.pins.Gate(m.Name(), n.modes[m.Name()], g.bridge.Cross(m))
 		titles[m.Name()] = n.upstream(m.Name()).Title()
 	}
-	serves := func(upstream string) bool { return n.handlers[upstream] != nil }
+	table := route.New(n.cfg.Routes, func(upstream string) bool { return n.handlers[upstream] != nil })
+	if table == nil && g.routed {
+		table = &route.Table{} // what goes on with a call that a rule has sent elsewhere goes there still
+	}
+	g.routed = table != nil
 	return router.Deps{
-		Routes: route.New(n.cfg.Routes, serves), Mirrors: g.mirrors, Holds: g.bridge.Holds,
+		Routes: table, Mirrors: g.mirrors, Holds: g.bridge.Holds,
 		Catalog: g.catalog, Upstreams: n.handlers, Former: g.former, Holder: g.sessions, Subscriptions: g.subscriptions, Keys: g.keys,
 		Info: g.info, Titles: titles, MayRead: n.mayRead,
 	}

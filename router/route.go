@@ -10,12 +10,13 @@ import (
 )
 
 // destinationsOf returns a view of each upstream for calls that a rule sends there: it shows what the upstream's own
-// filter and what was approved of it allow, and nothing else counts.
-func destinationsOf(upstreams map[string]rpc.Handler) map[string]*catalog.View {
+// filter and what was approved of it allow, and nothing else counts. Like is a view of the same lists.
+func destinationsOf(upstreams map[string]rpc.Handler, like *catalog.View) map[string]*catalog.View {
 	out := make(map[string]*catalog.View, len(upstreams))
 	for name := range upstreams {
 		out[name] = &catalog.View{
-			Endpoint: "upstream " + name, Upstreams: []string{name}, Single: true, Allows: func(string) bool { return true },
+			Endpoint: "upstream " + name, Version: like.Version, Set: like.Set, Upstreams: []string{name}, Single: true,
+			Allows: func(string) bool { return true },
 		}
 	}
 	return out

@@ -52,8 +52,8 @@ func New(views []catalog.View, deps Deps) *Router {
 	for i := range views {
 		r.views[views[i].Endpoint] = &views[i]
 	}
-	if deps.Routes != nil {
-		r.destinations = destinationsOf(deps.Upstreams)
+	if deps.Routes != nil && len(views) > 0 {
+		r.destinations = destinationsOf(deps.Upstreams, &views[0])
 	}
 	r.local = map[string]rpc.HandlerFunc{
 		mcp.Initialize:    r.initialize,

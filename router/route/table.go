@@ -11,7 +11,7 @@ import (
 )
 
 // Table is the rules of a configuration as calls are compared with them. It never
-// changes and may be used by any number of goroutines at once.
+// changes and may be used by any number of goroutines at once. The zero Table has none.
 type Table struct {
 	lanes [kinds]lane
 	rules int

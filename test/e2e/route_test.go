@@ -320,3 +320,30 @@ func TestMirrorsGetCopies(t *testing.T) {
 		}
 	})
 }
+
+// A call that a rule has sent elsewhere ends there, also when there are no rules any more by the time its client answers.
+func TestReload_ACallEndsWhereARuleHasSentIt(t *testing.T) {
+	t.Parallel()
+	eras(t, func(t *testing.T, modern bool) {
+		one, two := startReplica(t, "one", modern), startReplica(t, "two", modern)
+		upstreams := "upstreams:\n" + httpUpstream("one", one.web.URL) + httpUpstream("two", two.web.URL)
+		rules := "routes: [{match: {tool: one__greet}, weights: {two: 1}, fallback: [one]}]\n"
+		for _, revision := range revisions {
+			g := startReloadable(t, rules+upstreams)
+			var once sync.Once
+			s := clientThatHears(t, endpoint(g.Gateway, "/mcp"), revision, "ann", func(string) {
+				once.Do(func() {
+					if out := g.reload(upstreams); len(out.Changes) == 0 {
+						t.Error("nothing has changed")
+					}
+				})
+			})
+			if got := callText(t, s, "one__greet"); !strings.HasSuffix(got, "; by two") {
+				t.Errorf("%s: %s", revision, got)
+			}
+			if got := callText(t, s, "one__greet"); !strings.HasSuffix(got, "; by one") {
+				t.Errorf("%s, the next call: %s", revision, got)
+			}
+		}
+	})
+}
