@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
-
 	"github.com/headgate/headgate/config"
 	"github.com/headgate/headgate/policy/auth"
 	"github.com/headgate/headgate/rpc"
@@ -87,33 +85,9 @@ func (l *limit) amount(n int64) float64 {
 	return float64(n)
 }
 
-// recentWarnings remembers what was warned of, so that the log says it once.
-type recentWarnings struct{ seen *lru.Cache[string, time.Time] }
-
-// warnings are remembered at most.
-const warnings = 4096
-
-func newRecentWarnings() *recentWarnings {
-	seen, err := lru.New[string, time.Time](warnings)
-	if err != nil {
-		panic(err) // the size is positive
-	}
-	return &recentWarnings{seen}
-}
-
-// once reports whether a bucket was not warned of in a while.
-func (w *recentWarnings) once(bucket string, while time.Duration) bool {
-	now := time.Now()
-	if until, ok := w.seen.Get(bucket); ok && now.Before(until) {
-		return false
-	}
-	w.seen.Add(bucket, now.Add(while))
-	return true
-}
-
 // warn writes to the log that a limit is near or exceeded, and by whom, once in a while.
 func (l *Limits) warn(ctx context.Context, c *rpc.Call, each *limit, bucket string, while time.Duration, what string) {
-	if !l.warned.once(what+"\x00"+bucket, while) {
+	if !l.warned.once(warning{what, bucket}, while) {
 		return
 	}
 	out := []slog.Attr{slog.String("limit", each.Name), slog.String("scope", each.Scope), slog.String("unit", each.Unit)}
