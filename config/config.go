@@ -186,6 +186,8 @@ type Bounds struct {
 	InFlight int `yaml:"in_flight" min:"1" max:"1048576"`
 	// Calls that one session, or one connection that carries many messages, may have in flight. One more is refused with HTTP status 429.
 	PerSessionInFlight int `yaml:"per_session_in_flight" min:"1" max:"65536"`
+	// Connections of clients that carry many messages (WebSockets, HTTP+SSE) and are open at a time. One more is refused with HTTP status 503.
+	Connections int `yaml:"connections" min:"1" max:"1048576"`
 	// How long a client may take nothing from a stream before it is cut off.
 	SlowReader time.Duration `yaml:"slow_reader" min:"1s" max:"1h"`
 }

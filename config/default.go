@@ -22,6 +22,7 @@ func Default() *Config {
 			Depth:              64,
 			InFlight:           16384,
 			PerSessionInFlight: 128,
+			Connections:        16384,
 			SlowReader:         30 * time.Second,
 		},
 		Overload:  Overload{ShedAt: 92, RefuseAt: 95},

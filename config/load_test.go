@@ -101,7 +101,7 @@ func TestEveryFieldIsRead(t *testing.T) {
 		Admin:          config.Admin{Listen: "localhost:9001"}, DataDir: "testdata/load/data",
 		Pins:          config.Pins{Mode: "block"},
 		LimitRefusals: "json-rpc",
-		Bounds:        config.Bounds{Body: config.MiB, Result: 32 * config.MiB, Depth: 32, InFlight: 64, PerSessionInFlight: 8, SlowReader: 5 * time.Second},
+		Bounds:        config.Bounds{Body: config.MiB, Result: 32 * config.MiB, Depth: 32, InFlight: 64, PerSessionInFlight: 8, Connections: 4, SlowReader: 5 * time.Second},
 		Overload:      config.Overload{Memory: 512 * config.MiB, ShedAt: 80, RefuseAt: 90},
 		Priorities: []config.Priority{
 			{Who: config.Who{Org: "acme"}, Band: "interactive", Weight: 3},

@@ -77,7 +77,7 @@ func (g *Gateway) edgeBounds(cfg *config.Config) edge.Config {
 	return edge.Config{
 		Body: int64(cfg.Bounds.Body), Depth: cfg.Bounds.Depth, AllowOrigin: g.allowsOrigin,
 		Heartbeat: heartbeat, Patience: patience, SlowReader: cfg.Bounds.SlowReader, InFlight: cfg.Bounds.PerSessionInFlight,
-		LimitsAsOK: cfg.LimitRefusals == "json-rpc", Capacity: cfg.Bounds.InFlight,
+		LimitsAsOK: cfg.LimitRefusals == "json-rpc", Capacity: cfg.Bounds.InFlight, Connections: cfg.Bounds.Connections,
 	}
 }
 

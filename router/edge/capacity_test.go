@@ -83,3 +83,32 @@ func TestPanicsKeepNoPlace(t *testing.T) {
 		}
 	}
 }
+
+// Connections that carry many messages are bounded together, and one that has ended makes room.
+func TestConnectionsAreBounded(t *testing.T) {
+	t.Parallel()
+	g := open(t, setup{edge: edge.Config{Connections: 2}})
+	first := g.socket()
+	g.older("/sse")
+	for range 3 {
+		conn, res, err := g.tryDial()
+		if err == nil {
+			_ = conn.Close()
+			t.Fatal("a connection too many")
+		}
+		if res.StatusCode != http.StatusServiceUnavailable || res.Header.Get("Retry-After") != "1" {
+			t.Errorf("a WebSocket too many: %s %v", res.Status, res.Header)
+		}
+		if a := g.do("GET", "", "Path", "/sse"); a.status != http.StatusServiceUnavailable {
+			t.Errorf("HTTP+SSE too many: %d %s", a.status, a.body)
+		}
+	}
+	_ = first.conn.Close()
+	for {
+		conn, _, err := g.tryDial()
+		if err == nil {
+			_ = conn.Close()
+			return
+		}
+	}
+}

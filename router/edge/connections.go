@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/headgate/headgate/rpc"
 )
 
 // connections are the open dialogues of an edge. net/http does not know them: it
@@ -15,11 +17,17 @@ type connections struct {
 	all     sync.WaitGroup
 }
 
-func (c *connections) add(d *dialogue) error {
+// add makes a dialogue known, if there is room for one more.
+func (c *connections) add(d *dialogue, most int) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closing {
 		return errShutdown()
+	}
+	if len(c.open) >= most {
+		err := rpc.Errorf(rpc.Overloaded, "the gateway has %d connections open already that carry many messages", most)
+		err.RetryAfter, err.NotRun = overloadPause, true
+		return err
 	}
 	if c.open == nil {
 		c.open = map[string]*dialogue{}

@@ -59,7 +59,7 @@ func (e *Edge) connect(ctx context.Context, via string, hello *rpc.Call, say fun
 	}
 	d.owner, d.remote, d.since, d.shown = hello.Principal, hello.Remote, hello.Received, rand.Text()
 	d.until(hello.Principal.Expires)
-	if err := e.dialogues.add(d); err != nil {
+	if err := e.dialogues.add(d, e.cfg().Connections); err != nil {
 		d.stopExpiry()
 		d.cancel(err)
 		return nil, err

@@ -23,6 +23,7 @@ type Config struct {
 	InFlight    int                      // calls in flight on one connection that carries many; 128
 	LimitsAsOK  bool                     // what a limit refuses has status 200: some clients lose the body of another one
 	Capacity    int                      // calls in flight in all; 16384
+	Connections int                      // open ones that carry many messages; 16384
 }
 
 func (c Config) withDefaults() Config {
@@ -48,6 +49,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Capacity <= 0 {
 		c.Capacity = 16384
+	}
+	if c.Connections <= 0 {
+		c.Connections = 16384
 	}
 	if c.AllowOrigin == nil {
 		c.AllowOrigin = func(string) bool { return false }
