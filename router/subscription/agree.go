@@ -134,7 +134,7 @@ func owns(wanted []want) []string {
 // (SEP-2663).
 func undeclared(c *rpc.Call) *rpc.Message {
 	return rpc.NewError(c.Message.ID, &rpc.WireError{
-		Code: mcp.CodeMissingCapability, Message: "params.notifications." + taskFilter + " needs the extension " + mcp.TasksExtension,
+		Code: mcp.CodeMissingCapability, Message: "params.notifications." + mcp.FilterTasks + " needs the extension " + mcp.TasksExtension,
 		Data: json.RawMessage(`{"requiredCapabilities":{"extensions":{"` + mcp.TasksExtension + `":{}}}}`),
 	})
 }

@@ -12,14 +12,6 @@ type filter struct {
 	tasks []string        // likewise, by their ids (SEP-2663)
 }
 
-// lists are the members of a filter that ask for changes of lists, in the order in
-// which they are acknowledged. An endpoint tells of all three.
-var lists = []struct{ member, method string }{
-	{"toolsListChanged", mcp.ToolsChanged},
-	{"promptsListChanged", mcp.PromptsChanged},
-	{"resourcesListChanged", mcp.ResourcesChanged},
-}
-
 // readFilter reads the filter of a request. What it asks for that is not known here is
 // left out, as the acknowledgement says.
 func readFilter(m *rpc.Message) (*filter, error) {
@@ -32,25 +24,19 @@ func readFilter(m *rpc.Message) (*filter, error) {
 		return nil, rpc.Errorf(rpc.InvalidParams, "params.notifications: %w", err)
 	}
 	f := &filter{lists: map[string]bool{}}
-	for _, l := range lists {
-		v, ok := o.Get(l.member)
+	for _, l := range mcp.ListChanges { // an endpoint tells of all of them
+		v, ok := o.Get(l.Filter)
 		if ok && string(v) != "true" && string(v) != "false" {
-			return nil, rpc.Errorf(rpc.InvalidParams, "params.notifications.%s must be true or false", l.member)
+			return nil, rpc.Errorf(rpc.InvalidParams, "params.notifications.%s must be true or false", l.Filter)
 		}
-		f.lists[l.method] = string(v) == "true"
+		f.lists[l.Method] = string(v) == "true"
 	}
-	if f.uris, err = readNames(o, resourceFilter); err != nil {
+	if f.uris, err = readNames(o, mcp.FilterResources); err != nil {
 		return nil, err
 	}
-	f.tasks, err = readNames(o, taskFilter)
+	f.tasks, err = readNames(o, mcp.FilterTasks)
 	return f, err
 }
-
-// Members of a filter that name what the client wants to hear of.
-const (
-	resourceFilter = "resourceSubscriptions"
-	taskFilter     = "taskIds"
-)
 
 // readNames reads a list of what changes are to be told of, without repetition.
 func readNames(o rpc.Object, member string) ([]string, error) {
@@ -82,41 +68,20 @@ func readNames(o rpc.Object, member string) ([]string, error) {
 
 // acknowledgement is the first message of a stream: what it will tell of.
 func (f *filter) acknowledgement(agreed []want) *rpc.Message {
-	b := []byte(`{"notifications":{`)
-	empty := len(b)
-	member := func(name string) {
-		if len(b) > empty {
-			b = append(b, ',')
-		}
-		b = append(rpc.AppendString(b, name), ':')
-	}
-	for _, l := range lists {
-		if f.lists[l.method] {
-			member(l.member)
-			b = append(b, "true"...)
+	var lists []mcp.ListChange
+	for _, l := range mcp.ListChanges {
+		if f.lists[l.Method] {
+			lists = append(lists, l)
 		}
 	}
-	for _, kind := range []struct {
-		name string
-		task bool
-	}{{resourceFilter, false}, {taskFilter, true}} {
-		n := 0
-		for _, w := range agreed {
-			if w.task != kind.task {
-				continue
-			}
-			if n == 0 {
-				member(kind.name)
-				b = append(b, '[')
-			} else {
-				b = append(b, ',')
-			}
-			b = rpc.AppendString(b, w.exposed)
-			n++
-		}
-		if n > 0 {
-			b = append(b, ']')
+	var resources, tasks []string
+	for _, w := range agreed {
+		if w.task {
+			tasks = append(tasks, w.exposed)
+		} else {
+			resources = append(resources, w.exposed)
 		}
 	}
-	return rpc.NewNotification(mcp.Acknowledged, append(b, "}}"...))
+	params := mcp.AppendFilter([]byte(`{"notifications":`), lists, resources, tasks)
+	return rpc.NewNotification(mcp.Acknowledged, append(params, '}'))
 }

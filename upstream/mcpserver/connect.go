@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/mcp"
 )
 
 const (
@@ -230,9 +231,9 @@ func (s *Server) ended(l link, why error) {
 // announceChange tells that everything the upstream lists may have changed: a new
 // session or process need not offer what the last one did.
 func (s *Server) announceChange(d *Description) {
-	for _, list := range listKinds {
-		if d.has(list.capability) {
-			s.announce(rpc.NewNotification(list.method, nil))
+	for _, list := range mcp.ListChanges {
+		if d.has(list.Capability) {
+			s.announce(rpc.NewNotification(list.Method, nil))
 		}
 	}
 }

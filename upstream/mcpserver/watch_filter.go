@@ -5,54 +5,22 @@ import (
 	"github.com/headgate/headgate/rpc/mcp"
 )
 
-// interestKinds are the kinds of interests, and the members of a subscription for them.
-var interestKinds = []struct {
-	task   bool
-	filter string
-}{{false, "resourceSubscriptions"}, {true, taskFilter}}
-
-const taskFilter = "taskIds"
-
 // tasksDeclared are the capabilities of who wants to hear of tasks.
 const tasksDeclared = `{"extensions":{"` + mcp.TasksExtension + `":{}}}`
 
 // filterOf is what a subscription asks for: changes of the lists whose changes the server
 // promises to tell of, of resources, and of tasks if it has them.
 func filterOf(d *Description, wants []interest) string {
-	f := []byte{'{'}
-	member := func(name string) {
-		if len(f) > 1 {
-			f = append(f, ',')
-		}
-		f = append(rpc.AppendString(f, name), ':')
-	}
-	for _, kind := range listsOf(d) {
-		member(kind.filter)
-		f = append(f, "true"...)
-	}
-	for _, kind := range interestKinds {
-		if kind.task && !d.extends(mcp.TasksExtension) {
-			continue
-		}
-		n := 0
-		for _, want := range wants {
-			if want.task != kind.task {
-				continue
-			}
-			if n == 0 {
-				member(kind.filter)
-				f = append(f, '[')
-			} else {
-				f = append(f, ',')
-			}
-			f = rpc.AppendString(f, want.id)
-			n++
-		}
-		if n > 0 {
-			f = append(f, ']')
+	var resources, tasks []string
+	for _, want := range wants {
+		switch {
+		case !want.task:
+			resources = append(resources, want.id)
+		case d.extends(mcp.TasksExtension):
+			tasks = append(tasks, want.id)
 		}
 	}
-	return string(append(f, '}'))
+	return string(mcp.AppendFilter(nil, listsOf(d), resources, tasks))
 }
 
 func listenRequest(filter string, h *hop, capabilities string) *rpc.Message {

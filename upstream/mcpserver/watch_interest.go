@@ -30,16 +30,6 @@ func idsOf(wants []interest) []string {
 }
 
 // listsOf returns the lists whose changes a server says it tells of.
-func listsOf(d *Description) []listKind {
-	return slices.DeleteFunc(slices.Clone(listKinds), func(k listKind) bool { return !d.promises(k.capability, "listChanged") })
-}
-
-// listKind is a kind of list: the capability it belongs to, the member of a
-// subscription that asks for its changes, and the notification that tells of them.
-type listKind struct{ capability, filter, method string }
-
-var listKinds = []listKind{
-	{"tools", "toolsListChanged", mcp.ToolsChanged},
-	{"prompts", "promptsListChanged", mcp.PromptsChanged},
-	{"resources", "resourcesListChanged", mcp.ResourcesChanged},
+func listsOf(d *Description) []mcp.ListChange {
+	return slices.DeleteFunc(slices.Clone(mcp.ListChanges), func(l mcp.ListChange) bool { return !d.promises(l.Capability, "listChanged") })
 }

@@ -186,11 +186,14 @@ func (st *listening) agree(ack *rpc.Message) (something bool) {
 	if err != nil {
 		return false
 	}
-	for _, kind := range listKinds {
-		v, _ := o.Get(kind.filter)
+	for _, l := range mcp.ListChanges {
+		v, _ := o.Get(l.Filter)
 		something = something || string(v) == "true"
 	}
-	for _, kind := range interestKinds {
+	for _, kind := range [...]struct {
+		task   bool
+		filter string
+	}{{false, mcp.FilterResources}, {true, mcp.FilterTasks}} {
 		list, _ := o.Get(kind.filter)
 		items, err := rpc.Elements(list)
 		if err != nil {
