@@ -28,7 +28,7 @@ func (g *Gateway) chain(n *generation, gate *auth.Gate) rpc.Handler {
 		identify,
 		g.sessions.Guard,
 		n.access.Scoped(verbs, unscoped),
-		g.resolve(n),
+		n.router.Resolve,
 		g.calls.Settle,
 		n.access.Guard(verbs, unscoped),
 		g.pins.Guard(n.modes),

@@ -137,7 +137,7 @@ func (g *Gateway) below(n *generation) router.Deps {
 	g.routed = table != nil
 	return router.Deps{
 		Routes: table, Mirrors: g.mirrors, Holds: g.bridge.Holds,
-		Catalog: g.catalog, Upstreams: n.handlers, Former: g.former, Holder: g.sessions, Subscriptions: g.subscriptions, Keys: g.keys,
+		Catalog: g.catalog, Upstreams: n.handlers, Former: g.former, Relocate: g.relocate, Holder: g.sessions, Subscriptions: g.subscriptions, Keys: g.keys,
 		Info: g.info, Titles: titles, MayRead: n.mayRead,
 	}
 }

@@ -243,23 +243,14 @@ func (g *Gateway) former(name string) rpc.Handler {
 	return nil
 }
 
-// resolve finds what a call is about. What goes on with a parked call may be about what the configuration does not have
-// any more.
-func (g *Gateway) resolve(n *generation) rpc.Middleware {
-	return func(next rpc.Handler) rpc.Handler {
-		return rpc.HandlerFunc(func(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
-			if err := n.router.Locate(ctx, c); err != nil && !g.relocate(ctx, c) {
-				return nil, err
-			}
-			return next.Handle(ctx, c)
-		})
-	}
-}
-
 // relocate finds what a call is about that goes on with a parked one, among what was there when that began.
 func (g *Gateway) relocate(ctx context.Context, c *rpc.Call) bool {
+	if _, sent := c.Message.Get("requestState"); !sent {
+		return false
+	}
 	for _, last := range g.parting.all() {
 		found := *c
+		found.Record = nil // nothing has been found yet
 		if last.router.Locate(ctx, &found) == nil && g.bridge.Continues(&found) {
 			c.Target = found.Target
 			return true

@@ -12,7 +12,7 @@ import (
 // whose method has no owner pass.
 func (r *Router) Resolve(next rpc.Handler) rpc.Handler {
 	return rpc.HandlerFunc(func(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
-		if err := r.Locate(ctx, c); err != nil {
+		if err := r.Locate(ctx, c); err != nil && (r.Relocate == nil || !r.Relocate(ctx, c)) {
 			return nil, err
 		}
 		return next.Handle(ctx, c)

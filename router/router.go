@@ -14,6 +14,9 @@ import (
 type Deps struct {
 	Catalog   *catalog.Catalog
 	Upstreams map[string]rpc.Handler // by name, below the policies
+	// Relocate finds what a call is about that is about nothing here, where it goes on with one that began when it was. It
+	// writes that into the call's target and reports whether it did.
+	Relocate func(ctx context.Context, c *rpc.Call) bool
 	// Former returns the handler of an upstream that is not one any more, for calls that go on with one that began
 	// when it was; nil if there is none.
 	Former        func(name string) rpc.Handler
