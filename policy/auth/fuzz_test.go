@@ -75,7 +75,7 @@ func FuzzKeyFile(f *testing.F) {
 			}
 			seen[k.principal.Key] = true
 		}
-		newKeyTable(live)
+		newKeyTable(live, nil)
 	})
 }
 

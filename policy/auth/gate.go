@@ -73,7 +73,7 @@ func New(cfg *config.Auth, deps Deps) (*Gate, error) {
 	if err != nil {
 		return nil, err
 	}
-	if g.keys, err = newKeys(fixed, deps.KeyFile, deps.Log); err != nil {
+	if g.keys, err = newKeys(fixed, deps.KeyFile, deps.Log, former.keys); err != nil {
 		return nil, err
 	}
 	if g.jwts, err = newJWTs(cfg.JWT, g.now, former.jwts); err != nil {

@@ -53,10 +53,20 @@ type keyTable struct {
 	seed maphash.Seed
 }
 
-func newKeyTable(keys []*apiKey) *keyTable {
+// newKeyTable makes a table that takes the place of another one, unless that is nil: where keys were used is not forgotten.
+func newKeyTable(keys []*apiKey, former *keyTable) *keyTable {
 	t := &keyTable{keys: make(map[digest]*apiKey, len(keys)), seed: maphash.MakeSeed()}
+	if former == nil {
+		former = &keyTable{seed: t.seed}
+	}
+	t.seed = former.seed
 	for _, k := range keys {
 		t.keys[k.digest] = k
+		if old := former.keys[k.digest]; old != nil && old != k {
+			for i := range k.known {
+				k.known[i].Store(old.known[i].Load())
+			}
+		}
 	}
 	return t
 }

@@ -227,7 +227,7 @@ func TestT6_TimingSaysNothingOfAKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	table := newKeyTable([]*apiKey{{digest: stored}})
+	table := newKeyTable([]*apiKey{{digest: stored}}, nil)
 	var classes [2]welford
 	now := time.Now()
 	near := [2]digest{stored, stored}

@@ -38,11 +38,15 @@ type stamp struct {
 }
 
 // newKeys reads the key file for the first time.
-func newKeys(fixed []*apiKey, path string, log *slog.Logger) (*keys, error) {
+func newKeys(fixed []*apiKey, path string, log *slog.Logger, former *keys) (*keys, error) {
 	k := &keys{fixed: fixed, path: path, log: log}
 	k.looked.Store(time.Now().UnixNano())
-	k.table.Store(newKeyTable(fixed))
-	return k, k.load()
+	var last *keyTable
+	if former != nil {
+		last = former.table.Load()
+	}
+	k.table.Store(newKeyTable(fixed, last))
+	return k, k.load(last)
 }
 
 // find returns the key of a credential with this digest, or nil, and the table that
@@ -69,7 +73,7 @@ func (k *keys) refresh(now time.Time) {
 	}
 	defer k.mu.Unlock()
 	k.looked.Store(now.UnixNano())
-	switch err := k.load(); {
+	switch err := k.load(k.table.Load()); {
 	case err == nil:
 		k.refused = ""
 	case err.Error() != k.refused:
@@ -78,9 +82,9 @@ func (k *keys) refresh(now time.Time) {
 	}
 }
 
-// load reads the key file if it is not the one that was read last. The stamp is taken
+// load reads the key file if it is not the one that was read last. Where keys were used is in the former table. The stamp is taken
 // first, so that a change in between is found by the next look.
-func (k *keys) load() error {
+func (k *keys) load(former *keyTable) error {
 	if k.path == "" {
 		return nil
 	}
@@ -89,7 +93,7 @@ func (k *keys) load() error {
 	case errors.Is(err, fs.ErrNotExist):
 		if k.stamp != (stamp{}) {
 			k.stamp = stamp{}
-			k.table.Store(newKeyTable(k.fixed))
+			k.table.Store(newKeyTable(k.fixed, former))
 		}
 		return nil
 	case err != nil:
@@ -107,7 +111,7 @@ func (k *keys) load() error {
 	if err != nil {
 		return err
 	}
-	k.table.Store(newKeyTable(append(slices.Clone(k.fixed), k.without(made)...)))
+	k.table.Store(newKeyTable(append(slices.Clone(k.fixed), k.without(made)...), former))
 	k.stamp = seen
 	k.log.Debug("key file read", "keys", len(made))
 	return nil
