@@ -44,7 +44,9 @@ type ClientConfig struct {
 // Connections are shared by all requests to one host and port: let each credential have a Client of its own where an upstream
 // ties anything to the connection.
 type Client struct {
-	cfg   ClientConfig
+	cfg     ClientConfig
+	follows bool // it looks names up itself
+
 	mu    sync.RWMutex
 	pools map[poolKey]*pool // grows with the endpoints in use, which the configuration bounds
 }
@@ -55,7 +57,8 @@ func NewClient(cfg ClientConfig) *Client {
 	cfg.IdleTimeout = cmp.Or(cfg.IdleTimeout, 90*time.Second)
 	cfg.DialTimeout = cmp.Or(cfg.DialTimeout, 10*time.Second)
 	cfg.MaxHeaderBytes = cmp.Or(cfg.MaxHeaderBytes, 32<<10)
-	if cfg.DialContext == nil {
+	follows := cfg.DialContext == nil
+	if follows {
 		cfg.DialContext = (&net.Dialer{Resolver: cfg.Resolver}).DialContext
 	}
 	if cfg.TLS == nil {
@@ -64,7 +67,7 @@ func NewClient(cfg ClientConfig) *Client {
 		cfg.TLS = cfg.TLS.Clone()
 	}
 	cfg.TLS.NextProtos = []string{"http/1.1"}
-	return &Client{cfg: cfg, pools: make(map[poolKey]*pool)}
+	return &Client{cfg: cfg, follows: follows, pools: make(map[poolKey]*pool)}
 }
 
 // CloseIdle closes the connections that serve nobody. The client can still be used; connections in use are kept when they
@@ -106,6 +109,7 @@ func (c *Client) Do(ctx context.Context, req *Request) (*Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.names.reached(fresh)
 	return newExchange(ctx, fresh, p, host).run(req.Method, msg, &c.cfg)
 }
 
@@ -120,7 +124,9 @@ func (c *Client) pool(key poolKey) *pool {
 	defer c.mu.Unlock()
 	if c.pools[key] == nil {
 		p := &pool{most: c.cfg.MaxIdlePerHost, idle: c.cfg.IdleTimeout}
-		p.names = newNames(c.cfg.Resolver, key.addr, p)
+		if c.follows {
+			p.names = newNames(c.cfg.Resolver, key.addr, p)
+		}
 		c.pools[key] = p
 	}
 	return c.pools[key]

@@ -29,7 +29,7 @@ type names struct {
 	ctx   context.Context //nolint:containedctx // of look-ups, which no call waits for
 }
 
-// newNames returns nil for a host that has no name but an address.
+// newNames returns nil for a host that has no name but an address, and where the connections are made by somebody else.
 func newNames(resolver *net.Resolver, addr string, p *pool) *names {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -60,14 +60,8 @@ func (n *names) look() {
 	n.mu.Lock()
 	ctx := n.ctx
 	n.mu.Unlock()
-	addrs, err := n.lookup(ctx)
-	old := n.addrs.Load()
-	moved := err == nil && len(addrs) > 0 && (old == nil || !slices.Equal(addrs, *old))
-	if moved {
-		n.addrs.Store(&addrs)
-	}
-	if moved {
-		n.pool.leave()
+	if addrs, err := n.lookup(ctx); err == nil {
+		n.learn(addrs)
 	}
 	kept := n.pool.keeps()
 	n.mu.Lock()
@@ -76,6 +70,36 @@ func (n *names) look() {
 		n.timer.Reset(resolveEvery)
 	} else {
 		n.timer, n.ctx = nil, nil
+	}
+}
+
+// learn takes addresses for those that the name leads to. Idle connections to others are closed.
+func (n *names) learn(addrs []netip.Addr) {
+	old := n.addrs.Load()
+	if len(addrs) == 0 || old != nil && slices.Equal(addrs, *old) {
+		return
+	}
+	n.addrs.Store(&addrs)
+	n.pool.leave()
+}
+
+// reached is told of a new connection, before anything is sent on it. One to another address than is known shows that the name leads elsewhere
+// now: from then on no call goes to where it led before. Otherwise sessions would be at one address and calls in them at both. If it leads
+// to both, that is found out soon.
+func (n *names) reached(c *conn) {
+	known := n != nil && n.addrs.Load() != nil
+	if n == nil || known && n.current(c) {
+		return
+	}
+	remote, ok := c.wire.RemoteAddr().(*net.TCPAddr)
+	if !ok {
+		return
+	}
+	n.learn([]netip.Addr{remote.AddrPort().Addr().Unmap().WithZone("")})
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if known && n.timer != nil {
+		n.timer.Reset(0)
 	}
 }
 

@@ -130,7 +130,7 @@ func (p *pool) pop() *conn {
 		if c == nil {
 			return nil
 		}
-		if time.Now().Before(c.expires) {
+		if time.Now().Before(c.expires) && p.names.current(c) {
 			switch c.settle() {
 			case ready:
 				return c

@@ -28,7 +28,13 @@ func TestMain(m *testing.M) {
 	if *role != "" {
 		os.Exit(act(*role, flag.Args()))
 	}
+	stop, err := lookUpHere()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	code := m.Run()
+	stop()
 	if *paper != "" {
 		if err := faults.Write(*paper); err != nil {
 			fmt.Fprintln(os.Stderr, err)
