@@ -86,6 +86,14 @@ func (m *measures) sessionEnded() func(rpc.Revision, time.Duration) {
 	return m.sessions.Ended
 }
 
+// upstreamSessionEnded is who is told of sessions with upstreams that end.
+func (m *measures) upstreamSessionEnded() func(upstream, transport string, spoken rpc.Revision, lasted time.Duration) {
+	if m.sessions == nil {
+		return nil
+	}
+	return m.sessions.EndedUpstream
+}
+
 // samples is what the parts of the gateway know.
 func (g *Gateway) samples(s *metrics.Sink) {
 	s.Set(metrics.BuildInfo, 1, g.version, runtime.Version())

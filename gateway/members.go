@@ -36,7 +36,7 @@ func (g *Gateway) membersOf(n, old *generation) error {
 		if m == nil || m.print != print {
 			s, err := mcpserver.NewPool(u, mcpserver.Deps{
 				Log: g.logOf("upstream"), HTTP: g.http, Identity: mcpserver.Identity{Name: "headgate", Version: g.version},
-				Environ: g.environ, MaxResult: int64(cfg.Bounds.Result),
+				Environ: g.environ, MaxResult: int64(cfg.Bounds.Result), SessionEnded: g.measures.upstreamSessionEnded(),
 			}, retries(u))
 			if err != nil {
 				return fmt.Errorf("upstream %q: %w", u.Name, err)

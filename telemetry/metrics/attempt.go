@@ -46,13 +46,7 @@ type clientKey struct {
 }
 
 func (k clientKey) values() []string {
-	carrier, protocol := "tcp", "http"
-	switch k.transport {
-	case "stdio":
-		carrier, protocol = "pipe", ""
-	case "ws":
-		protocol = "websocket"
-	}
+	carrier, protocol := carriers(k.transport)
 	host, port, _ := net.SplitHostPort(k.backend) // a program has none
 	return []string{
 		k.method, k.tool, k.prompt, k.operation(), k.end.errorType(), k.end.status, string(k.version), carrier, protocol, host, port, k.upstream,
@@ -62,6 +56,17 @@ func (k clientKey) values() []string {
 func (k clientKey) folded() clientKey {
 	k.subject = k.subject.folded()
 	return k
+}
+
+// carriers returns the conventions' labels for what carries messages to an upstream.
+func carriers(over string) (transport, protocol string) {
+	switch over {
+	case "stdio":
+		return "pipe", ""
+	case "ws":
+		return "tcp", "websocket"
+	}
+	return "tcp", "http"
 }
 
 // waitKey tells the series of headgate.queue.wait apart.

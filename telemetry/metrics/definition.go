@@ -87,6 +87,10 @@ var (
 		"mcp.server.session.duration", Histogram, seconds, "How long sessions of legacy clients lasted.",
 		[]string{protocolVersion, transport, protocolName},
 	}
+	clientSession = &Definition{
+		"mcp.client.session.duration", Histogram, seconds, "How long sessions with legacy upstreams lasted.",
+		[]string{protocolVersion, transport, protocolName, "upstream"},
+	}
 )
 
 // What else the gateway tells of itself. Whoever knows a value gives it to a [Sink].
@@ -130,7 +134,7 @@ var (
 // Definitions lists every metric that the gateway itself may show.
 func Definitions() []*Definition {
 	return []*Definition{
-		serverOperation, clientOperation, serverSession,
+		serverOperation, clientOperation, serverSession, clientSession,
 		BuildInfo, RequestsInFlight, StreamsActive, SessionsActive, CallsParked, CallsFailed, RateLimitRejected, CacheRequests,
 		UpstreamUp, UpstreamRestarts, upstreamRetries, UpstreamInFlight, QueueDepth, QueueShed, queueWait,
 		BackendUp, BackendInFlight, BackendFailures, BreakerState, MirrorAnswers, OverloadShed,

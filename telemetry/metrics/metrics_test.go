@@ -114,6 +114,8 @@ func TestExposition(t *testing.T) {
 		s := NewSessions(known)
 		s.Ended("2025-11-25", time.Minute)
 		s.Ended("nonsense", 20*time.Minute)
+		s.EndedUpstream("files", "stdio", "2025-11-25", time.Hour)
+		s.EndedUpstream("files", "ws", "nonsense", time.Second)
 		got := scrape(t, c.Samples, s.Samples)
 		const golden = "testdata/exposition.golden"
 		if os.Getenv("UPDATE_GOLDEN") != "" {

@@ -100,7 +100,7 @@ limits:
 cache: {lists: {ttl: 1m}}
 audit: {file: `+filepath.Join(t.TempDir(), "audit.jsonl")+`}
 upstreams:
-`+fmt.Sprintf("  one: {url: %q, max_in_flight: 4, breaker: {failures: 5}}\n", first)+httpUpstream("two", second), slog.DiscardHandler)
+`+fmt.Sprintf("  one: {url: %q, era: legacy, max_in_flight: 4, breaker: {failures: 5}}\n", first)+httpUpstream("two", second), slog.DiscardHandler)
 	url, key1 := endpoint(g, "/mcp/one"), key["acme"]
 	session := map[string]string{"Mcp-Session-Id": openSession(t, url, key1)}
 	r := &raw{t: t, url: url, key: key1}
@@ -108,9 +108,14 @@ upstreams:
 		r.post(fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":%q,"params":%s}`, method, params), session)
 	}
 	call("tools/list", "{}")
-	merged := endpoint(g, "/mcp") // where copies are made
-	(&raw{t: t, url: merged, key: key1}).post(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"one__echo","arguments":{}}}`,
-		map[string]string{"Mcp-Session-Id": openSession(t, merged, key1)})
+	merged := endpoint(g, "/mcp")               // where copies are made
+	asked := &raw{t: t, url: merged, key: key1} // whose server could ask it something, in a session of its own
+	res, _ := asked.post(`{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{"roots":{}},"clientInfo":{"name":"raw","version":"1"}}}`, nil)
+	asked.session = res.Header.Get("Mcp-Session-Id")
+	asked.post(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"one__echo","arguments":{}}}`, nil)
+	if res := attempt(t, http.MethodDelete, merged, as(key1, map[string]string{"Mcp-Session-Id": asked.session})); res.StatusCode >= 300 {
+		t.Errorf("the session was not ended: %s", res.Status)
+	}
 	call("tools/call", `{"name":"fail","arguments":{}}`)
 	call("tools/call", `{"name":"fail","arguments":{}}`)
 	call("tools/call", `{"name":"unknown","arguments":{}}`)
@@ -148,7 +153,8 @@ func TestMetricsCountCalls(t *testing.T) {
 		{"mcp_server_operation_duration_seconds", map[string]string{"gen_ai_tool_name": "_OTHER", "mcp_method_name": "tools/call"}, 1},
 		{"mcp_server_operation_duration_seconds", map[string]string{"mcp_method_name": "initialize"}, 2},
 		{"mcp_client_operation_duration_seconds", map[string]string{"gen_ai_tool_name": "one__echo", "upstream": "one"}, 1},
-		{"mcp_server_session_duration_seconds", nil, 1},
+		{"mcp_server_session_duration_seconds", nil, 2},
+		{"mcp_client_session_duration_seconds", map[string]string{"upstream": "one"}, 1},
 		{"headgate_calls_failed_total", map[string]string{"reason": "quota_exhausted"}, 1},
 		{"headgate_ratelimit_rejected_total", map[string]string{"reason": "quota_exhausted"}, 1},
 		{"headgate_upstream_up", map[string]string{"upstream": "one"}, 1},

@@ -40,6 +40,9 @@ type Deps struct {
 	Environ []string
 	// MaxResult bounds one message of the upstream, in bytes. 0 means 16 MiB.
 	MaxResult int64
+	// SessionEnded is told of each session with a legacy upstream that has ended: by its transport, what was spoken, and how long it
+	// lasted. It must not block. Nil tells nobody.
+	SessionEnded func(upstream, transport string, spoken rpc.Revision, lasted time.Duration)
 }
 
 // Server is one upstream MCP server. All its methods may be called concurrently,
@@ -100,6 +103,7 @@ func New(cfg config.Upstream, deps Deps) (*Server, error) {
 		return nil, err
 	}
 	s.about = rpc.Hop{Upstream: cfg.Name, Backend: backendOf(cfg), Transport: s.dial.transport()}
+	s.links.lasted = lastedOf(cfg.Name, s.dial.transport(), deps.SessionEnded)
 	s.board = newBoard(s.log, s.dial.transport())
 	s.watch = newWatch(s)
 	if cfg.Disabled != "" {
@@ -147,6 +151,18 @@ func backendOf(cfg config.Upstream) string {
 		port = "80"
 	}
 	return net.JoinHostPort(at.Hostname(), port)
+}
+
+// lastedOf tells of the links that are sessions: those of the legacy era.
+func lastedOf(name, transport string, tell func(string, string, rpc.Revision, time.Duration)) func(link, time.Duration) {
+	if tell == nil {
+		return nil
+	}
+	return func(l link, lasted time.Duration) {
+		if h := l.hop(); h.era == rpc.Legacy {
+			tell(name, transport, h.revision, lasted)
+		}
+	}
 }
 
 // Name returns the name that the configuration gives the upstream.

@@ -64,13 +64,16 @@ type links struct {
 	open map[linkKey]*seat
 	idle *time.Timer // runs while there are private links
 	over bool
+	// lasted is told of each link that leaves, and how long it was here; nil tells nobody. It must not block.
+	lasted func(link, time.Duration)
 }
 
 // seat is a link's place in the table.
 type seat struct {
-	link link
-	used time.Time
-	held int // by who is about to use it, and by tasks that run on it without a call in flight
+	link  link
+	since time.Time
+	used  time.Time
+	held  int // by who is about to use it, and by tasks that run on it without a call in flight
 }
 
 // idle reports whether nothing needs the link now.
@@ -126,7 +129,7 @@ func (t *links) add(k linkKey, l link, expired func()) (gone []link, ok bool) {
 	}
 	if old := t.open[k]; old != nil {
 		gone = append(gone, old.link)
-		delete(t.open, k)
+		t.vacate(k)
 	}
 	if k.private() {
 		if t.privates() >= maxPrivate {
@@ -143,8 +146,18 @@ func (t *links) add(k linkKey, l link, expired func()) (gone []link, ok bool) {
 	if t.open == nil {
 		t.open = make(map[linkKey]*seat)
 	}
-	t.open[k] = &seat{link: l, used: time.Now()}
+	now := time.Now()
+	t.open[k] = &seat{link: l, since: now, used: now}
 	return gone, true
+}
+
+// vacate takes the link of a key out of the table. The lock is held.
+func (t *links) vacate(k linkKey) {
+	s := t.open[k]
+	delete(t.open, k)
+	if t.lasted != nil {
+		t.lasted(s.link, time.Since(s.since))
+	}
 }
 
 func (t *links) privates() (n int) {
@@ -169,7 +182,7 @@ func (t *links) takeIdlest() link {
 	if oldest == nil {
 		return nil
 	}
-	delete(t.open, key)
+	t.vacate(key)
 	return oldest.link
 }
 
@@ -180,7 +193,7 @@ func (t *links) remove(k linkKey, l link) bool {
 	if s := t.open[k]; s == nil || s.link != l {
 		return false
 	}
-	delete(t.open, k)
+	t.vacate(k)
 	return true
 }
 
@@ -191,7 +204,7 @@ func (t *links) forget(l link) bool {
 	defer t.mu.Unlock()
 	for k, s := range t.open {
 		if s.link == l {
-			delete(t.open, k)
+			t.vacate(k)
 			return !k.private()
 		}
 	}
@@ -218,7 +231,7 @@ func (t *links) expire(now time.Time) (gone []link) {
 	for k, s := range t.open {
 		if k.private() && s.idle() && now.Sub(s.used) >= privateIdle {
 			gone = append(gone, s.link)
-			delete(t.open, k)
+			t.vacate(k)
 		}
 	}
 	if t.privates() > 0 && !t.over {
@@ -236,7 +249,7 @@ func (t *links) endSession(session string) (gone []link) {
 	for k, s := range t.open {
 		if k.private() && k.session == session {
 			gone = append(gone, s.link)
-			delete(t.open, k)
+			t.vacate(k)
 		}
 	}
 	return gone
@@ -250,8 +263,9 @@ func (t *links) end() (gone []link) {
 	if t.idle != nil {
 		t.idle.Stop()
 	}
-	for _, s := range t.open {
+	for k, s := range t.open {
 		gone = append(gone, s.link)
+		t.vacate(k)
 	}
 	t.open = nil
 	return gone
