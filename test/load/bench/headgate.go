@@ -16,9 +16,10 @@ import (
 )
 
 const (
-	headgateTarget = "headgate"
-	policiesTarget = "policies"
-	observedTarget = "observed"
+	headgateTarget   = "headgate"
+	policiesTarget   = "policies"
+	observedTarget   = "observed"
+	everythingTarget = "everything"
 )
 
 // benchKey is the API key that calls bear where there is authentication.
@@ -46,7 +47,7 @@ telemetry:
 `
 
 // gatewayTargets are the ways through Headgate.
-var gatewayTargets = []string{headgateTarget, policiesTarget, observedTarget}
+var gatewayTargets = []string{headgateTarget, policiesTarget, observedTarget, everythingTarget}
 
 // buildHeadgate builds the gateway when it is a target and no binary was given.
 func buildHeadgate(ctx context.Context, o *options) error {

@@ -26,8 +26,9 @@ Each connection has one call in flight; legacy connections have a session each (
   endpoint in turn, by their canonical names.
 - **policies**: the same with an API key, a rate, a budget for each of organisation, team, key and user, and a cache, which never
   has the answer, since no two calls are alike, and keeps it where the call is short enough.
-- **observed**: the policies and all that shows what goes on: metrics, traces of 5 % of the calls, sent to a collector, and a line for
+- **observed**: headgate with all that shows what goes on: metrics, traces of 5 % of the calls, sent to a collector, and a line for
   each call in a log file.
+- **everything**: the policies, observed.
 
 Upstreams, middle and load generator are processes of their own that share the cores. Therefore calls per second and latencies
 are those of all of them together, and **CPU is the figure to compare**: processor time, user and system, of the process in the

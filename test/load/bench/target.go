@@ -31,11 +31,12 @@ const (
 
 // starters are the targets that can be measured, by name.
 var starters = map[string]starter{
-	directTarget:   startDirect,
-	proxyTarget:    startProxyTarget,
-	headgateTarget: startPlain,
-	policiesTarget: startWithPolicies,
-	observedTarget: startObserved,
+	directTarget:     startDirect,
+	proxyTarget:      startProxyTarget,
+	headgateTarget:   startPlain,
+	policiesTarget:   startWithPolicies,
+	observedTarget:   startObserved(observedTarget, ""),
+	everythingTarget: startObserved(everythingTarget, policies),
 }
 
 // startDirect needs nothing: connections are spread over the upstreams.
@@ -65,44 +66,41 @@ func startPlain(ctx context.Context, o *options, upstreams []string) (*target, e
 	return startGatewayTarget(ctx, o, headgateTarget, upstreams, "")
 }
 
-// startWithPolicies starts it with policies. Calls bear the key that these know.
+// startWithPolicies starts it with policies.
 func startWithPolicies(ctx context.Context, o *options, upstreams []string) (*target, error) {
-	t, err := startGatewayTarget(ctx, o, policiesTarget, upstreams, policies)
-	if err == nil {
-		t.header = http.Header{"Authorization": {"Bearer " + benchKey}}
-	}
-	return t, err
+	return startGatewayTarget(ctx, o, policiesTarget, upstreams, policies)
 }
 
-// startObserved starts it with policies and with all that shows what goes on, and what that is sent to.
-func startObserved(ctx context.Context, o *options, upstreams []string) (*target, error) {
-	collector, addresses, err := startRole(ctx, o.dir, collectorRole)
-	if err != nil {
-		return nil, err
+// startObserved starts it with all that shows what goes on, what that is sent to, and more that is given.
+func startObserved(name, more string) starter {
+	return func(ctx context.Context, o *options, upstreams []string) (*target, error) {
+		collector, addresses, err := startRole(ctx, o.dir, collectorRole)
+		if err != nil {
+			return nil, err
+		}
+		t, err := startGatewayTarget(ctx, o, name, upstreams, more+fmt.Sprintf(observed, addresses[0]))
+		if err != nil {
+			collector.stop()
+			return nil, err
+		}
+		gateway := t.stop
+		t.stop = func() {
+			gateway()
+			collector.stop()
+		}
+		return t, nil
 	}
-	t, err := startGatewayTarget(ctx, o, observedTarget, upstreams, policies+fmt.Sprintf(observed, addresses[0]))
-	if err != nil {
-		collector.stop()
-		return nil, err
-	}
-	t.header = http.Header{"Authorization": {"Bearer " + benchKey}}
-	gateway := t.stop
-	t.stop = func() {
-		gateway()
-		collector.stop()
-	}
-	return t, nil
 }
 
 // startGatewayTarget starts Headgate. One upstream is called at the endpoint of its own, several at the endpoint that
 // merges them, where each connection calls the tools of all upstreams in turn, by canonical names. The rest of its
-// configuration is as given.
+// configuration is as given. Calls bear a key, which counts where policies ask for one.
 func startGatewayTarget(ctx context.Context, o *options, name string, upstreams []string, rest string) (*target, error) {
 	g, err := startGateway(ctx, o, upstreams, "", rest)
 	if err != nil {
 		return nil, err
 	}
-	t := &target{name: name, process: g.child, stop: g.stop}
+	t := &target{name: name, process: g.child, stop: g.stop, header: http.Header{"Authorization": {"Bearer " + benchKey}}}
 	if len(upstreams) == 1 {
 		t.routes = []generator.Route{{URL: fmt.Sprintf("http://%s/mcp/%s", g.address, upstreamName(0)), Tool: echoTool}}
 		return t, nil
