@@ -1,20 +1,22 @@
 package rpc
 
+import "slices"
+
 // maxAsides bounds the calls beside one that are known to it.
 const maxAsides = 8
 
 // Aside returns the record of a call that is made because of this one and that its client does not wait for, such as a
 // copy for another upstream. What happens to it is noted there alone; the reason is that of its first attempt.
 func (r *Record) Aside(reason string) *Record {
-	out := &Record{reason: reason}
+	out := &Record{seldom: &seldom{reason: reason}}
 	if r == nil {
 		return out
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	out.Trace, out.began = r.Trace, r.began
-	if len(r.asides) < maxAsides {
-		r.asides = append(r.asides, out)
+	if rest := r.rest(); len(rest.asides) < maxAsides {
+		rest.asides = append(rest.asides, out)
 	}
 	return out
 }
@@ -23,14 +25,17 @@ func (r *Record) Aside(reason string) *Record {
 func (r *Record) Asides() []*Record {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.asides[:len(r.asides):len(r.asides)]
+	if r.seldom == nil {
+		return nil
+	}
+	return slices.Clip(r.seldom.asides)
 }
 
 // OnAttempts calls f with each attempt that has ended, and from now on with each that ends, by the goroutine that
 // ends it. It is called once.
 func (r *Record) OnAttempts(f func(Attempt)) {
 	r.mu.Lock()
-	r.tell = f
+	r.rest().tell = f
 	var ended []Attempt
 	if r.attempts > 0 {
 		for t := &r.first; t != nil; t = t.next {

@@ -33,8 +33,7 @@ type Attempt struct {
 type Try struct {
 	record  *Record
 	next    *Try
-	waiting []func(Attempt)
-	parent  [traceParentSize + 2]byte // the traceparent to send, in quotes
+	tell    func(Attempt) // is told of the end; nil for nobody
 	attempt Attempt
 }
 
@@ -47,19 +46,19 @@ func (r *Record) Try(h Hop) *Try {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	t := &r.first
-	if r.last != nil {
+	if r.attempts > 0 {
 		t = &Try{}
-		r.last.next = t
+		r.last().next = t
 	}
-	r.last = t
 	r.attempts++
 	t.record = r
-	t.attempt = Attempt{Hop: h, Number: r.attempts, Reason: r.reason, Queued: r.waited, Began: r.now()}
-	r.waited, r.reason = 0, ""
+	t.attempt = Attempt{Hop: h, Number: int(r.attempts), Began: r.now()}
+	if rest := r.seldom; rest != nil {
+		t.attempt.Reason, t.attempt.Queued = rest.reason, rest.waited
+		rest.reason, rest.waited = "", 0
+	}
 	if r.Trace.ID != (TraceID{}) {
 		t.attempt.Span = NewSpanID()
-		appendTraceParent(append(t.parent[:0], '"'), r.Trace.ID, t.attempt.Span, r.Trace.Sampled)
-		t.parent[len(t.parent)-1] = '"'
 	}
 	return t
 }
@@ -81,10 +80,19 @@ func (r *Record) Asked() string {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.last == nil {
+	if r.attempts == 0 {
 		return ""
 	}
-	return r.last.attempt.Upstream
+	return r.last().attempt.Upstream
+}
+
+// last returns the last attempt, of which there must be one. The lock is held.
+func (r *Record) last() *Try {
+	t := &r.first
+	for t.next != nil {
+		t = t.next
+	}
+	return t
 }
 
 // Next returns the attempt that followed, nil if none has.
@@ -109,7 +117,11 @@ func (t *Try) OnEnd(f func(Attempt)) bool {
 	if t.attempt.Ended != 0 {
 		return false
 	}
-	t.waiting = append(t.waiting, f)
+	if before := t.tell; before != nil {
+		t.tell = func(a Attempt) { before(a); f(a) }
+	} else {
+		t.tell = f
+	}
 	return true
 }
 
@@ -169,24 +181,30 @@ func (t *Try) Leave() { t.End(errLeft) }
 // end ends the attempt. It gives back the lock, which is held.
 func (t *Try) end(now time.Duration) {
 	t.attempt.Ended = now
-	attempt, waiting, tell := t.attempt, t.waiting, t.record.tell
-	t.waiting = nil
-	t.record.mu.Unlock()
-	for _, f := range waiting {
-		f(attempt)
+	attempt, tell := t.attempt, t.tell
+	t.tell = nil
+	var all func(Attempt)
+	if t.record.seldom != nil {
+		all = t.record.seldom.tell
 	}
+	t.record.mu.Unlock()
 	if tell != nil {
 		tell(attempt)
 	}
+	if all != nil {
+		all(attempt)
+	}
 }
 
-// TraceParent returns the text of the JSON string by which the upstream is told of the
-// attempt (W3C Trace Context, §3.2); nil where nobody traces. It must not be changed.
-func (t *Try) TraceParent() []byte {
-	if t == nil || t.parent[0] == 0 {
-		return nil
+// TraceParentSize is the length of a traceparent that is sent (W3C Trace Context, §3.2).
+const TraceParentSize = traceParentSize
+
+// AppendTraceParent appends the traceparent by which the upstream is told of the attempt; nothing where nobody traces.
+func (t *Try) AppendTraceParent(dst []byte) []byte {
+	if t == nil || t.attempt.Span == (SpanID{}) { // it does not change
+		return dst
 	}
-	return t.parent[:]
+	return appendTraceParent(dst, t.record.Trace.ID, t.attempt.Span, t.record.Trace.Sampled)
 }
 
 // TraceState returns the tracestate to send beside it; empty for none.

@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -25,26 +26,37 @@ type Record struct {
 
 	mu        sync.Mutex
 	call      *Call // nil where nobody observes
-	observers []Observer
+	observers *[]Observer
 	began     time.Time
 	answered  time.Duration // when there was a response; 0 before
 	ended     time.Duration // when the reply was closed, or refused; 0 before
 	outcome   Outcome
 	cached    bool
-	links     []TraceLink
-	asides    []*Record
-	tell      func(Attempt) // is told of attempts that end; nil for nobody
 
-	notes  int // how many events there are
-	events [2]Event
-	more   []Event
-
+	notes    int16 // how many events there are
+	attempts int32
+	events   [2]Event
 	first    Try
-	last     *Try
-	attempts int
-	waiting  string        // the queue that it waits in; empty for none
-	waited   time.Duration // in queues, since the last attempt
-	reason   string        // of the next attempt
+	seldom   *seldom // nil while there is nothing in it
+}
+
+// seldom is what few calls have. Records are made for each call and should be small.
+type seldom struct {
+	more    []Event // those for which a record has no room
+	links   []TraceLink
+	asides  []*Record
+	tell    func(Attempt) // is told of attempts that end; nil for nobody
+	waiting string        // the queue that the call waits in; empty for none
+	waited  time.Duration // in queues, since the last attempt
+	reason  string        // of the next attempt
+}
+
+// rest returns what few calls have, to be changed. The lock is held.
+func (r *Record) rest() *seldom {
+	if r.seldom == nil {
+		r.seldom = &seldom{}
+	}
+	return r.seldom
 }
 
 // maxEvents bounds the events of one call.
@@ -90,10 +102,11 @@ func (r *Record) note(e Event) {
 	switch {
 	case r.notes >= maxEvents:
 		return
-	case r.notes < len(r.events):
+	case int(r.notes) < len(r.events):
 		r.events[r.notes] = e
 	default:
-		r.more = append(r.more, e)
+		rest := r.rest()
+		rest.more = append(rest.more, e)
 	}
 	r.notes++
 }
@@ -113,7 +126,7 @@ func (r *Record) Waits(queue string) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.waiting = queue
+	r.rest().waiting = queue
 }
 
 // Waited notes that the call waited in a queue, which it was in until now. The wait is part of
@@ -124,8 +137,9 @@ func (r *Record) Waited(queue string, took time.Duration) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.waited += took
-	r.waiting = ""
+	rest := r.rest()
+	rest.waited += took
+	rest.waiting = ""
 	r.note(Event{Kind: Queued, At: r.now(), Took: took, Name: queue})
 }
 
@@ -137,7 +151,7 @@ func (r *Record) Again(reason string) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.reason = reason
+	r.rest().reason = reason
 	r.note(Event{Kind: Repeated, At: r.now(), Name: reason})
 }
 
@@ -174,14 +188,18 @@ func (r *Record) Events(dst []Event) []Event {
 }
 
 func (r *Record) appendEvents(dst []Event) []Event {
-	return append(append(dst, r.events[:min(r.notes, len(r.events))]...), r.more...)
+	dst = append(dst, r.events[:min(int(r.notes), len(r.events))]...)
+	if r.seldom == nil {
+		return dst
+	}
+	return append(dst, r.seldom.more...)
 }
 
 // Attempts returns how often an upstream was asked.
 func (r *Record) Attempts() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.attempts
+	return int(r.attempts)
 }
 
 // Link notes that the call belongs together with another one, which is no part of it.
@@ -191,8 +209,8 @@ func (r *Record) Link(l TraceLink) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.links) < maxLinks {
-		r.links = append(r.links, l)
+	if rest := r.rest(); len(rest.links) < maxLinks {
+		rest.links = append(rest.links, l)
 	}
 }
 
@@ -203,5 +221,8 @@ const maxLinks = 8
 func (r *Record) Links() []TraceLink {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.links[:len(r.links):len(r.links)]
+	if r.seldom == nil {
+		return nil
+	}
+	return slices.Clip(r.seldom.links)
 }

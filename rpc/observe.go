@@ -25,7 +25,7 @@ func Observe(observers ...Observer) Middleware {
 			if c.Record == nil {
 				return next.Handle(ctx, c)
 			}
-			c.Record.observe(c, observers)
+			c.Record.observe(c, &observers)
 			for _, o := range observers {
 				o.Begin(c)
 			}
@@ -40,7 +40,7 @@ func Observe(observers ...Observer) Middleware {
 	}
 }
 
-func (r *Record) observe(c *Call, observers []Observer) {
+func (r *Record) observe(c *Call, observers *[]Observer) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.call, r.observers, r.began = c, observers, c.Received
@@ -85,7 +85,7 @@ func (r *Record) end(err error) {
 	}
 	r.ended = r.now()
 	r.mu.Unlock()
-	for _, o := range observers {
+	for _, o := range *observers {
 		o.End(c)
 	}
 }
@@ -106,7 +106,10 @@ type Progress struct {
 func (r *Record) Progress() Progress {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	p := Progress{Age: r.now(), Answered: r.answered, Ended: r.ended, Waiting: r.waiting, Outcome: r.outcome}
+	p := Progress{Age: r.now(), Answered: r.answered, Ended: r.ended, Outcome: r.outcome}
+	if r.seldom != nil {
+		p.Waiting = r.seldom.waiting
+	}
 	p.Events = r.appendEvents(nil)
 	if r.attempts > 0 {
 		for t := &r.first; t != nil; t = t.next {

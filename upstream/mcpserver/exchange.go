@@ -15,7 +15,9 @@ import (
 // be put back into those that return.
 type exchange struct {
 	call     *rpc.Call
-	try      *rpc.Try // what is noted of it; nil where nothing is
+	try      *rpc.Try                      // what is noted of it; nil where nothing is
+	parent   []byte                        // the traceparent that is sent; empty where nobody traces
+	room     [rpc.TraceParentSize + 2]byte // for it, and quotes
 	hop      *hop
 	message  *rpc.Message    // the client's, shaped for the hop
 	id       uint64          // the gateway's own, unique on the link

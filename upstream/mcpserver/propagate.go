@@ -15,12 +15,13 @@ const (
 // propagate tells the upstream of the attempt, whose span takes the place of the client's, and passes the trace's state on. Baggage
 // is for those who trust who sent it, and ends here. Where nobody traces, what the client sent passes untouched.
 func (x *exchange) propagate() {
-	parent := x.try.TraceParent()
-	if parent == nil {
+	quoted := x.try.AppendTraceParent(append(x.room[:0], '"'))
+	x.parent = quoted[1:]
+	if len(x.parent) == 0 {
 		return
 	}
 	m := x.message
-	m.SetMeta(traceParent, parent)
+	m.SetMeta(traceParent, append(quoted, '"'))
 	state := x.try.TraceState()
 	sent, ok := m.Meta(traceState)
 	switch {
@@ -37,11 +38,10 @@ func (x *exchange) propagate() {
 // withTrace adds the header fields that say the same, for what lies between the upstream and us. The client's own speak of its hop and end
 // here, also where nobody traces.
 func withTrace(header []upstream.Field, x *exchange) []upstream.Field {
-	parent := x.try.TraceParent()
-	if parent == nil {
+	if len(x.parent) == 0 {
 		return header
 	}
-	header = append(header, upstream.Field{Name: traceParent, Bytes: parent[1 : len(parent)-1]})
+	header = append(header, upstream.Field{Name: traceParent, Bytes: x.parent})
 	if state := x.try.TraceState(); state != "" {
 		header = append(header, upstream.Field{Name: traceState, Value: state})
 	}
