@@ -110,11 +110,16 @@ func (q *queue) remove(w *waiter) {
 
 // next takes out the call that gets the next slot.
 func (q *queue) next(now time.Time) *waiter {
-	i := q.turn()
-	f := q.bands[i].turn(q)
+	b := &q.bands[q.turn()]
+	f := b.turn(q)
 	w := f.first
-	w.cost, w.served = f.cost(q), now
-	f.deficit -= w.cost
+	w.served = now
+	if b.flows == 1 { // who is alone takes nothing from anybody, and saves nothing up
+		f.deficit = 0
+	} else {
+		w.cost = f.cost(q)
+		f.deficit -= w.cost
+	}
 	q.remove(w)
 	q.tick(now)
 	return w

@@ -96,7 +96,7 @@ func (b *band) remove(w *waiter) {
 
 // turn returns the flow whose next call is served. Somebody waits.
 func (b *band) turn(q *queue) *flow {
-	for {
+	for b.flows > 1 {
 		rounds := int64(math.MaxInt64)
 		for range b.flows {
 			f := b.ring
@@ -109,6 +109,7 @@ func (b *band) turn(q *queue) *flow {
 		}
 		b.each(func(f *flow) { f.deficit += rounds * f.weight })
 	}
+	return b.ring
 }
 
 // each calls do for each flow that waits.
