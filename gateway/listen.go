@@ -45,7 +45,7 @@ func (g *Gateway) listen(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, clients.Close())
 	}
-	clients = newAttentive(clients, n.cfg.Bounds.SlowReader)
+	clients = newCrowded(newAttentive(clients, n.cfg.Bounds.SlowReader), g.logOf("edge"))
 	front := g.front(n.cfg, g.remote)
 	calls, giveUp := context.WithCancelCause(context.WithoutCancel(ctx))
 	var server webServer = edge.Plain(calls, g.entrance(front), g.logOf("edge"))

@@ -3,6 +3,7 @@ package fault
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -43,8 +44,11 @@ func actMortal(transport, era, dir, addr string) int {
 	server := fake.New(fake.Config{Name: "mortal", Eras: eras, TTL: time.Hour, SkipValidation: true, Tools: []fake.Tool{
 		{Name: "plain", Behaviour: fake.Echo},
 		{Name: "work", Behaviour: func(ctx context.Context, c *fake.Call) ([]byte, error) {
-			nonce := strings.Trim(string(c.Arguments), `{}":nonce`) // the number in {"nonce":"12"}
-			d.note(nonce, begun)
+			var t task
+			if err := json.Unmarshal(c.Arguments, &t); err != nil {
+				return nil, err
+			}
+			d.note(t.Nonce, begun)
 			_ = c.Progress(1, 0)
 			return fake.Hang(ctx, c)
 		}},

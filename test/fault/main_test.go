@@ -21,7 +21,10 @@ var (
 	role  = flag.String("role", "", "be the child process that a test wants: an upstream on stdio")
 )
 
-var faults Ledger
+var (
+	faults  Ledger
+	scratch string // a folder for all tests
+)
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -29,12 +32,16 @@ func TestMain(m *testing.M) {
 		os.Exit(act(*role, flag.Args()))
 	}
 	stop, err := lookUpHere()
+	if err == nil {
+		scratch, err = os.MkdirTemp("", "fault")
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	code := m.Run()
 	stop()
+	_ = os.RemoveAll(scratch) // what is left is in the system's folder for that
 	if *paper != "" {
 		if err := faults.Write(*paper); err != nil {
 			fmt.Fprintln(os.Stderr, err)

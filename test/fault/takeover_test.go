@@ -17,15 +17,24 @@ import (
 	"time"
 )
 
-// program builds the gateway as it is shipped, and returns its path.
+// program returns the path of the gateway as it is shipped.
 func program(t *testing.T) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "headgate")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", path, "github.com/headgate/headgate/cmd/headgate").CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
+	path, err := build()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return path
 }
+
+// build builds the gateway once, into a folder that is removed after the tests.
+var build = sync.OnceValues(func() (path string, err error) {
+	path = filepath.Join(scratch, "headgate")
+	if out, err := exec.Command("go", "build", "-o", path, "github.com/headgate/headgate/cmd/headgate").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build: %w\n%s", err, out)
+	}
+	return path, nil
+})
 
 // freeAddress is where nobody listens.
 func freeAddress(t *testing.T) string {
@@ -97,7 +106,8 @@ func launch(t *testing.T, argv ...string) *server {
 		_ = s.cmd.Process.Kill() // it may have ended
 		<-s.ended
 		if t.Failed() {
-			t.Logf("process %d:\n%s", s.cmd.Process.Pid, s.log.String())
+			text := s.log.String()
+			t.Logf("process %d:\n%s", s.cmd.Process.Pid, text[max(0, len(text)-4<<10):])
 		}
 	})
 	return s
