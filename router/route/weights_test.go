@@ -71,15 +71,18 @@ func TestWhoDrawsTheSame(t *testing.T) {
 	draw := func(session, org, user string) uint64 {
 		return drawFor(&rpc.Call{Client: rpc.Client{Session: session}, Principal: rpc.Principal{Org: org, User: user}})
 	}
-	for name, equal := range map[string]bool{
-		"a session, whoever calls":         draw("s", "a", "b") == draw("s", "c", "d"),
-		"a caller":                         draw("", "a", "b") == draw("", "a", "b"),
-		"another caller":                   draw("", "a", "b") != draw("", "a", "c"),
-		"parts that run into one another":  draw("", "a", "b") != draw("", "ab", ""),
-		"nobody in particular, each alone": draw("", "", "") != draw("", "", ""),
+	for name, tt := range map[string]struct {
+		one, other uint64
+		same       bool
+	}{
+		"a session, whoever calls":         {draw("s", "a", "b"), draw("s", "c", "d"), true},
+		"a caller":                         {draw("", "a", "b"), draw("", "a", "b"), true},
+		"another caller":                   {draw("", "a", "b"), draw("", "a", "c"), false},
+		"parts that run into one another":  {draw("", "a", "b"), draw("", "ab", ""), false},
+		"nobody in particular, each alone": {draw("", "", ""), draw("", "", ""), false},
 	} {
-		if !equal {
-			t.Error(name)
+		if (tt.one == tt.other) != tt.same {
+			t.Errorf("%s: %x and %x", name, tt.one, tt.other)
 		}
 	}
 }
