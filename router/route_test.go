@@ -18,6 +18,7 @@ import (
 	"github.com/headgate/headgate/router/route"
 	"github.com/headgate/headgate/rpc"
 	"github.com/headgate/headgate/rpc/mcp"
+	"github.com/headgate/headgate/state/seal"
 )
 
 // library is an upstream that says in its answers who it is. Its tool "look" is read-only.
@@ -58,6 +59,10 @@ func newRouted(t *testing.T, rules ...config.RouteRule) *routed {
 		views = append(views, *v)
 	}
 	deps := r.Deps
+	var err error
+	if deps.Keys, err = seal.Ephemeral(); err != nil {
+		t.Fatal(err)
+	}
 	deps.Routes = route.New(rules, func(name string) bool { return slices.Contains(names, name) })
 	deps.Mirrors, deps.Holds = r.mirrors, func(*rpc.Call) string { return r.held }
 	r.Router = New(views, deps)
@@ -165,6 +170,37 @@ func TestWhatGoesOnGoesToWhoHoldsIt(t *testing.T) {
 	}
 	if diff := cmp.Diff(map[string][]string{"c": {"tools/call look"}}, r.asked()); diff != "" {
 		t.Errorf("asked (-want +got):\n%s", diff)
+	}
+}
+
+// A task stays with the server that began it: the one that a rule chose, or the one that stood in.
+func TestTasksStayWithWhoBeganThem(t *testing.T) {
+	t.Parallel()
+	for name, rule := range map[string]config.RouteRule{
+		"a rule":     {Match: config.RouteMatch{Method: "tools/call"}, To: "b"},
+		"a stand-in": {Match: config.RouteMatch{Method: "tools/call"}, To: "c", Fallback: []string{"b"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRouted(t, rule, config.RouteRule{To: "a", Fallback: []string{"c"}})
+			r.client = rpc.Client{
+				Revision: mcp.LatestModern, Era: rpc.Modern, Capabilities: []byte(`{"extensions":{"io.modelcontextprotocol/tasks":{}}}`),
+			}
+			r.libraries["b"].results[mcp.ToolsCall] = `{"resultType":"task","taskId":"t1"}`
+			r.libraries["b"].results[mcp.TasksGet] = `{"status":"working"}`
+			r.libraries["c"].fail = &rpc.Error{Code: rpc.UpstreamDown, NotRun: true}
+			answer := r.call("/mcp", mcp.ToolsCall, `{"name":"a__change"}`)
+			_, id, found := strings.Cut(answer, `"taskId":`)
+			if !found {
+				t.Fatal(answer)
+			}
+			if got := r.call("/mcp", mcp.TasksGet, `{"taskId":`+id); got != `"result":{"status":"working"}` {
+				t.Errorf("the task is answered %s", got)
+			}
+			if got := r.libraries["b"].got(); !slices.Equal(got, []string{"tools/call change", "tasks/get t1"}) {
+				t.Errorf("its server was asked for %s", got)
+			}
+		})
 	}
 }
 
