@@ -58,10 +58,34 @@ func (g *Gateway) drop(n, old *generation) {
 }
 
 // printOf is the fingerprint of all that an upstream's connections and processes depend on. What is shown of it is
-// something else.
+// something else, and of several backends each can come and go.
 func printOf(cfg *config.Config, u config.Upstream) string {
-	u.DisplayName, u.Tools, u.Pins = "", config.Filter{}, config.Pins{}
-	return fmt.Sprint(config.Fingerprint(config.SettingsOf(u)), cfg.Bounds.Result)
+	several := len(u.Backends) > 1
+	u.DisplayName, u.Tools, u.Pins, u.Backends = "", config.Filter{}, config.Pins{}, nil
+	return fmt.Sprint(config.Fingerprint(config.SettingsOf(u)), cfg.Bounds.Result, several)
+}
+
+// rebalance gives the upstreams of a generation, which others may have had before, the backends that it has for them. Those that leave may
+// finish what they do.
+func (g *Gateway) rebalance(n *generation) {
+	for _, m := range n.servers {
+		u := n.upstream(m.Name())
+		if len(u.Backends) == 0 {
+			continue
+		}
+		leave, err := m.SetBackends(u.Backends)
+		if err != nil {
+			g.log.Error("backends are what they were", "upstream", u.Name, "error", err.Error())
+		}
+		if leave == nil {
+			continue
+		}
+		g.parting.done.Go(func() {
+			ctx, cancel := context.WithTimeout(g.life, n.cfg.Shutdown.Drain)
+			defer cancel()
+			leave(ctx)
+		})
+	}
 }
 
 // server returns the upstream of a name; nil if there is none.

@@ -74,6 +74,7 @@ func (g *Gateway) Reload(ctx context.Context, cfg *config.Config) (Outcome, erro
 	g.pins.Configure(union(old.modes, next.modes)) // whoever is listed must be known
 	g.warm(ctx, next, fresh)
 	g.swap(old, next)
+	g.rebalance(next)
 	g.retire(gone, old, cfg.Shutdown.Drain)
 	for _, m := range gone {
 		if next.cache != nil {

@@ -50,17 +50,19 @@ func NewPool(cfg config.Upstream, deps Deps, retry upstream.Retry) (*Pool, error
 	p.subs.p, p.changes.p = p, p
 	replicas := cfg.Replicas()
 	p.pool = upstream.NewPool(upstream.PoolConfig{
-		Upstream: cfg.Name, Log: deps.Log, Life: p.life, Balance: balances[cfg.Balance], Breaker: breakerOf(cfg, len(replicas)),
+		Upstream: cfg.Name, Log: deps.Log, Life: p.life, Balance: balances[cfg.Balance], Breaker: breakerOf(cfg),
 		Health: healthOf(cfg), SlowStart: cfg.SlowStart, Prefer: p.prefer, Retry: retry,
 	})
 	p.members.Store(&[]*member{})
 	if len(replicas) == 0 { // a program, or nothing
-		return p, p.add(cfg, config.Backend{Weight: 1})
+		replicas = []config.Backend{{Weight: 1}}
 	}
 	for _, r := range replicas {
-		if err := p.add(cfg.Only(r), r); err != nil {
+		m, err := p.open(cfg.Only(r), r)
+		if err != nil {
 			return nil, err
 		}
+		p.join(m, r.Weight)
 	}
 	return p, nil
 }
@@ -71,9 +73,9 @@ var balances = map[string]upstream.Balance{
 
 // breakerOf returns what is configured, or what is usual. Of a single server the time is short: as soon as it is back it is to be used. Programs
 // are started again when they are called, ever more rarely if they keep ending, which is a breaker of its own.
-func breakerOf(cfg config.Upstream, replicas int) upstream.BreakerConfig {
+func breakerOf(cfg config.Upstream) upstream.BreakerConfig {
 	const failures = 5
-	switch b := cfg.Breaker; {
+	switch b, replicas := cfg.Breaker, len(cfg.Replicas()); {
 	case b != nil:
 		return upstream.BreakerConfig{Failures: b.Failures, OpenFor: b.OpenFor}
 	case replicas == 0:
@@ -91,16 +93,15 @@ func healthOf(cfg config.Upstream) upstream.HealthConfig {
 	return upstream.HealthConfig{Interval: cfg.Health.Interval, Timeout: cfg.Health.Timeout}
 }
 
-// add puts a server into the pool. The lock is held, or the pool is new.
-func (p *Pool) add(cfg config.Upstream, r config.Backend) error {
+// open makes a server that is not yet in the pool.
+func (p *Pool) open(cfg config.Upstream, r config.Backend) (*member, error) {
 	deps := p.deps
-	id := p.idOf(cfg)
-	if id != "" && len(p.cfg.Backends) > 1 {
-		deps.Log = deps.Log.With("backend", id)
+	if len(p.cfg.Backends) > 0 {
+		deps.Log = deps.Log.With("backend", backendOf(cfg))
 	}
 	s, err := New(cfg, deps)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	m := &member{pool: p, server: s, url: r.URL, tag: tagOf(r.URL)}
 	s.OnNotice(func(n *rpc.Message) { p.noticed(m, n) })
@@ -114,13 +115,17 @@ func (p *Pool) add(cfg config.Upstream, r config.Backend) error {
 			p.visits(session, n)
 		}
 	})
+	return m, nil
+}
+
+// join puts a server into the pool. The lock is held, or the pool is new.
+func (p *Pool) join(m *member, weight int) {
 	all := append(slices.Clone(*p.members.Load()), m)
 	if len(all) > 1 {
 		p.many.Store(true)
 	}
-	m.Backend = p.pool.Add(upstream.BackendConfig{ID: id, Weight: r.Weight, Handler: m, Probe: s.check})
+	m.Backend = p.pool.Add(upstream.BackendConfig{ID: p.idOf(m.server.cfg), Weight: weight, Handler: m, Probe: m.server.check})
 	p.members.Store(&all)
-	return nil
 }
 
 // idOf returns what a server is called in its pool: HOST:PORT, and its path where others have the same.
@@ -208,51 +213,68 @@ func (p *Pool) EndSession(key string) {
 	}
 }
 
-// SetBackends changes which servers there are. Those that leave get no more calls; their replies may go on until ctx ends. Sessions that
-// had connections of their own to them are opened at others with their next call. It returns when those that left are closed.
-func (p *Pool) SetBackends(ctx context.Context, replicas []config.Backend) error {
+// SetBackends changes which servers there are. Those that leave get no more calls; sessions that had connections of their own to them are
+// opened at others with their next call. The function that it returns, nil if none leaves, waits until their replies have ended, or ctx has,
+// and closes them. The error is one of the configuration, and then nothing has changed. One call of SetBackends runs at a time.
+func (p *Pool) SetBackends(replicas []config.Backend) (leave func(ctx context.Context), err error) {
 	p.mu.Lock()
+	defer p.mu.Unlock()
+	var fresh []*member
+	stay := map[string]config.Backend{}
+	for _, r := range replicas {
+		stay[r.URL] = r
+		if slices.ContainsFunc(*p.members.Load(), func(m *member) bool { return m.url == r.URL }) {
+			continue
+		}
+		m, err := p.open(p.cfg.Only(r), r)
+		if err != nil {
+			return nil, fmt.Errorf("backend %s: %w", backendOf(p.cfg.Only(r)), err)
+		}
+		fresh = append(fresh, m)
+	}
+	for _, m := range fresh {
+		p.join(m, stay[m.url].Weight)
+	}
 	var gone []*member
-	stay := map[string]bool{}
 	now := slices.DeleteFunc(slices.Clone(*p.members.Load()), func(m *member) bool {
-		i := slices.IndexFunc(replicas, func(r config.Backend) bool { return r.URL == m.url })
-		if i < 0 {
+		r, stays := stay[m.url]
+		if !stays {
 			gone = append(gone, m)
 			return true
 		}
-		m.SetWeight(replicas[i].Weight)
-		stay[m.url] = true
+		m.SetWeight(r.Weight)
 		return false
 	})
-	p.many.Store(true)
 	p.members.Store(&now)
-	for _, r := range replicas {
-		if stay[r.URL] {
-			continue
-		}
-		if err := p.add(p.cfg.Only(r), r); err != nil {
-			p.mu.Unlock()
-			return fmt.Errorf("backend %s: %w", backendOf(p.cfg.Only(r)), err)
-		}
-	}
-	p.mu.Unlock()
 	p.subs.note(nil, 0) // there may be others now that can take its place
-	var leaving sync.WaitGroup
-	for _, m := range gone {
-		drained := p.pool.Remove(m.Backend)
-		leaving.Go(func() {
-			p.subs.leave(ctx, m)
-			select {
-			case <-drained:
-			case <-ctx.Done():
-			}
-			within, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
-			defer cancel()
-			_ = m.server.Close(within)
-		})
+	if len(gone) == 0 {
+		return nil, nil //nolint:nilnil // nobody leaves
 	}
-	leaving.Wait()
-	return nil
+	return p.parting(gone), nil
+}
+
+// parting takes members out of the pool.
+func (p *Pool) parting(gone []*member) func(ctx context.Context) {
+	var leaving sync.WaitGroup
+	drained := make([]<-chan struct{}, len(gone))
+	for i, m := range gone {
+		drained[i] = p.pool.Remove(m.Backend)
+	}
+	return func(ctx context.Context) {
+		for i, m := range gone {
+			leaving.Go(func() {
+				p.subs.leave(ctx, m)
+				select {
+				case <-drained[i]:
+				case <-ctx.Done():
+				}
+				within, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+				defer cancel()
+				_ = m.server.Close(within) // what does not end by then ends with the process
+			})
+		}
+		leaving.Wait()
+	}
 }
 
 // Close ends all connections, as [Server.Close] does.

@@ -326,9 +326,11 @@ func TestSubscriptionsMove(t *testing.T) {
 	if streams != 1 {
 		t.Fatalf("%d streams at the one that holds", streams)
 	}
-	if err := p.SetBackends(t.Context(), []config.Backend{{URL: urls[1-at], Weight: 1}}); err != nil {
+	leave, err := p.SetBackends([]config.Backend{{URL: urls[1-at], Weight: 1}})
+	if err != nil {
 		t.Fatal(err)
 	}
+	leave(t.Context())
 	other := servers[1-at].stream(t, 0)
 	if !strings.Contains(other.filter, "file:///a") || !strings.Contains(other.filter, "file:///b") {
 		t.Errorf("the other one is asked for %s", other.filter)
@@ -351,20 +353,22 @@ func TestABackendLeaves(t *testing.T) {
 	p := openPool(t, poolOf(urls[0]))
 	servedBy(t, p, asking("s1"))
 	end := hang(t, p, asking("s1"))
-	left := make(chan error, 1)
-	go func() { left <- p.SetBackends(t.Context(), []config.Backend{{URL: urls[1], Weight: 1}}) }()
+	leave, err := p.SetBackends([]config.Backend{{URL: urls[1], Weight: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := make(chan struct{})
+	go func() { leave(t.Context()); close(left) }()
 	eventually(t, "the session has moved", func() bool {
 		return strings.HasPrefix(servedBy(t, p, asking("s1")), fmt.Sprintf("pid %d ", servers[1].cmd.Process.Pid))
 	})
 	select {
-	case err := <-left:
-		t.Fatalf("it has left while a call runs: %v", err)
+	case <-left:
+		t.Fatal("it has left while a call runs")
 	case <-time.After(50 * time.Millisecond):
 	}
 	end()
-	if err := <-left; err != nil {
-		t.Error(err)
-	}
+	<-left
 	if b := p.Backends(); len(b) != 1 || b[0].Backend != strings.TrimSuffix(strings.TrimPrefix(urls[1], "http://"), "/mcp") {
 		t.Errorf("%+v", b)
 	}
@@ -392,6 +396,24 @@ func TestHealthProbesOfServers(t *testing.T) {
 				t.Errorf("%+v", b)
 			}
 		})
+	}
+}
+
+// Backends come with their weights, and a configuration that cannot be used changes nothing.
+func TestBackendsComeAndAreWeighted(t *testing.T) {
+	t.Parallel()
+	p := openPool(t, poolOf("http://127.0.0.1:1/"))
+	if leave, err := p.SetBackends([]config.Backend{{URL: "http://127.0.0.1:1/", Weight: 3}, {URL: "http://127.0.0.1:2/", Weight: 4}}); err != nil || leave != nil {
+		t.Fatal(leave != nil, err)
+	}
+	if b := p.Backends(); len(b) != 2 || b[0].Weight != 3 || b[1].Weight != 4 || b[1].Backend != "127.0.0.1:2" {
+		t.Errorf("%+v", b)
+	}
+	if _, err := p.SetBackends([]config.Backend{{URL: "http://user@127.0.0.1:3/"}}); err == nil {
+		t.Error("a URL with a user")
+	}
+	if b := p.Backends(); len(b) != 2 || len(*p.members.Load()) != 2 {
+		t.Errorf("%+v", b)
 	}
 }
 
