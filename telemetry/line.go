@@ -2,7 +2,6 @@ package telemetry
 
 import (
 	"context"
-	"iter"
 	"log/slog"
 	"slices"
 	"strconv"
@@ -45,17 +44,17 @@ func (h *lineHandler) Enabled(_ context.Context, level slog.Level) bool { return
 // WithAttrs implements [slog.Handler].
 func (h *lineHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	out := *h
-	var fields []slog.Attr
+	grown := h.openGroups(slices.Clone(h.fields))
+	empty := len(grown)
 	for _, a := range attrs {
 		if a.Key == componentField && h.open+len(h.pending) == 0 {
 			out.component = a.Value.String()
 			continue
 		}
-		fields = append(fields, a)
+		grown = h.appendAttr(grown, a)
 	}
-	grown, opened := h.appendFields(slices.Clone(h.fields), slices.Values(fields))
-	if out.fields = grown; opened {
-		out.open, out.pending = h.open+len(h.pending), nil
+	if len(grown) > empty {
+		out.fields, out.open, out.pending = grown, h.open+len(h.pending), nil
 	}
 	return &out
 }
@@ -69,20 +68,12 @@ func (h *lineHandler) WithGroup(name string) slog.Handler {
 	return &out
 }
 
-// appendFields appends fields in the groups that wait for some, and reports whether there were any.
-func (h *lineHandler) appendFields(b []byte, attrs iter.Seq[slog.Attr]) (out []byte, opened bool) {
-	before := len(b)
+// openGroups begins the groups that wait for fields.
+func (h *lineHandler) openGroups(b []byte) []byte {
 	for _, name := range h.pending {
 		b = append(appendText(separate(b), name), ":{"...)
 	}
-	empty := len(b)
-	for a := range attrs {
-		b = h.appendAttr(b, a)
-	}
-	if len(b) == empty {
-		return b[:before], false
-	}
-	return b, true
+	return b
 }
 
 // separate appends the comma between two fields.
@@ -113,10 +104,18 @@ func (h *lineHandler) Handle(ctx context.Context, r slog.Record) error {
 		b = append(append(append(b, `,"trace_id":"`...), span.TraceID().String()...), '"')
 		b = append(append(append(b, `,"span_id":"`...), span.SpanID().String()...), '"')
 	}
-	b, opened := h.appendFields(append(b, h.fields...), r.Attrs)
-	closing := 1 + h.open
-	if opened {
+	b = append(b, h.fields...)
+	closing, before := 1+h.open, len(b)
+	b = h.openGroups(b)
+	empty := len(b)
+	r.Attrs(func(a slog.Attr) bool {
+		b = h.appendAttr(b, a)
+		return true
+	})
+	if len(b) > empty {
 		closing += len(h.pending)
+	} else {
+		b = b[:before]
 	}
 	for range closing {
 		b = append(b, '}')
