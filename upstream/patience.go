@@ -6,8 +6,8 @@ import (
 	"github.com/headgate/headgate/rpc"
 )
 
-// most returns how long a call may take in all from now on, as its rule says; 0 if it says nothing.
-func most(c *rpc.Call) time.Duration {
+// allotted returns how long a call may take in all from now on, as its rule says; 0 if it says nothing.
+func allotted(c *rpc.Call) time.Duration {
 	if c.Route == nil {
 		return 0
 	}
@@ -16,7 +16,7 @@ func most(c *rpc.Call) time.Duration {
 
 // after returns the call with what is left of the time that its rule gives it when some has passed.
 func after(c *rpc.Call, spent time.Duration) *rpc.Call {
-	if most(c) == 0 || spent <= 0 {
+	if allotted(c) == 0 || spent <= 0 {
 		return c
 	}
 	route := *c.Route

@@ -62,7 +62,7 @@ func networkOf(a netip.Addr) netip.Addr {
 // waiterOf returns a call as it waits.
 func (a *Admission) waiterOf(c *rpc.Call, t tenant, now time.Time) *waiter {
 	w := &waiter{tenant: t, since: now, patience: a.bounds.MaxWait, ready: make(chan struct{})}
-	if most := most(c); most > 0 {
+	if most := allotted(c); most > 0 {
 		w.patience = min(w.patience, most)
 	}
 	rule := a.rank(&c.Principal)

@@ -39,7 +39,7 @@ func (r *Retries) Handle(ctx context.Context, c *rpc.Call, p *Pool) (*rpc.Reply,
 	r.budget.earn()
 	var tried Tried
 	var began time.Time
-	if most(c) > 0 {
+	if allotted(c) > 0 {
 		began = time.Now()
 	}
 	reply, err := p.Once(ctx, c, &tried)
@@ -116,7 +116,7 @@ func (t *trial) again(err error) (time.Duration, bool) {
 	if deadline, ok := t.ctx.Deadline(); ok && time.Until(deadline) <= pause {
 		return 0, false
 	}
-	if most := most(t.call); most > 0 && time.Since(t.began)+pause >= most {
+	if most := allotted(t.call); most > 0 && time.Since(t.began)+pause >= most {
 		return 0, false
 	}
 	if !t.retries.budget.spend() {
