@@ -1,13 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"fmt"
-	"io"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -28,7 +23,8 @@ var explained = map[string]string{"call": mcp.ToolsCall, "prompt": mcp.PromptsGe
 
 func (a *app) explainCommand() *cobra.Command {
 	var q admin.Question
-	var address, verbatim string
+	var to operators
+	var verbatim string
 	var headers []string
 	cmd := &cobra.Command{
 		Use: "explain call|prompt|read NAME [KEY=VALUE...]", Short: "Say why something is hidden, denied or limited", Args: someArgs("what to explain"),
@@ -50,7 +46,7 @@ func (a *app) explainCommand() *cobra.Command {
 			if q.Headers, err = headersOf(headers); err != nil {
 				return err
 			}
-			return a.explain(cmd.Context(), address, q)
+			return a.explain(cmd.Context(), &to, q)
 		},
 	}
 	flags := cmd.Flags()
@@ -63,7 +59,7 @@ func (a *app) explainCommand() *cobra.Command {
 	flags.StringArrayVar(&headers, "header", nil, "a header of the request, NAME:VALUE, for routing rules; may be given more than once")
 	flags.StringVar(&q.Endpoint, "endpoint", config.DefaultEndpoint, "the path that is called")
 	flags.StringVar(&verbatim, "json", "", "the arguments as one JSON object")
-	flags.StringVar(&address, "admin", "http://"+config.Default().Admin.Listen, "the operators' listener")
+	to.register(cmd, a)
 	a.outputFlag(cmd)
 	return cmd
 }
@@ -81,8 +77,8 @@ func headersOf(texts []string) (map[string]string, error) {
 	return out, nil
 }
 
-func (a *app) explain(ctx context.Context, address string, q admin.Question) error {
-	e, err := askAdmin(ctx, address, q)
+func (a *app) explain(ctx context.Context, to *operators, q admin.Question) error {
+	e, err := to.explain(ctx, q)
 	if err != nil {
 		return err
 	}
@@ -117,39 +113,20 @@ func firstRefusal(e *admin.Explanation) string {
 	return e.Steps[i].Reason
 }
 
-// askAdmin asks the operators' listener.
-func askAdmin(ctx context.Context, address string, q admin.Question) (*admin.Explanation, error) {
-	u, err := url.Parse(address)
-	if err != nil || u.Host == "" {
-		return nil, usage("--admin %s is not a URL such as http://127.0.0.1:8971", address)
-	}
-	body, err := json.Marshal(q)
-	if err != nil {
-		return nil, unexpected(err)
-	}
+// explain asks what would become of a call.
+func (o *operators) explain(ctx context.Context, q admin.Question) (*admin.Explanation, error) {
 	ctx, cancel := context.WithTimeout(ctx, explainTimeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimRight(address, "/")+"/explain", bytes.NewReader(body))
-	if err != nil {
-		return nil, unexpected(err)
-	}
-	request.Header.Set("Content-Type", "application/json")
-	// A transport of its own: a proxy from the environment has no place between a process and its neighbour.
-	response, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(request)
-	if err != nil {
-		return nil, &failure{exit: exitUnreachable, Code: "unreachable", Message: fmt.Sprintf("nothing answers at %s: %v", u.Host, err), Hint: "is the gateway running? --admin names another operators' listener"}
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
-	if err != nil {
-		return nil, unexpected(err)
-	}
 	var e struct {
 		admin.Explanation
 		Error string `json:"error"`
 	}
-	if err := json.Unmarshal(text, &e); err != nil || response.StatusCode != http.StatusOK {
-		return nil, usage("the gateway at %s cannot explain this: %s", u.Host, rpc.Excerpt(firstOr(e.Error, response.Status)))
+	status, err := o.send(ctx, http.MethodPost, "/explain", q, &e)
+	if err != nil {
+		return nil, err
+	}
+	if status != http.StatusOK {
+		return nil, usage("the gateway at %s cannot explain this: %s", o.address, rpc.Excerpt(firstOr(e.Error, http.StatusText(status))))
 	}
 	return &e.Explanation, nil
 }

@@ -53,7 +53,12 @@ func (a *app) printJSON(v any) error {
 
 // printTable prints rows below a header.
 func (a *app) printTable(header []string, rows [][]string) error {
-	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	return writeTable(a.out, header, rows)
+}
+
+// writeTable writes rows below a header, in a form that a terminal can be shown.
+func writeTable(to io.Writer, header []string, rows [][]string) error {
+	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	for _, row := range append([][]string{header}, rows...) {
 		cells := make([]string, len(row)) // the header may be shared by all who print such a table
 		for i, cell := range row {

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/headgate/headgate/admin"
+	"github.com/headgate/headgate/admin/live"
+)
+
+// table is a part of a page. One without rows is left out.
+type table struct {
+	header []string
+	rows   [][]string
+	more   int // rows that are not shown
+}
+
+// below writes the table after an empty line.
+func (t table) below(w io.Writer) error {
+	if len(t.rows) == 0 {
+		return nil
+	}
+	if _, err := fmt.Fprintln(w); err != nil {
+		return err
+	}
+	if err := writeTable(w, t.header, t.rows); err != nil || t.more <= 0 {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "… and %d more\n", t.more)
+	return err
+}
+
+func (s *standing) upstreams() table {
+	t := table{header: []string{"UPSTREAM", "STATE", "ERA", "TRANSPORT", "TOOLS", "IN FLIGHT", "WAITING", "SHED", "RESTARTS", "NOTE"}, more: s.Upstreams.Total - len(s.Upstreams.Items)}
+	for i := range s.Upstreams.Items {
+		u := &s.Upstreams.Items[i]
+		flying, waiting, shed := 0, "-", "-"
+		for _, b := range u.Backends {
+			flying += b.InFlight
+		}
+		if q := u.Queue; q != nil {
+			waiting = strconv.Itoa(q.Waiting)
+			if q.Waiting > 0 {
+				waiting += " (" + age(q.Oldest) + ")"
+			}
+			var n uint64
+			for _, count := range q.Shed {
+				n += count
+			}
+			shed = strconv.FormatUint(n, 10)
+		}
+		t.rows = append(t.rows, []string{
+			u.Name, u.State, dash(u.Era), dash(u.Transport), strconv.Itoa(u.Tools), strconv.Itoa(flying), waiting, shed, strconv.Itoa(u.Restarts),
+			shorten(firstOr(u.Error, firstOr(u.Note, mirrored(u.Mirror))), 100),
+		})
+	}
+	return t
+}
+
+// mirrored says what became of the copies that an upstream got.
+func mirrored(m *admin.Mirror) string {
+	if m == nil {
+		return ""
+	}
+	return fmt.Sprintf("mirror: %d equal, %d different, %d failed, %d dropped", m.Equal, m.Different, m.Failed, m.Dropped)
+}
+
+// backends are those of upstreams with several, and those that something is wrong with.
+func (s *standing) backends() table {
+	t := table{header: []string{"UPSTREAM", "BACKEND", "STATE", "BREAKER", "IN FLIGHT", "WEIGHT", "FAILURES", "EJECTIONS", "BACK IN"}}
+	for i := range s.Upstreams.Items {
+		u := &s.Upstreams.Items[i]
+		for _, b := range u.Backends {
+			if len(u.Backends) == 1 && b.State == "up" && (b.Breaker == "" || b.Breaker == "closed") {
+				continue
+			}
+			back := "-"
+			if b.Back > 0 {
+				back = age(b.Back)
+			}
+			t.rows = append(t.rows, []string{
+				u.Name, dash(b.Backend), b.State, dash(b.Breaker), strconv.Itoa(b.InFlight), fmt.Sprintf("%g", float64(b.Weight)*b.Share),
+				strconv.FormatUint(b.Failures, 10), strconv.Itoa(b.Ejections), back,
+			})
+		}
+	}
+	return t
+}
+
+func (s *standing) sessions() table {
+	t := table{header: []string{"SESSION", "CLIENT", "REVISION", "ENDPOINT", "WHO", "AGE", "LAST USED", "IN FLIGHT", "STREAMS"}, more: s.Sessions.Total - len(s.Sessions.Items)}
+	for i := range s.Sessions.Items {
+		v := &s.Sessions.Items[i]
+		t.rows = append(t.rows, []string{
+			v.ID, dash(strings.TrimSpace(v.Client + " " + v.Version)), v.Revision, v.Endpoint, who(v.Principal), since(v.Created), since(v.Used) + " ago",
+			strconv.Itoa(v.InFlight), strconv.Itoa(v.Streams),
+		})
+	}
+	return t
+}
+
+func (s *standing) limits() table {
+	t := table{header: []string{"LIMIT", "WHOSE", "USED", "OF", "LEFT", "UNIT", "EMPTY IN", "RULE"}, more: s.Limits.Total - len(s.Limits.Items)}
+	for i := range s.Limits.Items {
+		l := &s.Limits.Items[i]
+		reset := "-"
+		if l.Reset > 0 {
+			reset = age(l.Reset * 1000)
+		}
+		text := l.Text
+		if !l.Enforced {
+			text += " (not enforced)"
+		}
+		t.rows = append(t.rows, []string{
+			l.Limit, firstOr(l.Address, who(l.Principal)), fmt.Sprintf("%g", l.Used), fmt.Sprintf("%g", l.Max), fmt.Sprintf("%g", l.Remaining), l.Unit, reset, text,
+		})
+	}
+	return t
+}
+
+// calls are those in flight and the streams that stand open.
+func (s *standing) calls() table {
+	t := table{
+		header: []string{"ID", "METHOD", "TARGET", "WHO", "PHASE", "AGE", "UPSTREAM", "SESSION", "REQUEST"},
+		more:   s.Calls.Total - len(s.Calls.Items) + s.Streams.Total - len(s.Streams.Items) + s.Connections.Total - len(s.Connections.Items),
+	}
+	for _, list := range [][]live.Call{s.Calls.Items, s.Streams.Items} {
+		for i := range list {
+			c := &list[i]
+			phase := c.Phase
+			if c.Waits != "" {
+				phase += " (" + c.Waits + ")"
+			}
+			t.rows = append(t.rows, []string{
+				c.ID, c.Method, firstOr(shorten(c.Target, 40), c.Endpoint), who(c.Principal), phase, age(c.Age), strings.TrimSpace(c.Upstream + " " + c.Backend),
+				dash(c.Session), dash(shorten(c.Request, 20)),
+			})
+		}
+	}
+	for i := range s.Connections.Items {
+		c := &s.Connections.Items[i]
+		t.rows = append(t.rows, []string{
+			c.ID, c.Transport, c.Endpoint, who(c.Principal), fmt.Sprintf("open (%d calls)", c.InFlight), since(c.Since), "", dash(c.Session), "-",
+		})
+	}
+	return t
+}
+
+func (s *standing) recent() table {
+	t := table{header: []string{"ENDED", "METHOD", "TARGET", "WHO", "OUTCOME", "TOTAL", "POLICY", "QUEUE", "FIRST", "UPSTREAM", "RELAY"}}
+	for i := range s.Recent.Items {
+		e := &s.Recent.Items[i]
+		outcome := e.Outcome
+		if e.Cached {
+			outcome += " (cached)"
+		}
+		t.rows = append(t.rows, []string{
+			e.Received.Add(time.Duration(e.Timing.Total * float64(time.Millisecond))).Local().Format(time.TimeOnly), e.Method, firstOr(shorten(e.Target, 40), e.Endpoint),
+			who(e.Principal), outcome, ms(e.Timing.Total), ms(e.Timing.Policy), ms(e.Timing.Queue), ms(e.Timing.First), ms(e.Timing.Upstream), ms(e.Timing.Relay),
+		})
+	}
+	return t
+}
+
+func ms(n float64) string { return fmt.Sprintf("%.2fms", n) }
+
+// who is a principal for people.
+func who(p live.Principal) string {
+	var parts []string
+	for _, part := range []string{p.Org, p.Team, p.Key, p.User} {
+		if part != "" {
+			parts = append(parts, part)
+		}
+	}
+	return dash(strings.Join(parts, "/"))
+}
+
+func since(t time.Time) string { return age(float64(time.Since(t).Milliseconds())) }
