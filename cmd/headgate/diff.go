@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -42,6 +43,10 @@ func (a *app) diffFiles(before, after string) error {
 		c, err := config.Load(path, a.env)
 		if err != nil {
 			return invalid(err)
+		}
+		// What lies beside one file counts as lying beside the other.
+		if beside, err := filepath.Rel(filepath.Dir(path), c.DataDir); err == nil && filepath.IsLocal(beside) {
+			c.DataDir = beside
 		}
 		settings[i] = c.Settings()
 	}
