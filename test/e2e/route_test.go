@@ -16,6 +16,7 @@ import (
 
 	"github.com/headgate/headgate/gateway"
 	"github.com/headgate/headgate/router/route"
+	"github.com/headgate/headgate/test/fake"
 )
 
 // replica is one of several servers with the same tools, each of which says who it is.
@@ -346,4 +347,24 @@ func TestReload_ACallEndsWhereARuleHasSentIt(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Progress keeps a call alive, but not for longer than its rule lets it take in all.
+func TestARuleEndsCallsThatTakeTooLong(t *testing.T) {
+	t.Parallel()
+	for name, era := range map[string]fake.Era{"legacy": fake.Legacy, "modern": fake.Modern} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, url := fakeUpstream(t, fake.Config{Eras: era, Tools: []fake.Tool{{Name: "march", Behaviour: fake.Progressing(100_000, 10*time.Millisecond, fake.Echo)}}})
+			g := startGateway(t, "routes: [{match: {tool: one__march}, max_timeout: 300ms}]\nupstreams:\n"+httpUpstream("one", url))
+			for _, revision := range revisions {
+				s := goSDKSession(t, overHTTP(endpoint(g, "/mcp")), revision)
+				params := &gosdk.CallToolParams{Name: "one__march", Arguments: map[string]any{}}
+				params.SetProgressToken("steps")
+				if _, err := s.CallTool(t.Context(), params); err == nil || !strings.Contains(err.Error(), "took longer than 300ms") {
+					t.Errorf("%s: %v", revision, err)
+				}
+			}
+		})
+	}
 }
