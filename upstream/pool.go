@@ -123,9 +123,13 @@ func (p *Pool) Once(ctx context.Context, c *rpc.Call, tried *Tried) (*rpc.Reply,
 		b := p.choose(c, tried)
 		if b == nil {
 			if last == nil {
+				c.Record.Note(rpc.Shed, "breaker_open", 0)
 				last = p.unavailable()
 			}
 			return nil, last
+		}
+		if last != nil {
+			c.Record.Again("upstream_down")
 		}
 		tried.add(b)
 		reply, err := b.handle(ctx, c)
