@@ -301,13 +301,12 @@ func TestChangesOfListsAreToldOnce(t *testing.T) {
 func TestSubscriptionsMove(t *testing.T) {
 	t.Parallel()
 	var servers []*listener
-	var webs []*httptest.Server
 	var urls []string
 	for range 2 {
 		ls := newListener(`{"resources":{"subscribe":true}}`)
 		web := httptest.NewServer(ls)
 		t.Cleanup(func() { web.CloseClientConnections(); web.Close() })
-		servers, webs, urls = append(servers, ls), append(webs, web), append(urls, web.URL)
+		servers, urls = append(servers, ls), append(urls, web.URL)
 	}
 	cfg := poolOf(urls...)
 	cfg.Era = "modern"
@@ -343,6 +342,35 @@ func TestSubscriptionsMove(t *testing.T) {
 	if each, _ := p.subs.all(); !slices.Equal(each, []string{"file:///b"}) {
 		t.Errorf("still wanted: %q", each)
 	}
+}
+
+// Nobody calls a backend that tells of resources, and it dies: another one is asked all the same.
+func TestSubscriptionsMoveFromADeadBackend(t *testing.T) {
+	t.Parallel()
+	var servers []*listener
+	var webs []*httptest.Server
+	var urls []string
+	for range 2 {
+		ls := newListener(`{"resources":{"subscribe":true}}`)
+		web := httptest.NewServer(ls)
+		t.Cleanup(func() { web.CloseClientConnections(); web.Close() })
+		servers, webs, urls = append(servers, ls), append(webs, web), append(urls, web.URL)
+	}
+	cfg := poolOf(urls...)
+	cfg.Era = "modern"
+	p := openPool(t, cfg)
+	n := &told{}
+	p.OnNotice(n.take)
+	if got, err := p.Subscribe(t.Context(), []string{"file:///a"}); err != nil || len(got) != 1 {
+		t.Fatal(got, err)
+	}
+	at := slices.Index(*p.members.Load(), p.subs.holder.Load())
+	_ = webs[at].Listener.Close()
+	webs[at].CloseClientConnections()
+	other := servers[1-at].stream(t, 0)
+	eventually(t, "what changed meanwhile counts as changed", func() bool { return n.has("resources/updated file:///a") })
+	other.events <- other.notification("resources/updated", `"uri":"file:///c"`)
+	eventually(t, "the other one is heard", func() bool { return n.has("resources/updated file:///c") })
 }
 
 // A backend that leaves finishes its calls, and sessions that were there go on elsewhere.

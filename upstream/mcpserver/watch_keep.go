@@ -41,6 +41,7 @@ func (k *keeper) run() {
 		refused, err := k.apply(wants)
 		k.w.settle(outcome{version, refused, err})
 		if err != nil && k.s.life.Err() == nil {
+			k.s.blame(err)
 			k.s.log.DebugContext(k.s.life, "upstream does not tell of changes", "error", err.Error())
 		}
 		if !k.rest(err != nil || len(refused) > 0) {
