@@ -2,11 +2,15 @@ package e2e
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
+	"net/http/httptrace"
 	"os"
 	"path/filepath"
 	"strings"
@@ -319,6 +323,79 @@ func TestClientsAreAskedToLeaveDuringTheGrace(t *testing.T) {
 	over()
 	<-drained
 	if err := g.Stop(context.WithoutCancel(t.Context())); err != nil && !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+// In HTTP/2 clients are asked to leave by a GOAWAY: what is in flight is answered, and the next request takes another connection.
+func TestHTTP2ClientsAreAskedToLeave(t *testing.T) {
+	t.Parallel()
+	tool, arrived, let := held()
+	defer let()
+	dir := t.TempDir()
+	ours := newAuthority(t)
+	ours.write(dir, "tls", ours.issue(&x509.Certificate{IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}))
+	roots := x509.NewCertPool()
+	roots.AddCert(ours.cert)
+	_, recent := fakeUpstream(t, fake.Config{Eras: fake.Modern, Tools: []fake.Tool{tool, {Name: "echo", Behaviour: fake.Echo}}})
+	g := startForStop(t, fmt.Sprintf("{grace: 5m, drain: 50s}\ntls: {cert: %[1]s/tls.crt, key: %[1]s/tls.key}", dir), httpUpstream("modern", recent))
+	web := &http.Client{Transport: &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}}
+	call := func(tool string) (answer, conn string, err error) {
+		body := `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"modern__` + tool + `","arguments":{"text":"whole"},` + modernMeta + `}}`
+		trace := &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { conn = i.Conn.LocalAddr().String() }}
+		req, err := http.NewRequestWithContext(httptrace.WithClientTrace(context.WithoutCancel(t.Context()), trace), http.MethodPost, g.URL(), strings.NewReader(body))
+		if err != nil {
+			return "", "", err
+		}
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Accept", "application/json, text/event-stream")
+		for k, v := range modernHeaders("tools/call", "modern__"+tool) {
+			req.Header.Set(k, v)
+		}
+		res, err := web.Do(req)
+		if err != nil {
+			return "", conn, err
+		}
+		defer res.Body.Close() //nolint:errcheck // read to its end
+		text, err := io.ReadAll(res.Body)
+		if res.ProtoMajor != 2 {
+			t.Errorf("it is %s", res.Proto)
+		}
+		return string(text), conn, err
+	}
+	_, first, err := call("echo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := make(chan string, 1)
+	go func() {
+		answer, conn, err := call("held")
+		if conn != first {
+			t.Error("it took another connection before it was asked to")
+		}
+		long <- fmt.Sprint(answer, err)
+	}()
+	<-arrived
+	ctx, over := context.WithCancel(t.Context())
+	drained := make(chan struct{})
+	go func() {
+		g.Drain(ctx)
+		close(drained)
+	}()
+	eventually(t, "the client leaves the connection", func() bool {
+		answer, conn, err := call("echo")
+		if err != nil || !strings.Contains(answer, "whole") {
+			t.Errorf("%s %v", answer, err)
+		}
+		return conn != first
+	})
+	let()
+	if got := <-long; !strings.Contains(got, "whole") {
+		t.Errorf("the call in flight: %s", got)
+	}
+	over()
+	<-drained
+	if err := g.Stop(context.WithoutCancel(t.Context())); err != nil {
 		t.Error(err)
 	}
 }
