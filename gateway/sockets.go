@@ -75,10 +75,10 @@ func flagOf(listener string) string {
 // probes is how many times TCP asks a client whether it is there.
 const probes = 3
 
-// attentive is a listener whose connections end when nothing is heard of the client's machine for half as long
-// again as one write may take: neither answers to keep-alive probes while nothing is sent, nor acknowledgements of what
-// is (RFC 9293 §3.8.4, RFC 5482). Otherwise a client that lost its power would hold a connection for a quarter of
-// an hour, which is how long a system goes on sending.
+// attentive is a listener whose connections end when nothing is heard of the client's machine for a quarter longer than
+// one write may take: neither answers to keep-alive probes while nothing is sent, nor acknowledgements of what
+// is (RFC 9293 §3.8.4, RFC 5482), whose time begins with the next heartbeat. Otherwise a client that lost its power
+// would hold a connection for a quarter of an hour, which is how long a system goes on sending.
 type attentive struct {
 	net.Listener
 	keepAlive net.KeepAliveConfig
@@ -87,8 +87,8 @@ type attentive struct {
 
 func newAttentive(l net.Listener, slowReader time.Duration) *attentive {
 	return &attentive{
-		Listener: l, giveUp: slowReader + slowReader/2,
-		keepAlive: net.KeepAliveConfig{Enable: true, Idle: max(slowReader/2, time.Second), Interval: max(slowReader/probes, time.Second), Count: probes},
+		Listener: l, giveUp: slowReader + slowReader/4,
+		keepAlive: net.KeepAliveConfig{Enable: true, Idle: max(slowReader/2, time.Second), Interval: max(slowReader/4, time.Second), Count: probes},
 	}
 }
 

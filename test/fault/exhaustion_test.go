@@ -118,7 +118,7 @@ func TestF17_Memory(t *testing.T) {
 	const limit = 64 << 20
 	width, calls := times(32, 64), times(8, 60)
 	row := &Row{
-		ID: "F17", What: "Memory limit of 64 MiB: what is too much is refused, health answers, all recovers",
+		ID: "F17", What: "Memory limit of 64 MiB: each call is answered or refused in words, health answers, all recovers",
 		Count: fmt.Sprintf("%d clients with %d calls each, 512 KiB an answer", width, calls),
 	}
 	enter(t, row)
