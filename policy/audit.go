@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -143,7 +142,7 @@ func (a *audited) Next() (*rpc.Message, error) {
 	defer a.mu.Unlock()
 	switch {
 	case err != nil:
-		if !errors.Is(err, io.EOF) {
+		if !rpc.IsEnd(err) {
 			a.outcome = failedBy(err)
 		}
 		return nil, err

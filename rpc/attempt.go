@@ -1,7 +1,6 @@
 package rpc
 
 import (
-	"io"
 	"time"
 )
 
@@ -169,7 +168,7 @@ func (t *Try) End(err error) {
 		t.record.mu.Unlock()
 		return
 	}
-	if err != io.EOF { //nolint:errorlint // one that was caused by the end of a connection is an error
+	if !IsEnd(err) {
 		t.attempt.Outcome.Err = err
 	}
 	t.end(t.record.now())

@@ -2,7 +2,6 @@ package rpc
 
 import (
 	"context"
-	"io"
 	"time"
 )
 
@@ -49,7 +48,7 @@ func (r *Record) observe(c *Call, observers *[]Observer) {
 // saw notes what the client gets.
 func (r *Record) saw(m *Message, err error) {
 	switch {
-	case err == io.EOF: //nolint:errorlint // what was caused by the end of a connection is an error
+	case IsEnd(err):
 		return
 	case err == nil && m.IsRequest():
 		r.Note(Asked, clipped(m.Method), 0)

@@ -42,6 +42,10 @@ func NewReply(s Source) *Reply { return &Reply{source: s} }
 // Respond returns a reply of one message. With nil it is empty.
 func Respond(m *Message) *Reply { return NewReply(&single{message: m}) }
 
+// IsEnd reports whether an error of [Reply.Next] is the end of the reply: [io.EOF] itself. An error that the end of a
+// connection has caused, which has io.EOF in its chain, is none.
+func IsEnd(err error) bool { return err == io.EOF } //nolint:errorlint // as it says
+
 // Next returns the next message: a notification, a question (a request of the
 // upstream's own) or the response. After the response, or where there is none, it
 // returns io.EOF. The message is valid until the following Next or Close;

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -67,7 +66,7 @@ func TestCorner5_18_AnswerFollowsTheFirstMessage(t *testing.T) {
 	silent := `{"jsonrpc":"2.0","id":7,"error":{"code":-32603,"message":"the call ended without a response"}}`
 	down := rpc.Errorf(rpc.UpstreamDown, "gone")
 	downText := `{"jsonrpc":"2.0","id":7,"error":{"code":101,"message":"gone","data":{"reason":"upstream_down","retryable":false}}}`
-	eof := fmt.Errorf("wrapped: %w", io.EOF)
+	eof := io.EOF
 	tests := []struct {
 		name   string
 		accept string
@@ -301,4 +300,18 @@ func (l *locked) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.buf.String()
+}
+
+// An upstream that breaks off is named as what failed, although the end of its connection is the cause.
+func TestBrokenAnswersAreNoEnd(t *testing.T) {
+	t.Parallel()
+	g := open(t, setup{handle: func(context.Context, *rpc.Call) (*rpc.Reply, error) {
+		return rpc.NewReply(endless(func() (*rpc.Message, error) {
+			return nil, rpc.Errorf(rpc.UpstreamFailed, "upstream broke off its answer: %w", io.EOF)
+		})), nil
+	}})
+	body, header := modern("7", "x/y", "")
+	if a := g.do("POST", body, header...); !strings.Contains(a.body, "broke off") {
+		t.Errorf("%d %s", a.status, a.body)
+	}
 }

@@ -2,9 +2,7 @@ package edge
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"runtime/debug"
 
 	"github.com/headgate/headgate/router/session"
@@ -87,7 +85,7 @@ func (t *turn) relay(reply *rpc.Reply) error {
 			t.withdraw()
 		}
 		switch {
-		case errors.Is(err, io.EOF):
+		case rpc.IsEnd(err):
 			return errSilent()
 		case err != nil:
 			return err
@@ -110,7 +108,7 @@ func (t *turn) response(reply *rpc.Reply) (*rpc.Message, error) {
 	for {
 		m, err := t.next(reply)
 		switch {
-		case errors.Is(err, io.EOF):
+		case rpc.IsEnd(err):
 			return nil, errSilent()
 		case err != nil:
 			return nil, err

@@ -3,8 +3,6 @@ package mcpserver
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
-	"io"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -126,7 +124,7 @@ type laneCall struct {
 // Next implements [rpc.Source].
 func (c *laneCall) Next() (*rpc.Message, error) {
 	m, err := c.Source.Next()
-	if err == nil && m.IsResponse() || errors.Is(err, io.EOF) {
+	if err == nil && m.IsResponse() || rpc.IsEnd(err) {
 		c.ended.Store(true)
 	}
 	return m, err
