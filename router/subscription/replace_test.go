@@ -110,11 +110,11 @@ func TestTasksOfReplacedUpstreams(t *testing.T) {
 	s.Replace(map[string]Upstream{"one": s.one, "two": next})
 	<-asked
 	for held := false; !held; { // noted by another goroutine
-		s.mu.Lock()
+		s.Registry.mu.Lock()
 		for l := range s.listens {
 			held = len(l.held) == 1
 		}
-		s.mu.Unlock()
+		s.Registry.mu.Unlock()
 	}
 	_ = reply.Close()
 	if next.holds() != "" || len(s.topics) > 0 {

@@ -212,8 +212,10 @@ func TestReload_LimitsKeepTheirCounts(t *testing.T) {
 		_, err := session.CallTool(t.Context(), &gosdk.CallToolParams{Name: "a__one", Arguments: map[string]any{}})
 		return err == nil
 	}
-	if !passes() || !passes() || passes() {
-		t.Fatal("it does not count to two")
+	for i, want := range []bool{true, true, false} {
+		if passes() != want {
+			t.Fatalf("call %d does not count to two", i+1)
+		}
 	}
 	g.reload(limits(3))
 	if !passes() || passes() {
