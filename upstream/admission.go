@@ -77,7 +77,9 @@ func (a *Admission) take() bool {
 func (a *Admission) wait(ctx context.Context, c *rpc.Call, s *slot) (*rpc.Call, error) {
 	now := time.Now()
 	w := a.waiterOf(c, s.tenant, now)
+	c.Record.Waits(a.upstream) // for who looks on
 	why := a.await(ctx, w)
+	c.Record.Waits("")
 	switch why {
 	case admitted:
 		waited := w.served.Sub(now)

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gorilla/websocket"
+
 	"github.com/headgate/headgate/admin"
 	"github.com/headgate/headgate/admin/live"
 	"github.com/headgate/headgate/gateway"
@@ -265,4 +267,62 @@ func TestTheEventStreamEndsAtShutdown(t *testing.T) {
 		t.Errorf("the stream was cut: %v", err)
 	}
 	<-stopped // it tells that a call was cut off
+}
+
+// A call that waits for its turn is shown as such, and can be cancelled there; so can a connection with all that is on it.
+func TestAnOperatorSeesWhoWaits(t *testing.T) {
+	t.Parallel()
+	tool, begun, cancelled := neverAnswering()
+	_, url := fakeUpstream(t, fake.Config{Tools: []fake.Tool{tool}})
+	g := startGateway(t, "upstreams:\n  one: {url: \""+url+"\", max_in_flight: 1}\n")
+	socket, res, err := websocket.DefaultDialer.DialContext(t.Context(), "ws://"+g.Addr()+"/mcp", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	defer res.Body.Close()
+	call := func(id string) {
+		t.Helper()
+		if err := socket.WriteMessage(websocket.TextMessage, []byte(`{"jsonrpc":"2.0","id":`+id+`,"method":"tools/call","params":{"name":"one__hang","arguments":{},`+modernMeta+`}}`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	call("1")
+	<-begun
+	call("2")
+	var waiting live.Call
+	for deadline := time.Now().Add(20 * time.Second); waiting.Phase != "queued"; time.Sleep(5 * time.Millisecond) {
+		var calls admin.Part[live.Call]
+		operator(t, g, "GET", "/api/v1/calls", &calls)
+		if len(calls.Items) == 2 {
+			waiting = calls.Items[1]
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("nobody waits: %+v", calls.Items)
+		}
+	}
+	var upstreams admin.Part[admin.Upstream]
+	operator(t, g, "GET", "/api/v1/upstreams", &upstreams)
+	if q := upstreams.Items[0].Queue; waiting.Waits != "one" || waiting.Request != "2" || q == nil || q.Limit != 1 || q.InFlight != 1 || q.Waiting != 1 || len(q.Tenants) != 1 {
+		t.Errorf("%+v\n%+v", waiting, q)
+	}
+	if status := operator(t, g, "DELETE", "/api/v1/calls/"+waiting.ID, nil); status != http.StatusNoContent {
+		t.Fatal(status)
+	}
+	if _, text, err := socket.ReadMessage(); err != nil || !strings.Contains(string(text), "cancelled by an operator") || !strings.Contains(string(text), `"id":2`) {
+		t.Errorf("%v: %s", err, text)
+	}
+	var connections admin.Part[admin.Connection]
+	operator(t, g, "GET", "/api/v1/connections", &connections)
+	if len(connections.Items) != 1 || connections.Items[0].Transport != "websocket" || connections.Items[0].InFlight != 1 {
+		t.Fatalf("%+v", connections)
+	}
+	if status := operator(t, g, "DELETE", "/api/v1/connections/"+connections.Items[0].ID, nil); status != http.StatusNoContent {
+		t.Fatal(status)
+	}
+	<-cancelled
+	for err = nil; err == nil; {
+		_, _, err = socket.ReadMessage()
+	}
+	inFlight(t, g, 0)
 }
