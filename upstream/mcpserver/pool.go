@@ -57,12 +57,16 @@ func NewPool(cfg config.Upstream, deps Deps, retry upstream.Retry) (*Pool, error
 	if len(replicas) == 0 { // a program, or nothing
 		replicas = []config.Backend{{Weight: 1}}
 	}
-	for _, r := range replicas {
+	made := make([]*member, len(replicas))
+	for i, r := range replicas {
 		m, err := p.open(cfg.Only(r), r)
 		if err != nil {
 			return nil, err
 		}
-		p.join(m, r.Weight)
+		made[i] = m
+	}
+	for i, m := range made { // from now on they are asked whether they are well
+		p.join(m, replicas[i].Weight)
 	}
 	return p, nil
 }

@@ -450,7 +450,9 @@ func TestNewPoolRefusesWhatIsNoServer(t *testing.T) {
 	if _, err := NewPool(config.Upstream{Name: "x"}, Deps{Log: discardLog}, nil); err == nil {
 		t.Error("nothing to reach")
 	}
-	if _, err := NewPool(poolOf("http://127.0.0.1:1/", "http://user@127.0.0.1:2/"), Deps{Log: discardLog}, nil); err == nil || errors.Is(err, context.Canceled) {
+	watched := poolOf("http://127.0.0.1:1/", "http://user@127.0.0.1:2/")
+	watched.Health = &config.Health{Interval: time.Hour} // whoever asks would be left behind
+	if _, err := NewPool(watched, Deps{Log: discardLog}, nil); err == nil || errors.Is(err, context.Canceled) {
 		t.Errorf("a URL with a user: %v", err)
 	}
 }
