@@ -13,8 +13,14 @@ import (
 // busiest is for how many callers operators are shown how limits stand.
 const busiest = 32
 
-// Calls implements [admin.Gateway].
-func (o observed) Calls() []live.Call { return o.calls.Flying(live.Request) }
+// Calls implements [admin.Gateway]: those that are parked come last.
+func (o observed) Calls() []live.Call {
+	out := o.calls.Flying(live.Request)
+	for _, v := range o.bridge.Views() {
+		out = append(out, live.ParkedCall(v.ID, v.Call, v.Asks))
+	}
+	return out
+}
 
 // Streams implements [admin.Gateway].
 func (o observed) Streams() []live.Call { return o.calls.Flying(live.Stream) }
@@ -26,7 +32,9 @@ func (o observed) Recent() []live.Ended { return o.calls.Late() }
 func errStopped() error { return rpc.Errorf(rpc.Stopped, "cancelled by an operator") }
 
 // Stop implements [admin.Gateway].
-func (o observed) Stop(id uint64) bool { return o.calls.Stop(id, errStopped()) }
+func (o observed) Stop(id uint64) bool {
+	return o.calls.Stop(id, errStopped()) || o.bridge.GiveUp(id, errStopped())
+}
 
 // Connections implements [admin.Gateway].
 func (o observed) Connections() []admin.Connection {

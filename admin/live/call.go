@@ -16,7 +16,7 @@ import (
 type Call struct {
 	ID        string    `json:"id"` // random; good for ending it
 	Method    string    `json:"method"`
-	Phase     string    `json:"phase"` // deciding, queued, upstream, answering, asking or relaying; of a stream, open
+	Phase     string    `json:"phase"` // deciding, queued, upstream, answering, asking, relaying or parked; of a stream, open
 	Received  time.Time `json:"received"`
 	Age       float64   `json:"ageMs"`
 	Endpoint  string    `json:"endpoint"`
@@ -119,6 +119,16 @@ func show(p *rpc.Place, kind Kind, now time.Time) Call {
 	out.Target, out.Upstream, out.Principal = Clip(c.Target.Canonical), c.Target.Upstream, PrincipalOf(c.Principal)
 	out.Session, out.Revision, out.Remote = ShortSession(c.Client.Session), string(c.Client.Revision), remoteOf(c.Remote)
 	return out
+}
+
+// ParkedCall describes a call that is in no list, because it waits for its client to come
+// back. It must not change any more.
+func ParkedCall(id uint64, c *rpc.Call, asks string) Call {
+	return Call{
+		ID: FormatID(id), Method: Clip(c.Method.Name), Phase: "parked", Received: c.Received.UTC(), Age: millis(time.Since(c.Received)),
+		Endpoint: c.Endpoint, Target: Clip(c.Target.Canonical), Upstream: c.Target.Upstream, Waits: asks, Attempts: 1,
+		Principal: PrincipalOf(c.Principal), Request: Clip(c.Message.ID.String()), Revision: string(c.Client.Revision), Remote: remoteOf(c.Remote), Stoppable: true,
+	}
 }
 
 // remoteOf is where a call comes from; empty for a pipe.

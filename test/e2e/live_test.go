@@ -326,3 +326,30 @@ func TestAnOperatorSeesWhoWaits(t *testing.T) {
 	}
 	inFlight(t, g, 0)
 }
+
+// A call that waits for its client to come back is shown, and an operator can end it: what it held is free, and the client
+// that comes back is told that there is nothing to go on with.
+func TestAnOperatorEndsAParkedCall(t *testing.T) {
+	t.Parallel()
+	g := startGateway(t, "limits: [{name: slots, scope: ip, unit: in_flight, tool: asker__greet, limit: 1}]\nupstreams:\n"+httpUpstream("asker", askingServer(t, false)))
+	meta := strings.Replace(modernMeta, `"io.modelcontextprotocol/clientCapabilities":{}`, `"io.modelcontextprotocol/clientCapabilities":{"elicitation":{},"roots":{},"sampling":{}}`, 1)
+	r := &raw{t: t, url: endpoint(g, "/mcp")}
+	body := `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"asker__greet","arguments":{},` + meta + `}}`
+	for range 2 { // the second has the slot of the first
+		if res, parked := r.post(body, modernHeaders("tools/call", "asker__greet")); !strings.Contains(parked, "input_required") {
+			t.Fatalf("%s: %s", res.Status, parked)
+		}
+		var calls admin.Part[live.Call]
+		operator(t, g, "GET", "/api/v1/calls", &calls)
+		if len(calls.Items) != 1 || calls.Items[0].Phase != "parked" || calls.Items[0].Target != "asker__greet" || calls.Items[0].Waits == "" {
+			t.Fatalf("%+v", calls)
+		}
+		if status := operator(t, g, "DELETE", "/api/v1/calls/"+calls.Items[0].ID, nil); status != http.StatusNoContent {
+			t.Fatal(status)
+		}
+		operator(t, g, "GET", "/api/v1/calls", &calls)
+		if len(calls.Items) != 0 || operator(t, g, "GET", "/api/v1/overview", nil) != http.StatusOK {
+			t.Errorf("it is still there: %+v", calls)
+		}
+	}
+}
