@@ -75,7 +75,7 @@ conformance: peers ## Run the official suite directly and through Headgate; writ
 	$(GO) run ./test/conformance -write test/conformance/RESULTS.md
 
 .PHONY: faults
-faults: ## Make every fault as often as the ledger promises (some ten minutes); writes docs/faults.md
+faults: ## Make every fault as often as the ledger promises (about twenty minutes); writes docs/faults.md
 	$(GO) test ./test/fault -count=1 -timeout 2h -full -ledger $(CURDIR)/docs/faults.md
 
 .PHONY: soak
