@@ -81,7 +81,7 @@ func TestTheBreakerIsTheMachine(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(r *rapid.T) {
 		failures := rapid.IntRange(1, 4).Draw(r, "failures")
-		script := rapid.SliceOfN(rapid.IntRange(0, 99), 1, 120).Draw(r, "script")
+		script := rapid.SliceOfN(rapid.Uint64(), 1, 200).Draw(r, "script")
 		problem := ""
 		synctest.Test(t, func(*testing.T) { problem = play(failures, script) })
 		if problem != "" {
@@ -90,15 +90,16 @@ func TestTheBreakerIsTheMachine(t *testing.T) {
 	})
 }
 
-func play(failures int, script []int) string {
+func play(failures int, script []uint64) string {
 	const openFor = 10 * time.Second
 	m := &machine{failures: failures, openFor: openFor}
 	began := time.Now()
 	b := newBreaker(BreakerConfig{Failures: failures, OpenFor: openFor}, func() int64 { return int64(time.Since(began)) + 1 }, func(gobreaker.State) {})
 	var flying []ticket
-	for _, step := range script {
+	for _, raw := range script {
+		step := int(mix(raw+1) % 100) // as often one as the other: small numbers are drawn more often
 		switch {
-		case step < 40:
+		case step < 55:
 			want, may := m.enter()
 			got, ok := b.enter()
 			if ok != may {
@@ -121,6 +122,24 @@ func play(failures int, script []int) string {
 		}
 	}
 	return ""
+}
+
+// Calls that pass the breaker by count all the same when they end beside one that failed.
+func TestCallsThatOverlapAreCounted(t *testing.T) {
+	t.Parallel()
+	b := newBreaker(BreakerConfig{Failures: 2, OpenFor: time.Hour}, func() int64 { return 1 }, func(gobreaker.State) {})
+	var calls [4]pass
+	for i := range calls {
+		calls[i], _ = b.enter()
+	}
+	for i, outcome := range []error{errFailed, nil, errFailed} {
+		if b.settle(calls[i], outcome); b.state() != "closed" {
+			t.Fatalf("open after call %d, though no two failed in a row", i)
+		}
+	}
+	if b.settle(calls[3], errFailed); b.state() != "open" {
+		t.Errorf("%s after two failures in a row", b.state())
+	}
 }
 
 func BenchmarkPool(b *testing.B) {
