@@ -48,7 +48,8 @@ func byzantine(t *testing.T, on way, deed misdeed, runs int, calls *atomic.Int64
 	if deed.slow {
 		timeout = "2s" // an innocent call must be answered within it on a loaded machine
 	}
-	g := startGateway(t, "bounds: {result: 64KiB}\nupstreams:\n"+upstreamEntry("evil", era, url, command, "timeout: "+timeout))
+	// What a breaker makes of it is F19's; here each call has to meet the misdeed.
+	g := startGateway(t, "bounds: {result: 64KiB}\nupstreams:\n"+upstreamEntry("evil", era, url, command, "timeout: "+timeout, "breaker: {failures: 0}"))
 	capabilities := "{}"
 	if deed.asks {
 		capabilities = `{"elicitation":{}}`
