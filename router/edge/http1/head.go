@@ -182,7 +182,7 @@ type message struct {
 // collect puts the fields into a header and reads those that say how the message is cut.
 func (h *head) collect() (http.Header, message, error) {
 	m := message{length: -1}
-	out := make(http.Header, len(h.fields))
+	out := make(http.Header, max(len(h.fields)-1, 0)) // Host is no part of it; eight fields need a smaller map than nine
 	values := make([]string, len(h.fields))
 	for i, f := range h.fields {
 		name, value := h.of(f.name), h.of(f.value)
