@@ -385,24 +385,6 @@ func TestShutdownGivesUp(t *testing.T) {
 	close(finish)
 }
 
-// Without keep-alive clients are told to go elsewhere, and idle ones are let go, while everything is still served.
-func TestConnectionsThatEndWithTheirAnswer(t *testing.T) {
-	t.Parallel()
-	s, addr := serve(t, func(http.ResponseWriter, *http.Request) {})
-	idle, idleIn := dial(t, addr)
-	say(t, idle, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-	status(t, idleIn)
-	s.SetKeepAlivesEnabled(false)
-	if _, err := idleIn.ReadByte(); !errors.Is(err, io.EOF) {
-		t.Errorf("an idle connection: %v", err)
-	}
-	late, in := dial(t, addr)
-	say(t, late, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-	if code, ends := status(t, in); code != 200 || !ends {
-		t.Errorf("%d, close: %v", code, ends)
-	}
-}
-
 // Connections on which too little comes, or from which too little is taken, end.
 func TestTimeOuts(t *testing.T) {
 	t.Parallel()

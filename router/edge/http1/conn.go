@@ -65,9 +65,6 @@ func (c *conn) retire() {
 
 // fleeting reports whether the connection ends with its next answer.
 func (c *conn) fleeting() bool {
-	if c.srv.fleeting.Load() {
-		return true
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.retired

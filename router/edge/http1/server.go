@@ -33,7 +33,6 @@ type Server struct {
 	conns     map[*conn]struct{}
 	closing   bool
 	empty     chan struct{} // closed when the last connection of a server that shuts down has gone
-	fleeting  atomic.Bool   // connections end with their next answer
 	date      atomic.Pointer[date]
 }
 
@@ -123,20 +122,6 @@ func (s *Server) leave(c *conn) {
 	}
 }
 
-// SetKeepAlivesEnabled says whether connections go on after an answer. Without it each answer tells its client that it
-// was the last one, which moves clients elsewhere without breaking a request.
-func (s *Server) SetKeepAlivesEnabled(on bool) {
-	s.fleeting.Store(!on)
-	if on {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for c := range s.conns {
-		c.retire()
-	}
-}
-
 // Shutdown closes the listeners and waits until every request has been answered. Connections end with their answers, idle
 // ones a moment later, since a request may be on its way. It returns the cause of ctx if that ends first.
 func (s *Server) Shutdown(ctx context.Context) error {
@@ -180,7 +165,6 @@ func (s *Server) refuse() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closing = true
-	s.fleeting.Store(true)
 	var errs []error
 	for l := range s.listeners {
 		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
