@@ -72,6 +72,13 @@ func (m *Message) AppendResult(dst []byte) []byte {
 	return dst
 }
 
+// AppendParams appends the params of a request with all edits applied and returns the longer
+// slice; nothing where there are none.
+func (m *Message) AppendParams(dst []byte) []byte {
+	dst, _ = m.value(dst, top, "params", m.Params)
+	return dst
+}
+
 // Size returns an upper bound of the bytes that [Message.AppendTo] appends.
 func (m *Message) Size() int {
 	n := len(m.objects[top].raw)

@@ -246,6 +246,26 @@ func TestAppendResultIsTheResultOfTheMessageThatIsWritten(t *testing.T) {
 	}
 }
 
+func TestAppendParamsIsTheParamsOfTheMessageThatIsWritten(t *testing.T) {
+	t.Parallel()
+	for _, params := range []string{"", `,"params":{"a": 1,"b":{"c":1.0}}`, `,"params":{ }`, `,"params":null`} {
+		for _, edit := range []func(*rpc.Message){
+			func(*rpc.Message) {},
+			func(m *rpc.Message) { m.Set("a", []byte("2")); m.SetID(rpc.NumberID(9)) },
+			func(m *rpc.Message) { m.Drop("a"); m.Set("d", []byte(`"x"`)) },
+		} {
+			m, err := rpc.Parse([]byte(`{"jsonrpc":"2.0","id":1,"method":"m"`+params+`}`), rpc.Limits{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			edit(m)
+			if got, want := string(m.AppendParams(nil)), string(m.Clone().Params); got != want {
+				t.Errorf("%s: %s, want %s", params, got, want)
+			}
+		}
+	}
+}
+
 func TestHasOnly(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string][2]bool{

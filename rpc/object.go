@@ -43,6 +43,24 @@ func ReadObject(text []byte) (Object, error) {
 	return Object{o[0]}, nil
 }
 
+// ParseObject reads a text from outside that has to be one JSON object and nothing else, as strictly as [Parse] reads a
+// message: valid UTF-8, bounded depth, no duplicate names.
+func ParseObject(text []byte) (Object, error) {
+	s := scanner{data: text, depth: MaxDepth}
+	s.space()
+	if s.peek() != '{' {
+		return Object{}, s.fail("expected an object")
+	}
+	var o [1]object
+	if err := s.record(o[:], plainLayer, 0); err != nil {
+		return Object{}, err
+	}
+	if s.space(); s.pos != len(text) {
+		return Object{}, s.fail("trailing data")
+	}
+	return Object{o[0]}, nil
+}
+
 // Get returns the text of the member called name.
 func (o Object) Get(name string) (json.RawMessage, bool) { return o.get(name) }
 

@@ -66,6 +66,23 @@ func TestReadObjectRefuses(t *testing.T) {
 	}
 }
 
+func TestParseObject(t *testing.T) {
+	t.Parallel()
+	o, err := rpc.ParseObject([]byte(" {\"a\": [1, {}]}\r\n"))
+	if err != nil || o.Len() != 1 {
+		t.Fatalf("%v members, %v", o.Len(), err)
+	}
+	for name, text := range map[string]string{
+		"nothing": "", "space": " ", "no object": "[]", "no JSON": "<html>", "cut": `{"a":1`, "two": "{}{}", "text behind": "{} x",
+		"a duplicate": `{"a":1,"\u0061":2}`, "bad UTF-8": "{\"a\":\"\xff\"}", "bad UTF-8 in a name": "{\"\xff\":1}",
+		"too deep": `{"a":` + strings.Repeat("[", rpc.MaxDepth) + strings.Repeat("]", rpc.MaxDepth) + "}",
+	} {
+		if _, err := rpc.ParseObject([]byte(text)); err == nil {
+			t.Errorf("%s was taken: %q", name, text)
+		}
+	}
+}
+
 func TestElements(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string][]string{
