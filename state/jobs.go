@@ -8,7 +8,7 @@ import (
 
 // Bounds of jobs, in bytes.
 const (
-	MaxJobName    = 256     // of an id, owner, tenant, class or key
+	MaxJobName    = 256     // of an id, owner, tenant, class, key or digest
 	MaxJobPayload = 4 << 20 // of a payload
 	MaxJobResult  = 1 << 20 // of a result or failure
 )
@@ -28,6 +28,10 @@ var (
 	ErrFenced = errors.New("state: the job is no longer this worker's")
 	// ErrJobState is in the chain of the error for what a job's state does not allow.
 	ErrJobState = errors.New("state: not in the job's state")
+	// ErrJobKey is in the chain of the error for an idempotency key that was used for another job.
+	ErrJobKey = errors.New("state: the idempotency key was used for another job")
+	// ErrManyJobs is in the chain of the error for a job of a tenant who has as many as it may.
+	ErrManyJobs = errors.New("state: the tenant has as many jobs as it may")
 )
 
 // JobState is where a job stands. Those after JobRunning are final: nothing changes
@@ -59,9 +63,11 @@ type JobSpec struct {
 	Tenant   string        // tenants take turns
 	Class    string        // which workers take it
 	Key      string        // idempotency key, the owner's own; may be empty
+	Digest   string        // of what is wanted: the same wherever the key may be used again
 	Payload  []byte        // must not be changed
 	Attempts int           // how often it may be begun; at least 1
 	Keep     time.Duration // how long it and its result are kept once it is final
+	Most     int           // how many of its tenant's may not be final, this one included; 0 for any number
 }
 
 // Job is a job as it stands.
@@ -75,6 +81,7 @@ type Job struct {
 	Lost bool
 
 	Created, Started, Finished time.Time // zero for what was not yet
+	Queued                     time.Time // when it was enqueued, or sent again after it was dead
 	NotBefore                  time.Time // of a queued job that failed before: when it may be begun again
 
 	Payload []byte // only from Claim; must not be changed
@@ -91,15 +98,17 @@ type Claim struct {
 type Failure struct {
 	Reason []byte        // kept if the job fails for good
 	Retry  bool          // it may be tried again, if attempts are left; dead if not
+	Spare  bool          // likewise, and this attempt does not count: the job was given back
 	After  time.Duration // when, from now
 }
 
 // JobFilter selects jobs. Empty fields select all.
 type JobFilter struct {
-	Owner string
-	State JobState
-	After string // the id of the last one of the page before
-	Limit int    // most in a page; 100 if not positive, at most 1,000
+	Owner  string
+	Tenant string
+	State  JobState
+	After  string // the id of the last one of the page before
+	Limit  int    // most in a page; 100 if not positive, at most 1,000
 }
 
 // Jobs is a queue of work that outlives crashes: at least one attempt is made, and
@@ -108,12 +117,12 @@ type JobFilter struct {
 // [ErrUnavailable] or [ErrClosed], or are that of ctx: then it may have been done.
 type Jobs interface {
 	// Enqueue takes a job. If the owner used its key in the last [KeepJobKey], nothing
-	// is enqueued and the id is that of the job that was, which may be forgotten.
-	// An id that was used wraps [ErrJobState].
+	// is enqueued and the id is that of the job that was, which may be forgotten; if that
+	// has another digest the error wraps [ErrJobKey]. An id that was used wraps [ErrJobState].
 	Enqueue(ctx context.Context, spec JobSpec) (id string, existing bool, err error)
 
 	// Claim waits for a job of one of the classes and hands it to the caller until the
-	// visibility is over; the first class that has one is served. Tenants take turns; jobs of one
+	// visibility is over, which may be after ctx has ended; the first class that has one is served. Tenants take turns; jobs of one
 	// go in their order. A job that is not heard of in its time is queued again, or
 	// final if its attempts are used up.
 	Claim(ctx context.Context, classes []string, visibility time.Duration) (Claim, error)
@@ -126,12 +135,15 @@ type Jobs interface {
 	Fail(ctx context.Context, id string, fence uint64, failure Failure) (JobState, error)
 
 	// Cancel ends the owner's job, whether it runs or not, and returns the state that
-	// it is in: another final one if it came before.
+	// it is in: another final one if it came before. Who is not the owner learns nothing by
+	// how long it takes.
 	Cancel(ctx context.Context, id, owner string) (JobState, error)
 	// Get returns the owner's job.
 	Get(ctx context.Context, id, owner string) (Job, error)
 
-	// List returns a page of jobs ordered by id. It is the operator's, as Redrive is.
+	// Find returns anybody's job. It is the operator's, as List and Redrive are.
+	Find(ctx context.Context, id string) (Job, error)
+	// List returns a page of jobs ordered by id.
 	List(ctx context.Context, filter JobFilter) ([]Job, error)
 	// Redrive queues a dead job again, with all its attempts.
 	Redrive(ctx context.Context, id string) error

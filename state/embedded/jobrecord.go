@@ -11,13 +11,14 @@ const (
 	jobBucket     = "jobs"
 	payloadBucket = "job payloads"
 	resultBucket  = "job results"
-	jobForm       = 1
+	jobForm       = 2
+	firstJobForm  = 1 // has neither the last of the numbers nor the last of the strings
 )
 
 // jobRecord is a job as it is kept, in memory and in the file, without its payload and
 // its result. Times are nanoseconds since 1970, zero for none.
 type jobRecord struct {
-	owner, tenant, class, key string
+	owner, tenant, class, key, digest string
 
 	state             state.JobState
 	lost              bool
@@ -31,6 +32,7 @@ type jobRecord struct {
 	until                      int64 // when a final job is forgotten
 	keyUntil                   int64
 	size                       int64 // bytes of payload and result
+	queued                     int64 // when it was enqueued, or sent again
 	forgotten                  bool  // only its key is left
 }
 
@@ -38,7 +40,7 @@ func (r *jobRecord) job(id string) state.Job {
 	return state.Job{
 		ID: id, Owner: r.owner, Tenant: r.tenant, Class: r.class,
 		State: r.state, Attempt: int(r.attempt), Attempts: int(r.attempts), Lost: r.lost,
-		Created: timeOf(r.created), Started: timeOf(r.started), Finished: timeOf(r.finished), NotBefore: timeOf(r.notBefore),
+		Created: timeOf(r.created), Started: timeOf(r.started), Finished: timeOf(r.finished), NotBefore: timeOf(r.notBefore), Queued: timeOf(r.queued),
 	}
 }
 
@@ -50,14 +52,24 @@ func timeOf(nanos int64) time.Time {
 }
 
 // numbers are all fields that are, in the order of the file.
-func (r *jobRecord) numbers() [12]*int64 {
+func (r *jobRecord) numbers() [13]*int64 {
 	return [...]*int64{
 		&r.attempt, &r.attempts, &r.fence, &r.order, &r.created, &r.started, &r.finished,
-		&r.notBefore, &r.keep, &r.until, &r.keyUntil, &r.size,
+		&r.notBefore, &r.keep, &r.until, &r.keyUntil, &r.size, &r.queued,
 	}
 }
 
-func (r *jobRecord) strings() [4]*string { return [...]*string{&r.owner, &r.tenant, &r.class, &r.key} }
+func (r *jobRecord) strings() [5]*string {
+	return [...]*string{&r.owner, &r.tenant, &r.class, &r.key, &r.digest}
+}
+
+// open is 1 for a job that is not final, and 0 for others.
+func (r *jobRecord) open() int {
+	if r.state == 0 || r.state.Final() {
+		return 0
+	}
+	return 1
+}
 
 func (r *jobRecord) encode(id string) []byte {
 	out := make([]byte, 0, 128)
@@ -72,7 +84,7 @@ func (r *jobRecord) encode(id string) []byte {
 }
 
 func (r *jobRecord) decode(id string, text []byte) error {
-	if len(text) > 0 && text[0] != jobForm {
+	if len(text) > 0 && text[0] != jobForm && text[0] != firstJobForm {
 		return errForm
 	}
 	text, err := unsealed(id, text)
@@ -83,15 +95,20 @@ func (r *jobRecord) decode(id string, text []byte) error {
 		return errRecord
 	}
 	r.state, r.lost, r.forgotten = state.JobState(text[1]), text[2]&1 != 0, text[2]&2 != 0
+	all, texts := r.numbers(), r.strings()
+	numbers, strings := all[:], texts[:]
+	if text[0] == firstJobForm {
+		numbers, strings = numbers[:len(all)-1], strings[:len(texts)-1]
+	}
 	text = text[3:]
-	for _, number := range r.numbers() {
+	for _, number := range numbers {
 		v, n := binary.Varint(text)
 		if n <= 0 {
 			return errRecord
 		}
 		*number, text = v, text[n:]
 	}
-	for _, s := range r.strings() {
+	for _, s := range strings {
 		size, n := binary.Uvarint(text)
 		if n <= 0 || size > uint64(len(text)-n) {
 			return errRecord
@@ -100,6 +117,9 @@ func (r *jobRecord) decode(id string, text []byte) error {
 	}
 	if len(text) > 0 {
 		return errRecord
+	}
+	if len(numbers) < len(all) {
+		r.queued = r.created
 	}
 	return nil
 }

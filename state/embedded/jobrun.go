@@ -44,7 +44,8 @@ func (j *Jobs) pick(classes []string) *job {
 	return nil
 }
 
-// claim hands a job out. The lock is held, and is not afterwards.
+// claim hands a job out, even if ctx ends meanwhile: the worker can give it back, and nobody else could. The lock is
+// held, and is not afterwards.
 func (j *Jobs) claim(ctx context.Context, b *job, visibility time.Duration) (state.Claim, error) {
 	now := j.clock.nanos()
 	b.late = sum(now, int64(max(visibility, 0)))
@@ -52,7 +53,7 @@ func (j *Jobs) claim(ctx context.Context, b *job, visibility time.Duration) (sta
 	next.state, next.lost, next.started, next.notBefore = state.JobRunning, false, now, 0
 	next.attempt++
 	next.fence++
-	if err := j.commit(ctx, b, next); err != nil {
+	if err := j.commit(context.WithoutCancel(ctx), b, next); err != nil {
 		return state.Claim{}, err
 	}
 	payload, err := j.read(payloadBucket, b.id)
@@ -115,6 +116,8 @@ func (j *Jobs) Fail(ctx context.Context, id string, fence uint64, failure state.
 	}
 	next := b.record
 	switch {
+	case failure.Spare:
+		next.attempt--
 	case !failure.Retry:
 		return state.JobFailed, j.end(ctx, b, next, state.JobFailed, failure.Reason)
 	case next.attempt >= next.attempts:
@@ -155,6 +158,10 @@ func (j *Jobs) final(b *job, next *jobRecord, to state.JobState, result []byte) 
 // Cancel ends the owner's job.
 func (j *Jobs) Cancel(ctx context.Context, id, owner string) (state.JobState, error) {
 	j.mu.Lock()
+	if !j.visible(j.jobs[id], owner) { // before it waits for what is the owner's
+		j.mu.Unlock()
+		return 0, state.ErrNoJob
+	}
 	b := j.acquire(id)
 	if !j.visible(b, owner) {
 		j.mu.Unlock()
@@ -187,6 +194,7 @@ func (j *Jobs) Redrive(ctx context.Context, id string) error {
 	next := b.record
 	next.state, next.attempt, next.lost = state.JobQueued, 0, false
 	next.started, next.finished, next.until, next.size = 0, 0, 0, int64(len(payload))
+	next.queued = j.clock.nanos()
 	return j.commit(ctx, b, next, write{place{resultBucket, b.id}, nil})
 }
 

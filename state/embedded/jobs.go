@@ -28,7 +28,8 @@ type Jobs struct {
 	jobs    map[string]*job
 	keys    map[string]*job // by owner and idempotency key
 	queues  map[string]*jobQueue
-	events  heap[*job] // what happens without anybody doing it
+	open    map[string]int // of each tenant: those that are not final
+	events  heap[*job]     // what happens without anybody doing it
 	order   int64
 	waiting int           // who waits for ready
 	ready   chan struct{} // closed when there is something to claim
@@ -57,7 +58,7 @@ func (b *job) place() *int { return &b.index }
 func newJobs(c clock, db *bbolt.DB, writes *committer, o Options) *Jobs {
 	j := &Jobs{
 		clock: c, writes: writes, db: db, room: o.Jobs, bytes: o.JobBytes,
-		jobs: make(map[string]*job), keys: make(map[string]*job), queues: make(map[string]*jobQueue),
+		jobs: make(map[string]*job), keys: make(map[string]*job), queues: make(map[string]*jobQueue), open: make(map[string]int),
 		ready: make(chan struct{}), wake: make(chan struct{}, 1), closing: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	j.idle.L = &j.mu
@@ -67,7 +68,7 @@ func newJobs(c clock, db *bbolt.DB, writes *committer, o Options) *Jobs {
 var errSpec = errors.New("state: the job is wrong")
 
 func checkSpec(s state.JobSpec) error {
-	for _, name := range []string{s.ID, s.Owner, s.Tenant, s.Class, s.Key} {
+	for _, name := range []string{s.ID, s.Owner, s.Tenant, s.Class, s.Key, s.Digest} {
 		if len(name) > state.MaxJobName {
 			return fmt.Errorf("%w: a name of %d bytes", errSpec, len(name))
 		}
@@ -88,23 +89,23 @@ func (j *Jobs) Enqueue(ctx context.Context, spec state.JobSpec) (string, bool, e
 	j.mu.Lock()
 	now := j.clock.nanos()
 	if known := j.keyed(spec, now); known != nil {
-		id := known.id
+		id, same := known.id, known.record.digest == spec.Digest
 		j.mu.Unlock()
+		if !same {
+			return "", false, state.ErrJobKey
+		}
 		return id, true, nil
 	}
-	if _, used := j.jobs[spec.ID]; used {
+	if err := j.admit(spec); err != nil {
 		j.mu.Unlock()
-		return "", false, fmt.Errorf("%w: its id was used", state.ErrJobState)
-	}
-	if len(j.jobs) >= j.room || int64(len(spec.Payload)) > j.bytes {
-		j.mu.Unlock()
-		return "", false, errFull
+		return "", false, err
 	}
 	j.order++
 	next := jobRecord{
 		owner: strings.Clone(spec.Owner), tenant: strings.Clone(spec.Tenant), class: strings.Clone(spec.Class), key: strings.Clone(spec.Key),
-		state: state.JobQueued, attempts: int64(spec.Attempts), order: j.order,
-		created: now, keep: int64(spec.Keep), size: int64(len(spec.Payload)),
+		digest: strings.Clone(spec.Digest),
+		state:  state.JobQueued, attempts: int64(spec.Attempts), order: j.order,
+		created: now, queued: now, keep: int64(spec.Keep), size: int64(len(spec.Payload)),
 	}
 	b := &job{id: strings.Clone(spec.ID)}
 	j.jobs[b.id] = b
@@ -113,6 +114,20 @@ func (j *Jobs) Enqueue(ctx context.Context, spec state.JobSpec) (string, bool, e
 		j.keys[keyOf(spec.Owner, spec.Key)] = b
 	}
 	return b.id, false, j.commit(ctx, b, next, write{place{payloadBucket, b.id}, sealed(b.id, slices.Clone(spec.Payload))})
+}
+
+// admit says why a job is not taken.
+func (j *Jobs) admit(spec state.JobSpec) error {
+	if _, used := j.jobs[spec.ID]; used {
+		return fmt.Errorf("%w: its id was used", state.ErrJobState)
+	}
+	if spec.Most > 0 && j.open[spec.Tenant] >= spec.Most {
+		return state.ErrManyJobs
+	}
+	if len(j.jobs) >= j.room || int64(len(spec.Payload)) > j.bytes {
+		return errFull
+	}
+	return nil
 }
 
 // keyed returns the job that an idempotency key leads to, if there is one.
@@ -165,7 +180,7 @@ func (j *Jobs) commit(ctx context.Context, b *job, next jobRecord, others ...wri
 func (j *Jobs) command(b *job, next jobRecord, others []write) (command, <-chan error) {
 	b.busy = true
 	j.withdraw(b)
-	j.bytes -= next.size - b.record.size
+	j.charge(&b.record, &next)
 	done := make(chan error, 1)
 	writes := append(others, write{place{jobBucket, b.id}, next.encode(b.id)})
 	return command{writes, func(err error) {
@@ -184,16 +199,30 @@ func (j *Jobs) finish(b *job, next jobRecord, writes []write, err error) {
 		b.record = next
 		j.settle(b)
 	case b.record.state == 0:
-		j.bytes += next.size
+		j.charge(&next, &b.record)
 		j.undo(b, writes)
 		j.forget(b, next)
 	default:
-		j.bytes += next.size - b.record.size
+		j.charge(&next, &b.record)
 		j.undo(b, writes)
 		b.late = max(b.late, j.clock.nanos()+int64(retryAfter))
 		j.settle(b)
 	}
 	j.idle.Broadcast()
+}
+
+// charge counts what a job takes when it becomes another one. One of them may be none.
+func (j *Jobs) charge(from, to *jobRecord) {
+	j.bytes -= to.size - from.size
+	if more := to.open() - from.open(); more != 0 {
+		tenant := to.tenant
+		if to.state == 0 {
+			tenant = from.tenant
+		}
+		if j.open[tenant] += more; j.open[tenant] == 0 {
+			delete(j.open, tenant)
+		}
+	}
 }
 
 // undo has the file say again what it said, in case it got a part of what failed.
@@ -281,74 +310,6 @@ func (j *Jobs) over(b *job) bool {
 	return b.record.forgotten || b.record.state.Final() && j.clock.nanos() >= b.record.until
 }
 
-// Get returns the owner's job.
-func (j *Jobs) Get(_ context.Context, id, owner string) (state.Job, error) {
-	for {
-		j.mu.Lock()
-		b := j.jobs[id]
-		if !j.visible(b, owner) {
-			j.mu.Unlock()
-			return state.Job{}, state.ErrNoJob
-		}
-		record := b.record
-		j.mu.Unlock()
-		out := record.job(id)
-		if !record.state.Final() {
-			return out, nil
-		}
-		var err error
-		if out.Result, err = j.read(resultBucket, id); err != nil {
-			return state.Job{}, err
-		}
-		j.mu.Lock()
-		same := j.jobs[id] == b && b.record == record
-		j.mu.Unlock()
-		if same {
-			return out, nil
-		}
-	}
-}
-
-// read returns a payload or result, nil if there is none.
-func (j *Jobs) read(bucket, id string) (out []byte, err error) {
-	err = j.db.View(func(tx *bbolt.Tx) error {
-		text := tx.Bucket([]byte(bucket)).Get([]byte(id))
-		if text == nil {
-			return nil
-		}
-		body, err := unsealed(id, text)
-		out = append([]byte{}, body...)
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", state.ErrUnavailable, bucket, err)
-	}
-	return out, nil
-}
-
-// List returns a page of jobs ordered by id.
-func (j *Jobs) List(_ context.Context, filter state.JobFilter) ([]state.Job, error) {
-	limit := min(filter.Limit, 1000)
-	if limit <= 0 {
-		limit = 100
-	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	var found []*job
-	for id, b := range j.jobs {
-		r := &b.record
-		if r.state != 0 && !j.over(b) && id > filter.After && (filter.Owner == "" || r.owner == filter.Owner) && (filter.State == 0 || r.state == filter.State) {
-			found = append(found, b)
-		}
-	}
-	slices.SortFunc(found, func(a, b *job) int { return strings.Compare(a.id, b.id) })
-	out := make([]state.Job, 0, min(limit, len(found)))
-	for _, b := range found[:min(limit, len(found))] {
-		out = append(out, b.record.job(b.id))
-	}
-	return out, nil
-}
-
 // load takes over a job from the file. Who ran it is gone.
 func (j *Jobs) load(id string, value []byte) error {
 	b := &job{id: id}
@@ -363,7 +324,7 @@ func (j *Jobs) load(id string, value []byte) error {
 		}
 	}
 	j.order = max(j.order, b.record.order)
-	j.bytes -= b.record.size
+	j.charge(&jobRecord{}, &b.record)
 	j.settle(b)
 	return nil
 }

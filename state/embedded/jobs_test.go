@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"strconv"
 	"sync/atomic"
@@ -244,16 +245,66 @@ func TestAClosedEngineTakesNoJobs(t *testing.T) {
 }
 
 func FuzzJobRecord(f *testing.F) {
-	r := jobRecord{owner: "ann", tenant: "acme", class: "default", key: "k", state: state.JobRunning, attempts: 3, fence: 7, created: 1, lost: true}
+	r := jobRecord{owner: "ann", tenant: "acme", class: "default", key: "k", digest: "d", queued: 9, state: state.JobRunning, attempts: 3, fence: 7, created: 1, lost: true}
 	f.Add("a", r.encode("a"))
 	f.Add("b", (&jobRecord{state: state.JobDead, forgotten: true}).encode("b"))
 	f.Add("", []byte{jobForm})
+	f.Add("c", firstForm("c"))
 	f.Fuzz(func(t *testing.T, id string, text []byte) {
 		var r jobRecord
-		if r.decode(id, text) == nil && !bytes.Equal(r.encode(id), text) {
+		if r.decode(id, text) == nil && text[0] == jobForm && !bytes.Equal(r.encode(id), text) {
 			t.Errorf("%x became %x", text, r.encode(id))
 		}
 	})
+}
+
+// firstForm is a queued job as the first version wrote it.
+func firstForm(id string) []byte {
+	out := []byte{firstJobForm, byte(state.JobQueued), 0}
+	for n := range int64(12) {
+		out = binary.AppendVarint(out, n+1)
+	}
+	for _, s := range []string{"ann", "acme", "default", "k"} {
+		out = append(append(out, byte(len(s))), s...)
+	}
+	return sealed(id, out)
+}
+
+func TestAJobOfTheFirstVersionIsRead(t *testing.T) {
+	t.Parallel()
+	var got jobRecord
+	if err := got.decode("a", firstForm("a")); err != nil {
+		t.Fatal(err)
+	}
+	want := jobRecord{
+		owner: "ann", tenant: "acme", class: "default", key: "k", state: state.JobQueued, attempt: 1, attempts: 2, fence: 3, order: 4,
+		created: 5, started: 6, finished: 7, notBefore: 8, keep: 9, until: 10, keyUntil: 11, size: 12, queued: 5,
+	}
+	if got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
+// Others are not to learn from how long it takes that there is such a job.
+func TestCancelWaitsForTheOwnersJobsAlone(t *testing.T) {
+	t.Parallel()
+	e := opened(t, inFolder(t), Options{})
+	defer closed(t, e)
+	enqueued(t, e, spec("a"))
+	busy := func(is bool) {
+		e.jobs.mu.Lock()
+		defer e.jobs.mu.Unlock()
+		e.jobs.jobs["a"].busy = is
+		e.jobs.idle.Broadcast()
+	}
+	busy(true)
+	if _, err := e.Jobs().Cancel(t.Context(), "a", "bob"); !errors.Is(err, state.ErrNoJob) { // which would never return
+		t.Errorf("cancel: %v", err)
+	}
+	busy(false)
+	if stands, err := e.Jobs().Cancel(t.Context(), "a", "ann"); stands != state.JobCancelled || err != nil {
+		t.Errorf("cancel: %v, %v", stands, err)
+	}
 }
 
 // BenchmarkEnqueue is durable: each is on disk when it is counted.

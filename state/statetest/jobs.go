@@ -18,6 +18,10 @@ func Jobs(t *testing.T, open Open) {
 	runAll(t, open, map[string]func(t *testing.T, s *Subject){
 		"a job is done once":                            jobDone,
 		"an idempotency key leads to its job for a day": jobKeys,
+		"an idempotency key is for one thing":           jobDigests,
+		"a tenant has as many jobs as it may":           tenantMost,
+		"a job that is given back was not tried":        jobSpared,
+		"operators find anybody's job":                  jobFound,
 		"what a job must not be":                        wrongJobs,
 		"a job is its owner's":                          jobOwner,
 		"a lost worker is fenced":                       lostWorker,
@@ -168,12 +172,114 @@ func jobKeys(t *testing.T, s *Subject) {
 	again("b")
 }
 
+func jobDigests(t *testing.T, s *Subject) {
+	t.Helper()
+	first, second := spec("a"), spec("b")
+	first.Key, first.Digest = "k", "this"
+	second.Key, second.Digest = "k", "that"
+	enqueues(t, s, first)
+	refused := func() {
+		t.Helper()
+		if id, existing, err := s.Jobs.Enqueue(t.Context(), second); !errors.Is(err, state.ErrJobKey) {
+			t.Errorf("enqueue: %q, %v, %v", id, existing, err)
+		}
+	}
+	refused()
+	completes(t, s, claims(t, s, "a"), "1")
+	s.Advance(2 * time.Hour) // it is forgotten, but for its key
+	refused()
+	if s.Restart != nil {
+		s.Restart()
+		refused()
+	}
+	same := spec("c")
+	same.Key, same.Digest = first.Key, first.Digest
+	if id, existing, err := s.Jobs.Enqueue(t.Context(), same); id != "a" || !existing || err != nil {
+		t.Errorf("enqueue: %q, %v, %v", id, existing, err)
+	}
+	s.Advance(state.KeepJobKey)
+	enqueues(t, s, second)
+}
+
+func tenantMost(t *testing.T, s *Subject) {
+	t.Helper()
+	of := func(tenant, id string) state.JobSpec {
+		out := spec(id)
+		out.Tenant, out.Most = tenant, 2
+		return out
+	}
+	full := func() {
+		t.Helper()
+		if _, _, err := s.Jobs.Enqueue(t.Context(), of("a", "one more")); !errors.Is(err, state.ErrManyJobs) {
+			t.Errorf("enqueue: %v", err)
+		}
+	}
+	enqueues(t, s, of("a", "a1"))
+	enqueues(t, s, of("a", "a2"))
+	full()
+	enqueues(t, s, of("b", "b1"))
+	c := claims(t, s, "a1")
+	full()
+	if s.Restart != nil {
+		s.Restart()
+		full()
+		c = claims(t, s, "a1")
+	}
+	completes(t, s, c, "1")
+	enqueues(t, s, of("a", "a3"))
+	full()
+	if _, err := s.Jobs.Cancel(t.Context(), "a3", "ann"); err != nil {
+		t.Fatal(err)
+	}
+	enqueues(t, s, of("a", "a4"))
+	full()
+	any := of("a", "a5")
+	any.Most = 0
+	enqueues(t, s, any)
+}
+
+func jobSpared(t *testing.T, s *Subject) {
+	t.Helper()
+	once := spec("a")
+	once.Attempts = 1
+	enqueues(t, s, once)
+	for range 3 {
+		c := claims(t, s, "a")
+		if c.Job.Attempt != 1 {
+			t.Errorf("attempt %d", c.Job.Attempt)
+		}
+		fails(t, s, c, state.Failure{Spare: true, After: 10 * time.Second}, state.JobQueued)
+		fenced(t, s, c)
+		stands(t, s, "a", state.JobQueued, 0, "")
+		idle(t, s)
+		s.Advance(10 * time.Second)
+	}
+	fails(t, s, claims(t, s, "a"), state.Failure{Reason: []byte("busy"), Retry: true}, state.JobDead)
+}
+
+func jobFound(t *testing.T, s *Subject) {
+	t.Helper()
+	enqueues(t, s, spec("a"))
+	if got, err := s.Jobs.Find(t.Context(), "b"); !errors.Is(err, state.ErrNoJob) {
+		t.Errorf("find: %+v, %v", got, err)
+	}
+	completes(t, s, claims(t, s, "a"), "1")
+	if got, err := s.Jobs.Find(t.Context(), "a"); err != nil || got.Owner != "ann" || got.State != state.JobSucceeded || string(got.Result) != "1" {
+		t.Errorf("find: %+v, %v", got, err)
+	}
+	s.Advance(time.Hour)
+	if got, err := s.Jobs.Find(t.Context(), "a"); !errors.Is(err, state.ErrNoJob) {
+		t.Errorf("find: %+v, %v", got, err)
+	}
+}
+
 func wrongJobs(t *testing.T, s *Subject) {
 	t.Helper()
 	wrong := map[string]func(*state.JobSpec){
 		"no id":           func(s *state.JobSpec) { s.ID = "" },
 		"a long id":       func(s *state.JobSpec) { s.ID = strings.Repeat("x", state.MaxJobName+1) },
 		"a long key":      func(s *state.JobSpec) { s.Key = strings.Repeat("x", state.MaxJobName+1) },
+		"a long digest":   func(s *state.JobSpec) { s.Digest = strings.Repeat("x", state.MaxJobName+1) },
 		"no attempt":      func(s *state.JobSpec) { s.Attempts = 0 },
 		"a large payload": func(s *state.JobSpec) { s.Payload = make([]byte, state.MaxJobPayload+1) },
 	}
@@ -300,11 +406,18 @@ func jobRedrive(t *testing.T, s *Subject) {
 		t.Errorf("redrive: %v", err)
 	}
 	fails(t, s, c, state.Failure{Reason: []byte("busy"), Retry: true}, state.JobDead)
+	enqueued := job(t, s, "a").Queued
+	if enqueued.IsZero() || enqueued != job(t, s, "a").Created {
+		t.Errorf("%+v", job(t, s, "a"))
+	}
 	s.Advance(2 * time.Hour) // longer than it would be kept if it were not dead
 	if err := s.Jobs.Redrive(t.Context(), "a"); err != nil {
 		t.Fatalf("redrive: %v", err)
 	}
 	stands(t, s, "a", state.JobQueued, 0, "")
+	if got := job(t, s, "a"); got.Created != enqueued || got.Queued.Sub(enqueued) < 2*time.Hour {
+		t.Errorf("%+v", got)
+	}
 	again := claims(t, s, "a")
 	fenced(t, s, c)
 	completes(t, s, again, "1")
@@ -406,7 +519,7 @@ func jobList(t *testing.T, s *Subject) {
 	for i := range 25 {
 		next := spec(fmt.Sprintf("job %02d", i))
 		if i%5 == 0 {
-			next.Owner = "bob"
+			next.Owner, next.Tenant = "bob", "other"
 		}
 		enqueues(t, s, next)
 	}
@@ -431,6 +544,9 @@ func jobList(t *testing.T, s *Subject) {
 	}
 	if got := pages(state.JobFilter{Owner: "bob", Limit: 3}); len(got) != 5 {
 		t.Errorf("of one owner are %v", got)
+	}
+	if got := pages(state.JobFilter{Tenant: "other", Limit: 2}); len(got) != 5 {
+		t.Errorf("of one tenant are %v", got)
 	}
 	if got := pages(state.JobFilter{State: state.JobQueued}); len(got) != 24 || got[0] != "job 01" {
 		t.Errorf("queued are %v", got)

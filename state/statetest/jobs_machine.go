@@ -36,6 +36,8 @@ type jobOp struct {
 	Tenant   string
 	Class    string
 	Key      string
+	Digest   string
+	Most     int
 	Attempts int
 	Which    int // of the last jobs or claims
 	Failure  state.Failure
@@ -54,9 +56,11 @@ func drawJobOp(r *rapid.T) jobOp {
 		Tenant:   of("tenant", "a", "b", "c"),
 		Class:    of("class", "default", "default", "batch"),
 		Key:      of("key", "", "", "", "k", "l"),
+		Digest:   of("digest", "this", "this", "that"),
+		Most:     rapid.SampledFrom([]int{0, 0, 2, 5}).Draw(r, "tenant's most"),
 		Attempts: rapid.IntRange(1, 3).Draw(r, "attempts"),
 		Which:    rapid.OneOf(rapid.Just(0), rapid.IntRange(0, 5)).Draw(r, "which"),
-		Failure:  state.Failure{Reason: []byte(of("reason", "busy", "broken")), Retry: rapid.Bool().Draw(r, "retry"), After: seconds("after", 40)},
+		Failure:  state.Failure{Reason: []byte(of("reason", "busy", "broken")), Retry: rapid.Bool().Draw(r, "retry"), Spare: rapid.IntRange(0, 3).Draw(r, "spare") == 0, After: seconds("after", 40)},
 		Pass:     seconds("pass", rapid.SampledFrom([]int{20, 20, 60, 4000, 100_000}).Draw(r, "most")),
 	}
 }
@@ -119,10 +123,14 @@ func (p *jobPlayer) enqueue(ctx context.Context, op jobOp) error {
 	id := fmt.Sprint("job ", p.made)
 	spec := state.JobSpec{
 		ID: id, Owner: op.Owner, Tenant: op.Tenant, Class: op.Class, Key: op.Key,
-		Payload: []byte("do " + id), Attempts: op.Attempts, Keep: time.Hour,
+		Payload: []byte("do " + id), Attempts: op.Attempts, Keep: time.Hour, Digest: op.Digest, Most: op.Most,
 	}
 	got, existing, err := p.s.Jobs.Enqueue(ctx, spec)
-	if want, known := p.m.enqueue(spec); got != want || existing != known || err != nil {
+	want, known, refused := p.m.enqueue(spec)
+	if refused != nil {
+		return expect(err, refused)
+	}
+	if got != want || existing != known || err != nil {
 		return fmt.Errorf("%q, %v, %w, want %q, %v", got, existing, err, want, known)
 	}
 	return nil
@@ -213,7 +221,7 @@ func (p *jobPlayer) see(ctx context.Context, id, owner string) error {
 	if err != nil {
 		return err
 	}
-	got.Created, got.Started, got.Finished, got.NotBefore = time.Time{}, time.Time{}, time.Time{}, time.Time{}
+	got.Created, got.Started, got.Finished, got.NotBefore, got.Queued = time.Time{}, time.Time{}, time.Time{}, time.Time{}, time.Time{}
 	return differ("job", j.shown(), got)
 }
 

@@ -108,15 +108,25 @@ func (m *jobModel) owned(id, owner string) *modelJob {
 	return nil
 }
 
-func (m *jobModel) enqueue(spec state.JobSpec) (id string, existing bool) {
+func (m *jobModel) enqueue(spec state.JobSpec) (id string, existing bool, err error) {
+	open := 0
 	for _, j := range slices.Backward(m.jobs) {
 		if spec.Key != "" && j.spec.Key == spec.Key && j.spec.Owner == spec.Owner && m.now < j.enqueued+state.KeepJobKey {
-			return j.spec.ID, true
+			if j.spec.Digest != spec.Digest {
+				return "", false, state.ErrJobKey
+			}
+			return j.spec.ID, true, nil
 		}
+		if j.spec.Tenant == spec.Tenant && !j.state.Final() {
+			open++
+		}
+	}
+	if spec.Most > 0 && open >= spec.Most {
+		return "", false, state.ErrManyJobs
 	}
 	m.jobs = append(m.jobs, &modelJob{spec: spec, state: state.JobQueued, enqueued: m.now})
 	m.takeStock()
-	return spec.ID, false
+	return spec.ID, false, nil
 }
 
 // hasFor is the first of classes that has a job to be claimed, or empty.
@@ -172,6 +182,9 @@ func (m *jobModel) running(c state.Claim) *modelJob {
 
 func (m *jobModel) fail(j *modelJob, f state.Failure) state.JobState {
 	switch {
+	case f.Spare:
+		j.state, j.notBefore = state.JobQueued, m.now+f.After
+		j.attempt--
 	case !f.Retry:
 		j.end(m.now, state.JobFailed, string(f.Reason))
 	case j.attempt >= j.spec.Attempts:
