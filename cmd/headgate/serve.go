@@ -66,6 +66,7 @@ func (a *app) serve(ctx context.Context, f serveFlags) (err error) {
 	}
 	a.warnIn(log.Logger, format, cfg)
 	floor := reserveHeap()
+	reserveThreads(spareThreads)
 	defer runtime.KeepAlive(floor)
 	told, done := untilSignal(ctx, signals)
 	s, err := newSuccession(told, log.Logger, cfg.DataDir, f.takeover)

@@ -93,7 +93,14 @@ func (j *output) String() string {
 // launch starts the program, which is killed with the test.
 func launch(t *testing.T, argv ...string) *server {
 	t.Helper()
+	return launchAs(t, nil, argv...)
+}
+
+// launchAs starts the program in the way that attr says.
+func launchAs(t *testing.T, attr *syscall.SysProcAttr, argv ...string) *server {
+	t.Helper()
 	s := &server{cmd: exec.Command(argv[0], argv[1:]...), ended: make(chan struct{})}
+	s.cmd.SysProcAttr = attr
 	s.cmd.Stderr = &s.log
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
