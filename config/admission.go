@@ -88,20 +88,19 @@ func defaultPriority(at Position) Priority {
 	return Priority{Position: at, Band: "default", Weight: 1}
 }
 
-// validateAdmission checks which keys of an upstream's queue go together.
-func (d *decoder) validateAdmission(n *node, u *Upstream, path string) {
-	queue := n.first("queue")
-	if queue != nil && queue.kind == mapping && u.MaxInFlight == 0 {
-		d.fail(queue.at, join(path, "queue"), "calls wait only where max_in_flight bounds how many run", "add max_in_flight: N")
+// validateQueue checks which keys of a queue go together.
+func (d *decoder) validateQueue(n *node, q *Queue, path string, bounded bool, bound string) {
+	if n != nil && n.kind == mapping && !bounded {
+		d.fail(n.at, path, "calls wait only where max_in_flight bounds how many run", "add "+bound)
 	}
-	most := max(1, u.Queue.Size/tenantShare)
-	own := queue.first("per_tenant")
+	most := max(1, q.Size/tenantShare)
+	own := n.first("per_tenant")
 	if own == nil {
-		u.Queue.PerTenant = min(u.Queue.PerTenant, most)
+		q.PerTenant = min(q.PerTenant, most)
 		return
 	}
-	if u.Queue.PerTenant > most {
-		d.fail(own.at, join(path, "queue.per_tenant"), fmt.Sprintf("per_tenant (%d) is more than a quarter of size (%d)", u.Queue.PerTenant, u.Queue.Size),
+	if q.PerTenant > most {
+		d.fail(own.at, join(path, "per_tenant"), fmt.Sprintf("per_tenant (%d) is more than a quarter of size (%d)", q.PerTenant, q.Size),
 			fmt.Sprintf("make it at most %d, or size larger", most))
 	}
 }

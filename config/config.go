@@ -32,6 +32,8 @@ type Config struct {
 	Upstreams []Upstream `yaml:"upstreams" key:"upstream name"`
 	// Paths for clients. /mcp (all upstreams) and /mcp/UPSTREAM (one, nothing renamed) exist without being named here.
 	Endpoints []Endpoint `yaml:"endpoints" key:"path"`
+	// The models that clients may invoke on /rpc, by name or by a glob for several.
+	Models []Model `yaml:"models" key:"model name"`
 	// Who serves calls instead of the owner of the name, and how. The first rule that matches a call holds.
 	Routes []RouteRule `yaml:"routes"`
 	// What callers may do, of what their scopes allow. Lists are filtered by the same rules.

@@ -15,6 +15,7 @@ type decoder struct {
 	note     func(file string) // is told of each file that is read
 	upstream *Upstream         // the one being decoded: a variable that is not set switches off only this
 	key      *APIKey           // likewise
+	backend  *ModelBackend     // likewise
 	findings
 }
 
@@ -160,7 +161,7 @@ func (d *decoder) objects(n *node, into reflect.Value, path string) {
 		element := reflect.New(into.Type().Elem())
 		d.prepare(element.Interface(), "", item.at)
 		d.decode(item, element.Elem(), rules{}, at)
-		d.key = nil
+		d.key, d.backend = nil, nil
 		into.Set(reflect.Append(into, element.Elem()))
 	}
 }
@@ -171,6 +172,11 @@ func (d *decoder) prepare(element any, name string, at Position) {
 	case *Upstream:
 		*e = defaultUpstream(name, at)
 		d.upstream = e
+	case *Model:
+		*e = defaultModel(name, at)
+	case *ModelBackend:
+		*e = defaultModelBackend(at)
+		d.backend = e
 	case *Endpoint:
 		*e = defaultEndpoint(name)
 		e.Position = at

@@ -17,7 +17,7 @@ func TestTheExamplesSectionsAreValid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	section := regexp.MustCompile(`(?m)^ *# (auth|access|limits|cache|priorities|traces): *(#.*)?\n( *#   .*\n)+|^# (tls|audit): .*\n`)
+	section := regexp.MustCompile(`(?m)^ *# (auth|access|limits|models|cache|priorities|traces): *(#.*)?\n( *#   .*\n)+|^# (tls|audit): .*\n`)
 	found := 0
 	text := section.ReplaceAllStringFunc(string(data), func(s string) string {
 		found++
@@ -34,8 +34,11 @@ func TestTheExamplesSectionsAreValid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if found != 8 || c.Telemetry.Traces == nil || c.Auth == nil || len(c.Auth.Keys) != 2 || len(c.Auth.JWT) != 2 || len(c.Auth.Introspection) != 1 || len(c.Auth.Certificates) != 1 {
+	if found != 9 || c.Telemetry.Traces == nil || c.Auth == nil || len(c.Auth.Keys) != 2 || len(c.Auth.JWT) != 2 || len(c.Auth.Introspection) != 1 || len(c.Auth.Certificates) != 1 {
 		t.Errorf("%d sections, auth %+v", found, c.Auth)
+	}
+	if len(c.Models) != 2 || len(c.Models[0].Backends) != 2 || len(c.Warnings) > 0 {
+		t.Errorf("models %+v, warnings %v", c.Models, c.Warnings)
 	}
 	if len(c.Access) != 2 || len(c.Priorities) != 2 || len(c.Limits) != 6 || c.Cache == nil || c.Audit == nil {
 		t.Errorf("access %+v, limits %+v, cache %+v, audit %+v", c.Access, c.Limits, c.Cache, c.Audit)

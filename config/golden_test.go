@@ -48,6 +48,9 @@ func report(c *config.Config, err error) string {
 		}
 		b.WriteByte('\n')
 	}
+	for i := range c.Models {
+		modelReport(&b, &c.Models[i])
+	}
 	if len(c.TrustedProxies) > 0 {
 		fmt.Fprintf(&b, "trusted proxies: %q\n", c.TrustedProxies)
 	}
@@ -58,6 +61,16 @@ func report(c *config.Config, err error) string {
 		fmt.Fprintf(&b, "endpoint %s: prefix=%s upstreams=%q tools=%q\n", e.Path, e.Prefix, e.Upstreams, e.Tools)
 	}
 	return b.String()
+}
+
+func modelReport(b *strings.Builder, m *config.Model) {
+	fmt.Fprintf(b, "model %s at %s: aliases=%q context=%d price=%v labels=%v balance=%s affinity=%s max_in_flight=%d queue=%v deadlines=%v retry=%v breaker=%v health=%v slow_start=%s warm_up=%v disabled=%q\n",
+		m.Name, m.Position, m.Aliases, m.Context, m.Price, m.Labels, m.Balance, m.PrefixAffinity, m.MaxInFlight, m.Queue, m.Deadlines, m.Retry, m.Breaker,
+		m.Health != nil, m.SlowStart, m.WarmUp, m.Disabled)
+	for _, r := range m.Backends {
+		fmt.Fprintf(b, "  backend %s at %s: headers=%v weight=%d max_in_flight=%d stream_usage=%v prompts=%s keep_alive=%s disabled=%q\n",
+			r.Key(), r.Position, reveal(r.Headers), r.Weight, r.MaxInFlight, r.StreamUsage, r.Prompts, r.KeepAlive, r.Disabled)
+	}
 }
 
 func authReport(b *strings.Builder, a *config.Auth) {

@@ -42,7 +42,7 @@ type RouteMatch struct {
 	Prompt string `yaml:"prompt" check:"filled"`
 	// The URI of the resource, as its server writes it or as clients are shown it.
 	URI string `yaml:"uri" check:"filled"`
-	// The model.
+	// The model, by its name or as the client calls it.
 	Model string `yaml:"model" check:"filled"`
 	// The organisation of who calls.
 	Org string `yaml:"org" check:"filled"`
@@ -60,6 +60,17 @@ type RouteMatch struct {
 
 // Who is whose calls the rule is about.
 func (m *RouteMatch) Who() Who { return Who{Org: m.Org, Team: m.Team, Key: m.Key, User: m.User} }
+
+// modelMethods are the methods that invoke models.
+var modelMethods = []string{"invoke", "invoke_async"}
+
+// Models reports whether the rule is about models, and about nothing else: it names one, or a method that invokes them.
+func (m *RouteMatch) Models() bool {
+	if m.Method == "" {
+		return m.Model != ""
+	}
+	return strings.HasPrefix(m.Method, "invoke") && slices.ContainsFunc(modelMethods, func(method string) bool { return Match(m.Method, method) }) && m.Tool+m.Prompt+m.URI == ""
+}
 
 // everything reports whether the rule matches all calls.
 func (m *RouteMatch) everything() bool {
@@ -98,7 +109,7 @@ func checkMatchedHeader(s string) error {
 }
 
 // validateRoutes checks what rules name, and which of their keys go together.
-func (d *decoder) validateRoutes(list *node, rules []RouteRule, upstreams []string) {
+func (d *decoder) validateRoutes(list *node, rules []RouteRule, upstreams []string, models []Model) {
 	items := elements(list)
 	all := -1 // the first rule that matches everything
 	for i := range rules {
@@ -110,11 +121,11 @@ func (d *decoder) validateRoutes(list *node, rules []RouteRule, upstreams []stri
 		}
 		d.validateRouteMatch(n.first("match"), &r.Match, join(path, "match"))
 		d.validateRouteActions(n, r, path)
-		if r.Match.Model != "" {
-			d.warn(r.Position, path, "this version of Headgate serves no models: the rule concerns no call", "")
+		if r.Match.Models() {
+			d.validateModelRoute(n, r, path, models)
 			continue
 		}
-		d.validateRouteNames(n, r, path, upstreams)
+		d.validateRouteNames(n, r, path, "upstream", func(name string) bool { return slices.Contains(upstreams, name) }, upstreams)
 	}
 }
 
@@ -131,9 +142,9 @@ func (d *decoder) validateRouteMatch(n *node, m *RouteMatch, path string) {
 	d.exclusive(n, path, "tool", "prompt", "uri", "model")
 	d.headerTwice(n.first("header"), join(path, "header"))
 	for _, part := range []struct{ key, value, method string }{
-		{"tool", m.Tool, "tools/call"}, {"prompt", m.Prompt, "prompts/get"}, {"uri", m.URI, "resources/read"},
+		{"tool", m.Tool, "tools/call"}, {"prompt", m.Prompt, "prompts/get"}, {"uri", m.URI, "resources/read"}, {"model", m.Model, "invoke"},
 	} {
-		if part.value != "" && m.Method != "" && !Match(m.Method, part.method) {
+		if part.value != "" && m.Method != "" && !Match(m.Method, part.method) && (part.key != "model" || !m.Models()) {
 			d.fail(firstOf(n, n.first("method")), join(path, "method"), fmt.Sprintf("no call matches: %s goes with %s", part.key, part.method), "remove method")
 		}
 	}
@@ -172,11 +183,25 @@ func (d *decoder) validateRouteActions(n *node, r *RouteRule, path string) {
 	}
 }
 
-// validateRouteNames refuses names of upstreams that there are none of.
-func (d *decoder) validateRouteNames(n *node, r *RouteRule, path string, upstreams []string) {
+// validateModelRoute checks a rule about models: it names models, by name or alias, or by a name that fits a glob.
+func (d *decoder) validateModelRoute(n *node, r *RouteRule, path string, models []Model) {
+	if mirror := n.first("mirror"); mirror != nil {
+		d.fail(mirror.at, join(path, "mirror"), "a model has no mirror: each answer would cost twice, and no two are the same", "remove it")
+		return
+	}
+	var known []string
+	for i := range models {
+		known = append(append(known, models[i].Name), models[i].Aliases...)
+	}
+	known = slices.DeleteFunc(known, func(name string) bool { return name == "" }) // an alias that was refused
+	d.validateRouteNames(n, r, path, "model", func(name string) bool { _, m := FindModel(models, name); return m != nil }, known)
+}
+
+// validateRouteNames refuses names of destinations that there are none of.
+func (d *decoder) validateRouteNames(n *node, r *RouteRule, path, kind string, exists func(string) bool, known []string) {
 	check := func(at Position, field, name string) {
-		if name != "" && !slices.Contains(upstreams, name) && !d.full() {
-			d.fail(at, field, fmt.Sprintf("there is no upstream %q", name), knownHint(name, upstreams))
+		if name != "" && !exists(name) && !d.full() {
+			d.fail(at, field, fmt.Sprintf("there is no %s %q", kind, name), knownHint(name, known))
 		}
 	}
 	if r.To != "" {

@@ -192,7 +192,7 @@ func (f *findings) warnBare(at Position, path string, names []string) {
 	}
 }
 
-// unset switches the current upstream or API key off, so that one missing variable does not stop the others. Elsewhere it is a problem.
+// unset switches the current upstream, API key or backend of a model off, so that one missing variable does not stop the others. Elsewhere it is a problem.
 func (d *decoder) unset(n *node, names []string, path string) {
 	reason := fmt.Sprintf("variable %s is not set", strings.Join(names, ", "))
 	hint := fmt.Sprintf("export %s=… or write ${%s:-default}", names[0], names[0])
@@ -201,6 +201,8 @@ func (d *decoder) unset(n *node, names []string, path string) {
 		d.disable(d.upstream, n.at, path, reason, hint)
 	case d.key != nil:
 		d.disableKey(d.key, n.at, path, reason, hint)
+	case d.backend != nil:
+		d.disableBackend(d.backend, n.at, path, reason, hint)
 	default:
 		d.fail(n.at, path, reason, hint)
 	}

@@ -46,6 +46,8 @@ var patterns = map[string]string{
 	"https":         `^https?://[^@#]+$|\$\{`,
 	"resource":      `^https?://[^@#?]*[^@#?/]$|\$\{`,
 	"scope":         `^[!#-\[\]-~]+$`,
+	"model":         `^[A-Za-z0-9_.:/@+-]{1,128}$|\$\{`,
+	"model name":    `^[A-Za-z0-9_.:/@+*?-]{1,128}$`,
 }
 
 // reflector makes the schema from the structs, their tags and the comments of their fields.
@@ -149,6 +151,15 @@ func elementDefault(t reflect.Type) reflect.Value {
 		return reflect.ValueOf(config.Upstream{
 			Era: "auto", Timeout: time.Minute, Queue: config.Queue{Size: 1024, PerTenant: 100, MaxWait: 30 * time.Second},
 		})
+	case reflect.TypeFor[config.Model]():
+		return reflect.ValueOf(config.Model{
+			Balance: "expected-wait", PrefixAffinity: config.KiB, Queue: config.Queue{Size: 1024, PerTenant: 100, MaxWait: 30 * time.Second},
+			Deadlines: config.Deadlines{FirstToken: 10 * time.Second, BetweenTokens: 15 * time.Second, Total: 10 * time.Minute},
+			Retry:     config.Retry{Attempts: 3, Budget: 10}, Breaker: config.Breaker{Failures: 5, OpenFor: 5 * time.Second}, SlowStart: 30 * time.Second,
+			WarmUp: config.WarmUp{At: "first-call", Timeout: 5 * time.Minute},
+		})
+	case reflect.TypeFor[config.ModelBackend]():
+		return reflect.ValueOf(config.ModelBackend{Weight: 1, Prompts: "chat"})
 	case reflect.TypeFor[config.JWT]():
 		return reflect.ValueOf(config.JWT{Claims: claims})
 	case reflect.TypeFor[config.Introspection]():
@@ -307,6 +318,12 @@ func TestSchemaRefuses(t *testing.T) {
 	tests := map[string]string{
 		"unknown key":            "upstrems: {}",
 		"planned key":            "jobs: {}",
+		"name of a model":        "models: {'a b': {}}",
+		"kind of a backend":      "models: {a: {backends: [{kind: vllm}]}}",
+		"alias that is a glob":   "models: {a: {aliases: ['b*']}}",
+		"price below nothing":    "models: {a: {price: {input: -1}}}",
+		"deadline without unit":  "models: {a: {deadlines: {total: 5}}}",
+		"unknown key of a model": "models: {a: {backend: []}}",
 		"version":                "version: 2",
 		"number as text":         "version: '1'",
 		"unknown upstream key":   "upstreams: {a: {command: x, comand: y}}",

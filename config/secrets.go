@@ -21,6 +21,11 @@ func (c *Config) Secrets() []string {
 	for i := range c.Upstreams {
 		out = c.Upstreams[i].secrets(out)
 	}
+	for i := range c.Models {
+		for _, b := range c.Models[i].Backends {
+			out = addressSecrets(b.URL, headerSecrets(b.Headers, out))
+		}
+	}
 	out = c.Telemetry.Traces.secrets(out)
 	out = slices.DeleteFunc(out, func(s string) bool { return s == "" }) // a key that is kept as its hash, for one
 	return slices.Compact(slices.Sorted(slices.Values(out)))
@@ -52,11 +57,7 @@ func secretsIn(v reflect.Value, out []string) []string {
 }
 
 func (u *Upstream) secrets(out []string) []string {
-	for name, value := range u.Headers {
-		if !slices.Contains(openHeaders, strings.ToLower(name)) {
-			out = headerSecret(value.Reveal(), out)
-		}
-	}
+	out = headerSecrets(u.Headers, out)
 	for name, value := range u.Env {
 		if looksSecret(name) || looksLikeCredential(value) {
 			out = append(out, value)
@@ -72,6 +73,16 @@ func (u *Upstream) secrets(out []string) []string {
 		}
 	}
 	return addressSecrets(u.URL, out)
+}
+
+// headerSecrets finds the secrets among the headers that are sent to a server.
+func headerSecrets(headers map[string]Secret, out []string) []string {
+	for name, value := range headers {
+		if !slices.Contains(openHeaders, strings.ToLower(name)) {
+			out = headerSecret(value.Reveal(), out)
+		}
+	}
+	return out
 }
 
 // headerSecret takes the scheme off a value. What Basic encodes is as secret as the code.

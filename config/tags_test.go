@@ -19,6 +19,9 @@ func TestTagsAreWellFormed(t *testing.T) {
 	c.Telemetry.Traces = &traces
 	c.Access, c.Limits, c.Cache = []AccessRule{{When: &Condition{}}}, []Limit{{}}, &Cache{MaxSize: MiB}
 	c.Upstreams = []Upstream{defaultUpstream("a", Position{})}
+	c.Models = []Model{defaultModel("a", Position{})}
+	modelHealth := defaultHealth()
+	c.Models[0].Health, c.Models[0].Backends = &modelHealth, []ModelBackend{defaultModelBackend(Position{})}
 	retry := defaultRetry()
 	c.Upstreams[0].Retry, c.Priorities = &retry, []Priority{defaultPriority(Position{})}
 	c.Routes = []RouteRule{{Timeout: time.Minute, MaxTimeout: time.Hour}} // which have no defaults

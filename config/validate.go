@@ -29,7 +29,8 @@ func (d *decoder) validate(root *node, c *Config) {
 			}
 		}
 	}
-	d.validateRoutes(root.first("routes"), c.Routes, names)
+	d.validateModels(root.first("models"), c)
+	d.validateRoutes(root.first("routes"), c.Routes, names, c.Models)
 	d.validateAuth(root, c)
 	if n := root.first("telemetry").first("traces"); n != nil && n.kind == mapping {
 		d.require(n, "telemetry.traces", "otlp")
@@ -100,7 +101,7 @@ func (d *decoder) validateUpstream(n *node, u *Upstream) {
 		d.fail(most.at, join(path, "max_timeout"), fmt.Sprintf("max_timeout (%s) is shorter than timeout (%s)", u.MaxTimeout, u.Timeout),
 			"make timeout shorter or max_timeout longer")
 	}
-	d.validateAdmission(n, u, path)
+	d.validateQueue(n.first("queue"), &u.Queue, join(path, "queue"), u.MaxInFlight > 0, "max_in_flight: N")
 	u.Dir = d.beside(u.Dir)
 	d.headerTwice(n.first("headers"), join(path, "headers"))
 }
@@ -193,6 +194,9 @@ func (d *decoder) validateEndpoint(n *node, e *Endpoint, names []string, upstrea
 func knownHint(name string, known []string) string {
 	if near := Nearest(name, known); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
+	}
+	if len(known) == 0 {
+		return "there is none at all"
 	}
 	const some = 10
 	hint := "known are: " + strings.Join(known[:min(len(known), some)], ", ")

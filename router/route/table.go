@@ -33,7 +33,7 @@ type lane struct {
 func New(rules []config.RouteRule, serves func(upstream string) bool) *Table {
 	t := &Table{}
 	for i := range rules {
-		if rules[i].Match.Model == "" {
+		if !rules[i].Match.Models() {
 			t.add(newRule(i, &rules[i], serves))
 		}
 	}
