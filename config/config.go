@@ -49,6 +49,8 @@ type Config struct {
 	Cache *Cache `yaml:"cache"`
 	// The log of who called what. Without it none is written.
 	Audit *Audit `yaml:"audit"`
+	// What clients submit to have it done later.
+	Jobs Jobs `yaml:"jobs"`
 	// What follows when a server tells models something else than was approved.
 	Pins Pins `yaml:"pins"`
 	// How much of anything is taken in.

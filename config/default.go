@@ -25,6 +25,7 @@ func Default() *Config {
 			Connections:        16384,
 			SlowReader:         30 * time.Second,
 		},
+		Jobs:      defaultJobs(),
 		Overload:  Overload{ShedAt: 92, RefuseAt: 95},
 		Sessions:  Sessions{Idle: 30 * time.Minute, Max: 24 * time.Hour},
 		Telemetry: Telemetry{Logs: Logs{Level: "info", Format: "auto", Access: "failed", Sample: 100}, Metrics: Metrics{Prometheus: true}},

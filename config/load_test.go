@@ -102,6 +102,10 @@ func TestEveryFieldIsRead(t *testing.T) {
 		Pins:          config.Pins{Mode: "block"},
 		LimitRefusals: "json-rpc",
 		Bounds:        config.Bounds{Body: config.MiB, Result: 32 * config.MiB, Depth: 32, InFlight: 64, PerSessionInFlight: 8, Connections: 4, SlowReader: 5 * time.Second},
+		Jobs: config.Jobs{
+			Workers: 16, MaxAttempts: 1, Visibility: 10 * time.Second, ResultTTL: 24 * time.Hour, MaxAge: time.Hour, PerTenant: 10,
+			MaxParams: 64 * config.KiB, MaxResult: 512 * config.KiB,
+		},
 		Overload:      config.Overload{Memory: 512 * config.MiB, ShedAt: 80, RefuseAt: 90},
 		Priorities: []config.Priority{
 			{Who: config.Who{Org: "acme"}, Band: "interactive", Weight: 3},

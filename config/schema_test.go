@@ -317,7 +317,7 @@ func TestSchemaRefuses(t *testing.T) {
 	compiled := compileSchema(t)
 	tests := map[string]string{
 		"unknown key":            "upstrems: {}",
-		"planned key":            "jobs: {}",
+		"planned key":            "state: embedded",
 		"name of a model":        "models: {'a b': {}}",
 		"kind of a backend":      "models: {a: {backends: [{kind: vllm}]}}",
 		"alias that is a glob":   "models: {a: {aliases: ['b*']}}",

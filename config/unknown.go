@@ -11,7 +11,7 @@ import (
 // enforcing it would be worse than not to know it.
 var planned = map[string][]string{
 	"Config": {
-		"jobs", "state",
+		"state",
 	},
 }
 

@@ -45,6 +45,7 @@ func (d *decoder) validate(root *node, c *Config) {
 	d.validateLimits(root.first("limits"), c.Limits)
 	d.validatePriorities(root.first("priorities"), c.Priorities)
 	d.validateOverload(root.first("overload"), c.Overload)
+	d.validateJobs(root.first("jobs"), c.Jobs)
 	if c.Admin.Listen == c.Listen && !strings.HasSuffix(c.Listen, ":0") {
 		d.fail(firstOf(root, root.first("admin").first("listen"), root.first("listen")), "admin.listen",
 			"admin.listen is the same address as listen", "choose another port")
