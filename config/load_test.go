@@ -106,7 +106,7 @@ func TestEveryFieldIsRead(t *testing.T) {
 			Workers: 16, MaxAttempts: 1, Visibility: 10 * time.Second, ResultTTL: 24 * time.Hour, MaxAge: time.Hour, PerTenant: 10,
 			MaxParams: 64 * config.KiB, MaxResult: 512 * config.KiB,
 		},
-		Overload:      config.Overload{Memory: 512 * config.MiB, ShedAt: 80, RefuseAt: 90},
+		Overload: config.Overload{Memory: 512 * config.MiB, ShedAt: 80, RefuseAt: 90},
 		Priorities: []config.Priority{
 			{Who: config.Who{Org: "acme"}, Band: "interactive", Weight: 3},
 			{Who: config.Who{Key: "nightly-*"}, Band: "batch", Weight: 1},
