@@ -6,7 +6,6 @@ import (
 	"github.com/headgate/headgate/policy"
 	"github.com/headgate/headgate/policy/auth"
 	"github.com/headgate/headgate/rpc"
-	"github.com/headgate/headgate/rpc/mcp"
 )
 
 // chain is the way of every call from the edge to dispatch, outermost first. A
@@ -18,7 +17,7 @@ func (g *Gateway) chain(n *generation, gate *auth.Gate) rpc.Handler {
 	if gate != nil {
 		identify, unscoped = gate.Authenticate, gate.Unscoped
 	}
-	return rpc.Chain(n.router,
+	return rpc.Chain(n.dispatch(),
 		rpc.Observe(n.observers(g.observers)...),
 		n.clientAddress(),
 		g.messages,
@@ -28,10 +27,10 @@ func (g *Gateway) chain(n *generation, gate *auth.Gate) rpc.Handler {
 		identify,
 		g.sessions.Guard,
 		n.access.Scoped(verbs, unscoped),
-		n.router.Resolve,
+		n.resolve,
 		g.calls.Settle,
 		n.access.Guard(verbs, unscoped),
-		g.pins.Guard(n.modes),
+		mcpOnly(g.pins.Guard(n.modes)),
 		n.memory.Shed,
 		n.limits.Rate,
 		n.cached,
@@ -39,8 +38,26 @@ func (g *Gateway) chain(n *generation, gate *auth.Gate) rpc.Handler {
 	)
 }
 
-// verbs is what the policies know of methods.
-var verbs = policy.Verbs{Of: mcp.Verb, Listed: mcp.Listed}
+// innerChain is the way of the calls that the gateway makes in the name of a principal that it knows: the runs of
+// jobs, and models that are asked in the middle of another call. They are resolved as if they came now, and pay
+// budgets; rates were paid by what they are made for. The call has a record of its own.
+func (g *Gateway) innerChain(n *generation) rpc.Handler {
+	unscoped := func(*rpc.Call, string) error { return nil }
+	if n.gate != nil {
+		unscoped = n.gate.Unscoped
+	}
+	return rpc.Chain(n.dispatch(),
+		rpc.Observe(n.observers(g.observers)...),
+		policy.Recover(g.logOf("policy")),
+		n.resolve,
+		g.calls.Settle,
+		n.access.Guard(verbs, unscoped),
+		mcpOnly(g.pins.Guard(n.modes)),
+		n.memory.Shed,
+		n.cached,
+		n.limits.Budget(g.bridge.Continues),
+	)
+}
 
 // pass is a policy that is switched off.
 func pass(next rpc.Handler) rpc.Handler { return next }

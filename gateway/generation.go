@@ -11,9 +11,11 @@ import (
 	"github.com/headgate/headgate/policy/auth"
 	"github.com/headgate/headgate/router"
 	"github.com/headgate/headgate/router/catalog"
+	"github.com/headgate/headgate/router/model"
 	"github.com/headgate/headgate/router/pin"
 	"github.com/headgate/headgate/router/route"
 	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/infer"
 	"github.com/headgate/headgate/telemetry"
 )
 
@@ -42,16 +44,20 @@ type generation struct {
 	tracer   *telemetry.Tracer // nil where nothing is traced
 	views    []catalog.View
 	router   *router.Router
+	models   *model.Router
 
 	remote rpc.Handler // of clients that connect
 	local  rpc.Handler // of the client that started the process, who is not asked who it is
+	inner  rpc.Handler // of calls that the gateway makes in the name of others
 }
 
 // generation returns what calls that begin now go through.
 func (g *Gateway) generation() *generation { return g.now.Load() }
 
 // serves reports whether an endpoint has this path.
-func (g *Gateway) serves(path string) bool { return g.generation().router.Serves(path) }
+func (g *Gateway) serves(path string) bool {
+	return path == infer.Path || g.generation().router.Serves(path)
+}
 
 // allowsOrigin reports whether pages of an origin may use the gateway.
 func (g *Gateway) allowsOrigin(origin string) bool { return g.generation().origins.Allows(origin) }
@@ -94,7 +100,8 @@ func (g *Gateway) generate(cfg *config.Config, old *generation) (n *generation, 
 	n.lists = g.catalog.Prepare(g.sources(n))
 	n.views = n.viewsOf()
 	n.router = router.New(n.views, g.below(n))
-	n.remote, n.local = g.chain(n, n.gate), g.chain(n, nil)
+	n.models = g.modelRouter(n)
+	n.remote, n.local, n.inner = g.chain(n, n.gate), g.chain(n, nil), g.innerChain(n)
 	return n, nil
 }
 

@@ -24,6 +24,7 @@ type Attempt struct {
 	Ended   time.Duration // when the response was there, or there could be none any more
 	Outcome Outcome
 	Span    SpanID // zero where nobody traces
+	Usage   Usage  // what it has used of a model so far
 }
 
 // Try is an attempt that runs or ran. Its methods may be called by many goroutines at

@@ -34,8 +34,11 @@ func (e Era) String() string {
 // Dialect names a method table and an error table.
 type Dialect string
 
-// MCP is the dialect of the Model Context Protocol.
-const MCP Dialect = "mcp"
+// The dialects.
+const (
+	MCP   Dialect = "mcp"   // the Model Context Protocol
+	Infer Dialect = "infer" // of models: prompts in, text out
+)
 
 // Dest says who answers a method.
 type Dest uint8
@@ -121,7 +124,7 @@ func (c *Call) Detach() *Call {
 type Client struct {
 	Revision     Revision
 	Era          Era
-	Session      string          // the session's key inside the gateway; empty for modern clients
+	Session      string          // the session's key inside the gateway; empty for who has none
 	LogLevel     string          // the least severe log messages it wants: in this request, or for its session; empty if it did not say
 	Info         json.RawMessage // Implementation object, or nil
 	Capabilities json.RawMessage // ClientCapabilities object, or nil
@@ -154,6 +157,7 @@ const (
 	Prompt
 	Resource
 	Task
+	Model
 )
 
 // Target is what a call is about, resolved.

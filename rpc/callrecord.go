@@ -21,6 +21,8 @@ type Record struct {
 	// Trace is the call's place in its trace. It is set before any policy sees the call
 	// and does not change after; its zero value means that nobody traces.
 	Trace Trace
+	// ID names the call to its client and in the log; empty where it has no such name. It is set by the edge.
+	ID string
 	// Place is the call's place among those in flight.
 	Place Place
 

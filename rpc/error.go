@@ -38,6 +38,8 @@ const (
 	RateLimited        // more requests in a time than a limit allows
 	QuotaExhausted     // a budget is used up
 	TooManyInFlight    // more calls at the same time than a limit allows
+	JobUnknown         // a job that is over, that never was, or that is somebody else's
+	Conflict           // the same key for two things that differ
 
 	// Of nobody in particular.
 	Busy             // a limit on calls in flight is reached
@@ -61,6 +63,7 @@ var codeNames = [...]string{
 	SessionUnknown: "session_unknown", TooLarge: "too_large", UnsupportedMedia: "unsupported_media",
 	NotAcceptable: "not_acceptable", WrongVerb: "wrong_verb", NoEndpoint: "no_endpoint", Unauthenticated: "unauthenticated",
 	Forbidden: "forbidden", TooManyTries: "too_many_tries", RateLimited: "rate_limited",
+	JobUnknown: "unknown_job", Conflict: "conflict",
 	QuotaExhausted: "quota_exhausted", TooManyInFlight: "too_many_in_flight", StateUnavailable: "state_unavailable", Busy: "busy", Overloaded: "overloaded", Draining: "draining", AuthDown: "auth_down",
 	Cancelled: "cancelled", Stopped: "stopped", UpstreamDown: "upstream_down", UpstreamFailed: "upstream_failed", UpstreamTimeout: "upstream_timeout",
 }

@@ -3,6 +3,7 @@ package rpc
 import (
 	"bytes"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -69,6 +70,11 @@ func idFrom(raw []byte, offset int) (ID, error) {
 		return refuse("id must be a string or a number")
 	}
 	return ID{raw: string(raw)}, nil
+}
+
+// isIntegral reports whether the id is a string, or a number without fraction and exponent.
+func (id ID) isIntegral() bool {
+	return id.raw == "" || id.raw[0] == '"' || !strings.ContainsAny(id.raw, ".eE")
 }
 
 // IsZero reports whether there is no id.

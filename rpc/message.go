@@ -35,7 +35,8 @@ func (e *WireError) Error() string { return e.Message }
 
 // Limits bounds what [Parse] accepts. The zero value means the defaults.
 type Limits struct {
-	Depth int // nested containers, at most [MaxDepth]; 0 means [DefaultDepth]
+	Depth   int     // nested containers, at most [MaxDepth]; 0 means [DefaultDepth]
+	Dialect Dialect // [MCP] if empty
 }
 
 // ErrBatch is the cause of refusing an array where one message is expected.
@@ -48,24 +49,31 @@ var ErrBatch = errors.New("a batch where one message is expected")
 // no message, or more than one to some readers, is one with code InvalidRequest.
 // The message is never nil: beside an error it is what could be read, so that the
 // answer can carry its id if that was certain.
+//
+// Messages of the inference dialect need not say that they are JSON-RPC 2.0, have whole
+// numbers as ids, and are no JSON to it where names in them are ambiguous.
 func Parse(data []byte, lim Limits) (*Message, error) {
-	return parse(data, min(lim.Depth, MaxDepth))
+	g := &mcpGrammar
+	if lim.Dialect == Infer {
+		g = &inferGrammar
+	}
+	return parse(data, min(lim.Depth, MaxDepth), g)
 }
 
-func parse(data []byte, depth int) (*Message, error) {
+func parse(data []byte, depth int, g *grammar) (*Message, error) {
 	m := &Message{}
 	m.makeRoom()
-	if err := m.scan(data, depth); err != nil {
-		return &Message{}, refusal(err)
+	if err := m.scan(data, depth, g.envelope); err != nil {
+		return &Message{}, g.refusal(err)
 	}
-	if err := m.fill(); err != nil {
+	if err := m.fill(g); err != nil {
 		return m, &Error{Code: InvalidRequest, Message: "not a JSON-RPC message: " + err.Error(), Cause: err}
 	}
 	return m, nil
 }
 
 // scan checks the text and records the members of the message.
-func (m *Message) scan(data []byte, depth int) error {
+func (m *Message) scan(data []byte, depth int, envelope *layer) error {
 	s := scanner{data: data, depth: depth}
 	s.space()
 	switch s.peek() {
@@ -75,7 +83,7 @@ func (m *Message) scan(data []byte, depth int) error {
 	default:
 		return s.fail("expected an object")
 	}
-	if err := s.record(m.objects[:], envelopeLayer, 0); err != nil {
+	if err := s.record(m.objects[:], envelope, 0); err != nil {
 		return err
 	}
 	s.space()
@@ -85,26 +93,20 @@ func (m *Message) scan(data []byte, depth int) error {
 	return nil
 }
 
-// refusal tells text that is no JSON from JSON that is no message or several.
-func refusal(err error) *Error {
-	code := ParseError
-	if e, ok := errors.AsType[*SyntaxError](err); errors.Is(err, ErrBatch) || ok && e.Ambiguous {
-		code = InvalidRequest
-	}
-	return &Error{Code: code, Message: "message refused: " + err.Error(), Cause: err}
-}
-
 // fill reads the members of the envelope (JSON-RPC 2.0, sections 4 and 5).
-func (m *Message) fill() error {
+func (m *Message) fill(g *grammar) error {
 	envelope := &m.objects[top]
 	if f := envelope.find("id"); f != nil {
 		id, err := idFrom(envelope.text(f), f.value.from)
 		if err != nil {
 			return err
 		}
+		if g.integers && !id.isIntegral() {
+			return errors.New("id must be a string or an integer")
+		}
 		m.ID = id
 	}
-	if v, _ := envelope.get("jsonrpc"); string(v) != `"2.0"` {
+	if v, said := envelope.get("jsonrpc"); string(v) != `"2.0"` && (said || !g.versionless) {
 		return errors.New(`jsonrpc must be "2.0"`)
 	}
 	method, isCall := envelope.get("method")
@@ -229,12 +231,15 @@ func NewError(id ID, e *WireError) *Message {
 // were parsed or from our own code, so a failure is a defect of the composer, and an
 // error response is what is left to send.
 func built(text []byte) *Message {
-	m, err := parse(text, 2*MaxDepth)
+	m, err := parse(text, 2*MaxDepth, &ownGrammar)
 	if err != nil {
 		return NewError(m.ID, &WireError{Code: -32603, Message: "gateway composed a bad message: " + err.Error()})
 	}
 	return m
 }
+
+// Versioned reports whether the message says that it is JSON-RPC 2.0, which it need not in every dialect.
+func (m *Message) Versioned() bool { return m.objects[top].find("jsonrpc") != nil }
 
 // IsRequest reports whether the message asks for a response.
 func (m *Message) IsRequest() bool { return m.Method != "" && !m.ID.IsZero() }

@@ -38,30 +38,6 @@ type nested struct {
 	layer *layer
 }
 
-// The layers of a message. Reserved names decide what a message is and whom it is
-// for; a result decides nothing here, so none are reserved in it.
-var (
-	envelopeLayer = &layer{
-		scope:    top,
-		reserved: names("jsonrpc", "id", "method", "params", "result", "error"),
-		inner:    []nested{{"params", paramsLayer}, {"result", resultLayer}},
-	}
-	paramsLayer = &layer{
-		scope: body,
-		reserved: names("name", "uri", "arguments", "_meta", "cursor", "taskId", "requestId", "progressToken",
-			"requestState", "inputResponses", "protocolVersion", "capabilities", "clientInfo"),
-		inner: []nested{{"_meta", metaLayer}},
-	}
-	metaLayer = &layer{
-		scope: meta,
-		reserved: names("progressToken", "io.modelcontextprotocol/protocolVersion",
-			"io.modelcontextprotocol/clientCapabilities", "io.modelcontextprotocol/clientInfo",
-			"io.modelcontextprotocol/logLevel"),
-	}
-	resultLayer = &layer{scope: body, lenient: true, inner: []nested{{"_meta", &layer{scope: meta, lenient: true}}}}
-	plainLayer  = &layer{}
-)
-
 func names(list ...string) [][]byte {
 	out := make([][]byte, len(list))
 	for i, name := range list {

@@ -38,6 +38,8 @@ const (
 	CodeStateUnavailable = 115
 	CodeOverloaded       = 116
 	CodeStopped          = 117
+	CodeJobUnknown       = 118
+	CodeConflict         = 119
 )
 
 // wire says how a kind of failure looks: its error code, and its HTTP status if it
@@ -72,6 +74,8 @@ var wires = map[rpc.Code]wire{
 	rpc.QuotaExhausted:     {CodeQuotaExhausted, 429},
 	rpc.TooManyInFlight:    {CodeTooManyInFlight, 429},
 	rpc.StateUnavailable:   {CodeStateUnavailable, 503},
+	rpc.JobUnknown:         {CodeJobUnknown, 404},
+	rpc.Conflict:           {CodeConflict, 409},
 	rpc.Busy:               {CodeBusy, 429},
 	rpc.Overloaded:         {CodeOverloaded, 503},
 	rpc.Draining:           {CodeDraining, 503},

@@ -42,6 +42,8 @@ func TestCorner5_24_Status(t *testing.T) {
 		rpc.QuotaExhausted:     {113, 429, 429},
 		rpc.TooManyInFlight:    {114, 429, 429},
 		rpc.StateUnavailable:   {115, 503, 503},
+		rpc.JobUnknown:         {118, 404, 404},
+		rpc.Conflict:           {119, 409, 409},
 		rpc.Busy:               {104, 429, 429},
 		rpc.Overloaded:         {116, 503, 503},
 		rpc.Draining:           {105, 503, 503},
