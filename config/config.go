@@ -138,6 +138,10 @@ type Upstream struct {
 	// How often a call that failed is made again. Left out, 3 times on another backend where there are several, and not at all where there is one.
 	Retry *Retry `yaml:"retry"`
 
+	// Which model answers the server when it asks for one in a call (sampling/createMessage), where the client cannot. Left out, such a question is
+	// refused. Of the legacy era alone.
+	Sampling *Sampling `yaml:"sampling"`
+
 	// Disabled says why this upstream is switched off; empty when it is not.
 	Disabled string `yaml:"-"`
 	// Off says that the file itself switches the upstream off: nothing is wrong with it.
@@ -164,8 +168,10 @@ type Endpoint struct {
 
 	// Whether tools are shown as UPSTREAM__name. UPSTREAM__name is accepted in any case.
 	Prefix string `yaml:"prefix" enum:"always,on-collision,never"`
-	// The upstreams behind this path, by name. Left out, all of them.
+	// The upstreams behind this path, by name. Left out, all of them; or none, where models are named.
 	Upstreams []string `yaml:"upstreams" check:"filled" items:"some"`
+	// The models that this path shows as tools called invoke_MODEL, as globs of their names. What a glob of models serves is named here in full.
+	Models []string `yaml:"models" check:"filled" items:"some"`
 	// Which tools this path shows, by canonical names (UPSTREAM__name).
 	Tools Filter `yaml:"tools"`
 }

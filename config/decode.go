@@ -210,6 +210,8 @@ func (d *decoder) prepare(element any, name string, at Position) {
 		*e = defaultBreaker()
 	case *Health:
 		*e = defaultHealth()
+	case *Sampling:
+		*e = defaultSampling()
 	case *Traces:
 		*e = defaultTraces()
 	}

@@ -46,6 +46,9 @@ func report(c *config.Config, err error) string {
 		if len(u.Backends) > 0 {
 			fmt.Fprintf(&b, " balance=%s breaker=%v health=%v slow_start=%s", u.Balance, *u.Breaker, *u.Health, u.SlowStart)
 		}
+		if u.Sampling != nil {
+			fmt.Fprintf(&b, " sampling=%v", *u.Sampling)
+		}
 		b.WriteByte('\n')
 	}
 	for i := range c.Models {
@@ -58,7 +61,11 @@ func report(c *config.Config, err error) string {
 		authReport(&b, c.Auth)
 	}
 	for _, e := range c.Endpoints {
-		fmt.Fprintf(&b, "endpoint %s: prefix=%s upstreams=%q tools=%q\n", e.Path, e.Prefix, e.Upstreams, e.Tools)
+		fmt.Fprintf(&b, "endpoint %s: prefix=%s upstreams=%q tools=%q", e.Path, e.Prefix, e.Upstreams, e.Tools)
+		if e.Models != nil {
+			fmt.Fprintf(&b, " models=%q", e.Models)
+		}
+		b.WriteByte('\n')
 	}
 	return b.String()
 }

@@ -27,6 +27,8 @@ func TestTagsAreWellFormed(t *testing.T) {
 	c.Routes = []RouteRule{{Timeout: time.Minute, MaxTimeout: time.Hour}} // which have no defaults
 	breaker, health := defaultBreaker(), defaultHealth()
 	c.Upstreams[0].Backends, c.Upstreams[0].Breaker, c.Upstreams[0].Health = []Backend{{Weight: 1}}, &breaker, &health
+	sampling := defaultSampling()
+	c.Upstreams[0].Sampling = &sampling
 	file := defaultLogFile()
 	c.Telemetry.Logs.File = &file
 	checkTags(t, reflect.ValueOf(c).Elem())

@@ -103,6 +103,7 @@ func (d *decoder) validateUpstream(n *node, u *Upstream) {
 			"make timeout shorter or max_timeout longer")
 	}
 	d.validateQueue(n.first("queue"), &u.Queue, join(path, "queue"), u.MaxInFlight > 0, "max_in_flight: N")
+	d.validateSampling(n, u, path)
 	u.Dir = d.beside(u.Dir)
 	d.headerTwice(n.first("headers"), join(path, "headers"))
 }
@@ -179,6 +180,9 @@ func (d *decoder) validateEndpoint(n *node, e *Endpoint, names []string, upstrea
 	own := e.own()
 	if _, ok := upstreams[own]; !ok {
 		return
+	}
+	if len(e.Models) > 0 {
+		d.fail(firstOf(n, n.first("models")), path+".models", fmt.Sprintf("path %s belongs to the upstream %q alone", e.Path, own), "choose another path")
 	}
 	if len(e.Upstreams) == 0 {
 		e.Upstreams = []string{own}

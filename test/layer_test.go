@@ -34,7 +34,7 @@ var layers = []struct{ from, to string }{
 	{"policy/auth, upstream, upstream/credential", "rpc, rpc/frame, config, state, state/seal, telemetry"},
 	{"policy", "policy/auth, rpc, config, state, telemetry"},
 	{"upstream/mcpserver, upstream/model", "upstream, upstream/credential, rpc/*, rpc, config, telemetry"},
-	{"router/catalog, router/bridge, router/session, router/subscription, router/pin, router/job, router/route, router/model, router/conversation", "rpc, rpc/*, state, state/seal, config, telemetry"},
+	{"router/catalog, router/bridge, router/session, router/subscription, router/pin, router/job, router/route, router/sampling, router/modeltool, router/model, router/conversation", "rpc, rpc/*, state, state/seal, config, telemetry"},
 	{"router", "router/catalog, router/route, rpc, rpc/*, config, telemetry"},
 	{"router/edge", "router/session, router/edge/http1, rpc, rpc/*, config, telemetry"},
 	{"router/edge/http1", ""},

@@ -24,6 +24,7 @@ func (s *Server) linkFor(ctx context.Context, c *rpc.Call) (linkKey, link, error
 	if s.cfg.Disabled != "" {
 		return linkKey{}, nil, s.fault.down(nil, "is switched off: %s", s.cfg.Disabled)
 	}
+	c = s.lent(c)
 	for range 3 { // a probe that was answered too late is made up for by a second one
 		known, err := s.spoken(ctx)
 		if err != nil {

@@ -84,6 +84,7 @@ func (s *Server) bound(c *rpc.Call) bool {
 	if c.Client.Session == "" {
 		return false
 	}
+	c = s.lent(c)
 	known := s.eras.Load()
 	return known != nil && keyOf(c, known.serve(c)).session != ""
 }
@@ -151,7 +152,7 @@ func (p *Pool) prefer(c *rpc.Call) *upstream.Backend {
 			return nil
 		}
 	}
-	if c.Client.Session == "" || c.Client.Era != rpc.Legacy || mcp.Features(c.Client.Capabilities) == "" {
+	if c.Client.Session == "" || c.Client.Era != rpc.Legacy || p.cfg.Sampling == nil && mcp.Features(c.Client.Capabilities) == "" {
 		return nil
 	}
 	if m, ok := p.pins.Load(c.Client.Session); ok {
