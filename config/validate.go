@@ -15,12 +15,14 @@ func (d *decoder) validate(root *node, c *Config) {
 		names[i] = u.Name
 		if n := upstreams[u.Name]; n.kind == mapping || n.kind == null {
 			d.validateUpstream(n, u)
+			d.validateSampling(n, u, c.Models)
 		}
 	}
 	d.titleTwice(c.Upstreams, upstreams)
 	endpoints := root.first("endpoints").index()
 	for i := range c.Endpoints {
 		d.validateEndpoint(endpoints[c.Endpoints[i].Path], &c.Endpoints[i], names, upstreams)
+		d.validateShownModels(endpoints[c.Endpoints[i].Path], &c.Endpoints[i], c.Models)
 	}
 	if t := root.first("tls"); t != nil && t.kind == mapping {
 		for _, key := range []string{"cert", "key"} {
@@ -103,7 +105,6 @@ func (d *decoder) validateUpstream(n *node, u *Upstream) {
 			"make timeout shorter or max_timeout longer")
 	}
 	d.validateQueue(n.first("queue"), &u.Queue, join(path, "queue"), u.MaxInFlight > 0, "max_in_flight: N")
-	d.validateSampling(n, u, path)
 	u.Dir = d.beside(u.Dir)
 	d.headerTwice(n.first("headers"), join(path, "headers"))
 }
