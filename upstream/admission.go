@@ -14,8 +14,10 @@ import (
 // own goroutines: by bands of priority, and fairly among the tenants of a band. What could not be served in time is
 // refused at once. Its methods may be called concurrently.
 type Admission struct {
+	kind     string // what the upstream is, in words
 	upstream string
-	limit    int64
+	limit    int64 // 0 for none; with a meter that says it
+	meter    Meter // nil where a slot is a slot, and calls cost the time that they hold it
 	bounds   config.Queue
 	rank     Ranker
 
@@ -32,7 +34,7 @@ type Ranker func(*rpc.Principal) config.Priority
 
 // NewAdmission returns the admission of an upstream.
 func NewAdmission(u config.Upstream, rank Ranker) *Admission {
-	return &Admission{upstream: u.Name, limit: int64(u.MaxInFlight), bounds: u.Queue, rank: rank, queue: newQueue(u.Queue.MaxWait)}
+	return &Admission{kind: "upstream", upstream: u.Name, limit: int64(u.MaxInFlight), bounds: u.Queue, rank: rank, queue: newQueue(u.Queue.MaxWait)}
 }
 
 // Before makes calls wait for a slot before they go to next. They hold it until their response was seen or their reply
@@ -48,6 +50,9 @@ func (a *Admission) Before(next rpc.Handler) rpc.Handler {
 			return next.Handle(ctx, c)
 		}
 		s := &slot{of: a, tenant: tenantOf(c)}
+		if a.meter != nil {
+			s.call = c
+		}
 		if a.waiting.Load() > 0 || !a.take() {
 			var err error
 			if c, err = a.wait(ctx, c, s); err != nil {
@@ -64,7 +69,7 @@ func (a *Admission) Before(next rpc.Handler) rpc.Handler {
 func (a *Admission) take() bool {
 	for {
 		n := a.flying.Load()
-		if n >= a.limit {
+		if n >= a.most() {
 			return false
 		}
 		if a.flying.CompareAndSwap(n, n+1) {
@@ -77,6 +82,9 @@ func (a *Admission) take() bool {
 func (a *Admission) wait(ctx context.Context, c *rpc.Call, s *slot) (*rpc.Call, error) {
 	now := time.Now()
 	w := a.waiterOf(c, s.tenant, now)
+	if a.meter != nil {
+		w.call, w.asks = c, a.meter.Cost(ctx, c)
+	}
 	c.Record.Waits(a.upstream) // for who looks on
 	why := a.await(ctx, w)
 	c.Record.Waits("")
@@ -187,7 +195,11 @@ func (a *Admission) give(s *slot) {
 	now := time.Now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if s != nil {
+	switch {
+	case s == nil:
+	case a.meter != nil:
+		a.queue.settle(s, s.spent())
+	default:
 		a.queue.learn(s, now)
 	}
 	a.dispatch(now)

@@ -29,10 +29,11 @@ var causeNames = [causes]string{
 
 // refusal makes the error for a call that gets no slot.
 func (a *Admission) refusal(why cause, w *waiter) error {
+	limit := a.most()
 	return &rpc.Error{
 		Code: rpc.Overloaded, Upstream: a.upstream, NotRun: true, RetryAfter: w.again,
-		Message: fmt.Sprintf("upstream %q has %d calls in flight, and %s", a.upstream, a.limit, a.reason(why, w)),
-		Data:    map[string]any{"shed": causeNames[why], "band": bandNames[w.band], "limit": a.limit},
+		Message: fmt.Sprintf("%v has %d calls in flight, and %s", a, limit, a.reason(why, w)),
+		Data:    map[string]any{"shed": causeNames[why], "band": bandNames[w.band], "limit": limit},
 	}
 }
 

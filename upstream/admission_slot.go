@@ -12,6 +12,7 @@ import (
 type slot struct {
 	of      *Admission
 	reply   *rpc.Reply
+	call    *rpc.Call // of which a meter says what it cost; nil without one
 	tenant  tenant
 	band    int         // in which it waited, if it did
 	began   time.Time   // when the call got the slot

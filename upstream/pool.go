@@ -26,6 +26,8 @@ type PoolConfig struct {
 	SlowStart time.Duration
 	// Prefer returns the backend that a call belongs to, if it belongs to one. It is asked where there are several, for each attempt.
 	Prefer func(c *rpc.Call) *Backend
+	// Pick chooses for a call, where there are several, among those that are able, instead of Balance. It may keep the slice.
+	Pick func(ctx context.Context, c *rpc.Call, able []*Backend) *Backend
 	// Retry makes calls again that failed. Without it they are made once.
 	Retry Retry
 	// Random is where chance comes from. By default it cannot be foretold.
@@ -120,7 +122,7 @@ func (p *Pool) Handle(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 func (p *Pool) Once(ctx context.Context, c *rpc.Call, tried *Tried) (*rpc.Reply, error) {
 	var last error
 	for {
-		b := p.choose(c, tried)
+		b := p.choose(ctx, c, tried)
 		if b == nil {
 			if last == nil {
 				c.Record.Note(rpc.Shed, "breaker_open", 0)

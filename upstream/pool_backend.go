@@ -101,6 +101,29 @@ func (b *Backend) share(now func() int64) float64 {
 	return weight * max(part, slowest)
 }
 
+// Share is how much of the calls the backend is to get, relative to the others: its weight, less while it starts slowly.
+func (b *Backend) Share() float64 { return b.share(b.pool.now) }
+
+// Rise lets the backend start slowly from now on.
+func (b *Backend) Rise() { b.rise(b.pool.now()) }
+
+// Broke notes that a call failed whose first message had come, so that it had counted as one that went well. Where several do so in a row, or most
+// of them do, others are preferred to the backend for a while.
+func (b *Backend) Broke() {
+	if b.record.good.Load() > 0 { // else they are counted anew
+		b.record.good.Add(-1)
+	}
+	b.record.broken.Add(1)
+	b.pool.failed(b)
+}
+
+// Finished notes that a call came to its end.
+func (b *Backend) Finished() {
+	if b.record.broken.Load() != 0 {
+		b.record.broken.Store(0)
+	}
+}
+
 // rise lets the backend start slowly, from a time that may be to come.
 func (b *Backend) rise(at int64) {
 	if b.pool.cfg.SlowStart > 0 {
@@ -221,7 +244,7 @@ func unreached(err error) bool {
 		return false
 	}
 	switch e.Code {
-	case rpc.UpstreamDown, rpc.UpstreamTimeout, rpc.UpstreamFailed, rpc.Busy:
+	case rpc.UpstreamDown, rpc.UpstreamTimeout, rpc.UpstreamFailed, rpc.Busy, rpc.Overloaded:
 		return true
 	}
 	return false
@@ -238,9 +261,11 @@ const (
 
 // record is what calls have shown of a backend.
 type record struct {
-	good  atomic.Int64 // since the window began
-	row   atomic.Int64 // failures in a row
-	fails atomic.Int64 // ever
+	good atomic.Int64 // since the window began
+	row  atomic.Int64 // failures in a row
+	// broken is how many calls in a row broke off after their first message.
+	broken atomic.Int64
+	fails  atomic.Int64 // ever
 
 	// Under the pool's lock.
 	bad      int64 // since the window began
@@ -260,7 +285,7 @@ func (r *record) succeeded() {
 func (p *Pool) failed(b *Backend) {
 	r := &b.record
 	r.fails.Add(1)
-	row := r.row.Add(1)
+	row := max(r.row.Add(1), r.broken.Load())
 	all := *p.backends.Load()
 	if len(all) < 2 {
 		return
@@ -301,6 +326,7 @@ func (p *Pool) eject(b *Backend, now int64) {
 	r.times++
 	r.released, r.since = until, 0
 	r.row.Store(0)
+	r.broken.Store(0)
 	b.ejected.Store(until)
 	b.rise(until)
 	p.cfg.Log.Warn("backend is ejected: too many calls failed", "upstream", p.cfg.Upstream, "backend", b.cfg.ID, "for", time.Duration(until-now).String())

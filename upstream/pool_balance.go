@@ -1,7 +1,9 @@
 package upstream
 
 import (
+	"context"
 	"math"
+	"slices"
 
 	"github.com/headgate/headgate/rpc"
 )
@@ -25,7 +27,7 @@ const usual = 16
 
 // choose returns the backend for a call, nil if none is left. The one that the call belongs to comes first, if it is well; then those
 // that are well; and then those that were ejected or found unwell, since nothing better is there.
-func (p *Pool) choose(c *rpc.Call, tried *Tried) *Backend {
+func (p *Pool) choose(ctx context.Context, c *rpc.Call, tried *Tried) *Backend {
 	all := *p.backends.Load()
 	if len(all) == 1 {
 		if b := all[0]; !tried.has(b) && b.open(p.now) {
@@ -50,13 +52,16 @@ func (p *Pool) choose(c *rpc.Call, tried *Tried) *Backend {
 		case len(list) == 1:
 			return list[0]
 		case len(list) > 1:
-			return p.pick(c, list)
+			return p.pick(ctx, c, list)
 		}
 	}
 	return nil
 }
 
-func (p *Pool) pick(c *rpc.Call, list []*Backend) *Backend {
+func (p *Pool) pick(ctx context.Context, c *rpc.Call, list []*Backend) *Backend {
+	if p.cfg.Pick != nil {
+		return p.cfg.Pick(ctx, c, slices.Clone(list)) // a copy, so that others choose on the stack
+	}
 	switch p.cfg.Balance {
 	case Weighted:
 		return p.byWeight(list)

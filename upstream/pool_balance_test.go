@@ -112,7 +112,7 @@ func TestConsistentHash(t *testing.T) {
 	}
 	at := func(i int) string {
 		c := caller(i)
-		b := p.choose(c, &Tried{})
+		b := p.choose(t.Context(), c, &Tried{})
 		return b.ID()
 	}
 	const callers = 4000
@@ -138,7 +138,7 @@ func TestConsistentHash(t *testing.T) {
 	one.Remote = netip.MustParseAddrPort("192.0.2.1:1")
 	two := one
 	two.Remote = netip.MustParseAddrPort("192.0.2.1:2")
-	if p.choose(&one, &Tried{}) != p.choose(&two, &Tried{}) {
+	if p.choose(t.Context(), &one, &Tried{}) != p.choose(t.Context(), &two, &Tried{}) {
 		t.Error("one client is sent to two places")
 	}
 }

@@ -1,9 +1,13 @@
 package upstream
 
 import (
+	"context"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/headgate/headgate/rpc"
 )
 
 func TestEjection(t *testing.T) {
@@ -93,4 +97,55 @@ func TestHalfOfTheCallsMayFail(t *testing.T) {
 			t.Errorf("it is %s", got)
 		}
 	})
+}
+
+// A backend whose streams begin and break off is one that fails, though each of them counted as one that went well.
+func TestABackendWhoseAnswersBreakOffIsEjected(t *testing.T) {
+	t.Parallel()
+	p, _ := newPool(PoolConfig{}, 1, 1, 1)
+	b := (*p.backends.Load())[0]
+	stream := func(end func()) {
+		reply, err := b.handle(t.Context(), aCall)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = reply.Next()
+		_ = reply.Close()
+		end()
+	}
+	for range failuresInARow - 1 {
+		stream(b.Broke)
+	}
+	stream(b.Finished)
+	for i := range failuresInARow {
+		if state := p.Status()[0].State; state != BackendUp {
+			t.Fatalf("after %d that broke off it is %s", i, state)
+		}
+		stream(b.Broke)
+	}
+	if state := p.Status()[0].State; state != BackendEjected {
+		t.Errorf("it is %s", state)
+	}
+}
+
+// Whoever chooses instead of the pool is shown those that can be had, best ones first.
+func TestTheChoiceCanBeAnothers(t *testing.T) {
+	t.Parallel()
+	var shown []int
+	p, s := newPool(PoolConfig{
+		Breaker: BreakerConfig{Failures: 1, OpenFor: time.Hour},
+		Pick: func(_ context.Context, _ *rpc.Call, able []*Backend) *Backend {
+			shown = append(shown, len(able))
+			return able[len(able)-1]
+		},
+	}, 1, 1, 1)
+	s[2].do = vanished
+	for range 3 {
+		if err := call(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s[1].calls != 3 || s[2].calls != 1 || !slices.Equal(shown, []int{3, 2, 2, 2}) {
+		t.Errorf("calls %d, %d and %d; shown were %v", s[0].calls, s[1].calls, s[2].calls, shown)
+	}
 }

@@ -2,6 +2,8 @@ package upstream
 
 import (
 	"time"
+
+	"github.com/headgate/headgate/rpc"
 )
 
 // The bands of priority, highest first.
@@ -28,6 +30,8 @@ type waiter struct {
 	weight   int64
 	since    time.Time
 	patience time.Duration // how long it may wait
+	asks     int64         // what it is taken to cost, where a meter says that; else 0
+	call     *rpc.Call     // likewise; else nil
 	again    time.Duration // what its client is told if it is refused
 
 	flow       *flow // nil when it is not in the queue
@@ -168,14 +172,31 @@ func (q *queue) learn(s *slot, now time.Time) {
 	}
 }
 
+// settle has the tenant of a call that waited, of which a meter says what it cost, pay the difference to what it was taken to cost.
+func (q *queue) settle(s *slot, spent int64) {
+	if f := q.flows[flowKey{s.tenant, s.band}]; f != nil && s.charged > 0 && f.waiting > 0 {
+		f.deficit -= spent - s.charged
+	}
+}
+
 // ahead returns how many calls would be served before w, if it waited now: all of higher bands, those of its own tenant, and of
 // others in its band as many as their weight gives them meanwhile.
 func (q *queue) ahead(w *waiter) int {
+	return q.before(w, q.backlog(w))
+}
+
+// before returns how many calls are served before w, which waits behind so many of its own tenant.
+func (q *queue) before(w *waiter, own int) int {
 	n := 0
 	for i := range w.band {
 		n += q.bands[i].waiting
 	}
-	own := q.backlog(w)
+	return n + q.among(w, own)
+}
+
+// among returns how many calls of a waiter's band are served before it, where it is behind so many of its own tenant.
+func (q *queue) among(w *waiter, own int) int {
+	n := 0
 	q.bands[w.band].each(func(f *flow) {
 		switch {
 		case f.tenant == w.tenant:

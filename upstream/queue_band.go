@@ -30,8 +30,11 @@ type flow struct {
 }
 
 // cost returns what the next call of a tenant is taken to cost: the time for which its calls hold a slot, in
-// microseconds. Other dialects can estimate it in units of their own.
+// microseconds, or what the meter says of the first of them.
 func (f *flow) cost(q *queue) int64 {
+	if f.first != nil && f.first.asks > 0 {
+		return f.first.asks
+	}
 	if f.mean > 0 {
 		return f.mean
 	}

@@ -44,7 +44,7 @@ func Bands() []string { return slices.Clone(bandNames[:]) }
 // Status returns what there is to see. It holds up calls that wait for as long as it takes to look at each tenant.
 func (a *Admission) Status() QueueStatus {
 	out := QueueStatus{
-		Upstream: a.upstream, Limit: int(a.limit), Size: a.bounds.Size, InFlight: int(a.flying.Load()),
+		Upstream: a.upstream, Limit: int(a.most()), Size: a.bounds.Size, InFlight: int(a.flying.Load()),
 		Bands: make([]BandStatus, 0, bands), Shed: make(map[string]uint64, causes),
 	}
 	for why := admitted + 1; why < causes; why++ {
