@@ -92,6 +92,8 @@ type Call struct {
 type Flight interface {
 	// Take takes the place. The error says why there is none.
 	Take() error
+	// Cancel cancels another call of the session that is in flight, by its client's id. It returns false if there is none.
+	Cancel(id ID) bool
 }
 
 // Stopper ends a call before it has ended by itself.

@@ -11,6 +11,7 @@ import (
 const (
 	jsonType   = "application/json"
 	streamType = "text/event-stream"
+	linesType  = "application/x-ndjson"
 )
 
 // accepts says which forms of an answer a client takes, and whether it named the
@@ -34,11 +35,7 @@ func parseAccept(values []string) accepts {
 }
 
 func (a *accepts) add(part string) {
-	name, params, _ := strings.Cut(part, ";")
-	if isRefused(params) {
-		return
-	}
-	switch strings.ToLower(strings.TrimSpace(name)) {
+	switch mediaRange(part) {
 	case "*/*":
 		a.json, a.stream = true, true
 	case jsonType, "application/*":
@@ -46,6 +43,31 @@ func (a *accepts) add(part string) {
 	case streamType, "text/*":
 		a.stream, a.streamFirst = true, !a.json
 	}
+}
+
+// mediaRange returns the media range of an element of an Accept header, empty where its weight refuses it.
+func mediaRange(part string) string {
+	name, params, _ := strings.Cut(part, ";")
+	if isRefused(params) {
+		return ""
+	}
+	return strings.ToLower(strings.TrimSpace(name))
+}
+
+// prefersEvents reports whether a client takes streams as events rather than as lines: it lists them, and nothing before
+// them that lines are.
+func prefersEvents(values []string) bool {
+	for _, value := range values {
+		for part := range strings.SplitSeq(value, ",") {
+			switch mediaRange(part) {
+			case streamType, "text/*":
+				return true
+			case linesType, "application/*", "*/*":
+				return false
+			}
+		}
+	}
+	return false
 }
 
 // isRefused reports a weight of zero, in any of its spellings.

@@ -64,7 +64,7 @@ func (b *batch) dispatch(ctx context.Context, m *rpc.Message) (err error) {
 			return err
 		}
 	}
-	t := &turn{Edge: b.x.Edge, ctx: b.x.ctx, out: b, call: b.x.callOf(b.session.Client(), row, m)}
+	t := &turn{Edge: b.x.Edge, speech: b.x.speech, ctx: b.x.ctx, out: b, call: b.x.callOf(b.session.Client(), row, m)}
 	if !m.IsRequest() {
 		t.serve(ctx)
 		return nil
@@ -76,20 +76,13 @@ func (b *batch) dispatch(ctx context.Context, m *rpc.Message) (err error) {
 		return err
 	}
 	t.flight, t.call.Stopper = flight, rpc.StopFunc(cancel)
-	b.mayStream()
+	b.x.mayStream()
 	b.running.Go(func() {
 		defer cancel(nil)
 		defer t.land()
 		t.serve(ctx)
 	})
 	return nil
-}
-
-// mayStream says that there is something to wait for.
-func (b *batch) mayStream() {
-	b.x.mu.Lock()
-	defer b.x.mu.Unlock()
-	b.x.quiet = false
 }
 
 func (b *batch) send(m *rpc.Message) bool { return b.x.send(m) }

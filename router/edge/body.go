@@ -48,6 +48,29 @@ func (b *buffers) put(p []byte) {
 	b.pools[class-smallest].Put(&kept)
 }
 
+const (
+	usualScratch = 8 << 10  // room for messages that are alike
+	largeScratch = 64 << 10 // how much room is kept for small messages after a large one
+)
+
+// scratch is room in which the messages of a stream are put together, one after the other.
+type scratch struct{ room []byte }
+
+// space returns an empty slice with room for n bytes, good until the next one is asked for.
+func (s *scratch) space(b *buffers, n int) []byte {
+	if have := cap(s.room); have < n || have > largeScratch && n <= usualScratch {
+		b.put(s.room)
+		s.room = b.get(max(n, usualScratch))
+	}
+	return s.room[:0]
+}
+
+// release gives the room back.
+func (s *scratch) release(b *buffers) {
+	b.put(s.room)
+	s.room = nil
+}
+
 // receive reads the whole body. It allocates by what arrived, not by what was
 // promised, and gives up on senders that are too slow.
 func (x *exchange) receive() ([]byte, error) {

@@ -7,7 +7,6 @@ import (
 	"golang.org/x/sys/cpu"
 
 	"github.com/headgate/headgate/rpc"
-	"github.com/headgate/headgate/rpc/mcp"
 )
 
 // overloadPause is when a client that was refused for want of capacity may try again.
@@ -27,7 +26,7 @@ func (e *Edge) InFlight() int64 { return e.capacity.flying.Load() }
 // enter counts a call, if there is room for one more. Streams that stand open are no
 // calls: whoever keeps them bounds them.
 func (t *turn) enter(c *rpc.Call) error {
-	if !c.Message.IsRequest() || c.Method.Name == mcp.Listen {
+	if !c.Message.IsRequest() || c.Method.Name == t.speech.standing {
 		return nil
 	}
 	if t.capacity.flying.Add(1) > int64(t.cfg().Capacity) {

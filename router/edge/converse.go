@@ -113,16 +113,27 @@ func (d *dialogue) register(id rpc.ID, cancel context.CancelCauseFunc) error {
 
 // cancelled stops the modern request that a notifications/cancelled names.
 func (d *dialogue) cancelled(m *rpc.Message) {
-	id, ok := mcp.CancelledID(m)
-	if !ok {
-		return
+	if id, ok := mcp.CancelledID(m); ok {
+		d.stop(id)
 	}
+}
+
+// stop cancels a request in flight. It reports whether there is one.
+func (d *dialogue) stop(id rpc.ID) bool {
 	d.mu.Lock()
 	cancel := d.calls[id.Key()]
 	d.mu.Unlock()
 	if cancel != nil {
 		cancel(rpc.Errorf(rpc.Cancelled, "the client cancelled the request"))
 	}
+	return cancel != nil
+}
+
+// forget takes a request off those in flight.
+func (d *dialogue) forget(id rpc.ID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.calls, id.Key())
 }
 
 // initialize opens the session of the connection. Its answer is out before anything

@@ -40,7 +40,7 @@ func (x *exchange) preflight(older bool) error {
 	origin := x.r.Header.Get("Origin")
 	switch {
 	case origin == "" || x.r.Header.Get("Access-Control-Request-Method") == "":
-		if older {
+		if older || x.speech == &inferDialect {
 			return wrongVerb(x.r.Method, "GET, POST, OPTIONS")
 		}
 		return wrongVerb(x.r.Method, "GET, POST, DELETE, OPTIONS")

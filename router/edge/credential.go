@@ -22,7 +22,7 @@ func errExpired() error {
 func (x *exchange) introduce() error {
 	c := x.arrival(checkRow, x.checking)
 	c.Client = x.claimed
-	return (&turn{Edge: x.Edge, ctx: x.ctx, call: c, out: x}).attempt(x.r.Context())
+	return (&turn{Edge: x.Edge, speech: x.speech, ctx: x.ctx, call: c, out: x}).attempt(x.r.Context())
 }
 
 // first returns what is wrong with a request before anything else is: whoever may not

@@ -16,6 +16,7 @@ import (
 // lives as long as its connection, so that here a disconnect is a cancel.
 type dialogue struct {
 	*Edge
+	speech   *dialect
 	id       string // random: who knows it may speak
 	shown    string // random too, for operators, who need not know the other
 	via      string // the transport
@@ -33,6 +34,7 @@ type dialogue struct {
 
 	mu      sync.Mutex
 	session *session.Session
+	lasting bool                               // the session does not end with the connection
 	calls   map[string]context.CancelCauseFunc // modern requests in flight, by the key of their id
 	active  int                                // requests in flight, of both eras
 	retired bool                               // to end as soon as none is
@@ -50,7 +52,7 @@ type utterance interface {
 // the caller must end.
 func (e *Edge) connect(ctx context.Context, via string, hello *rpc.Call, say func(utterance) bool) (*dialogue, error) {
 	hello.Method, hello.Message = connectRow, e.connecting
-	d := &dialogue{Edge: e, id: rand.Text(), via: via, endpoint: hello.Endpoint, say: say, calls: map[string]context.CancelCauseFunc{}}
+	d := &dialogue{Edge: e, speech: dialectOf(hello.Dialect), id: rand.Text(), via: via, endpoint: hello.Endpoint, say: say, calls: map[string]context.CancelCauseFunc{}}
 	d.ctx, d.cancel = context.WithCancelCause(ctx)
 	hello.Stopper = rpc.StopFunc(d.cancel)
 	if err := d.turn(hello).attempt(d.ctx); err != nil {
@@ -69,7 +71,7 @@ func (e *Edge) connect(ctx context.Context, via string, hello *rpc.Call, say fun
 
 // turn makes a turn of a call.
 func (d *dialogue) turn(c *rpc.Call) *turn {
-	return &turn{Edge: d.Edge, ctx: d.ctx, call: c, out: d}
+	return &turn{Edge: d.Edge, speech: d.speech, ctx: d.ctx, call: c, out: d}
 }
 
 // end cancels what is in flight, waits for it, and ends the session.
@@ -78,7 +80,7 @@ func (d *dialogue) end(last *rpc.Call) {
 	d.cancel(errLeft())
 	d.order.Lock() // what is being taken has been counted
 	defer d.order.Unlock()
-	if s := d.current(); s != nil {
+	if s := d.current(); s != nil && !d.lasting {
 		goodbye := *last
 		goodbye.Client, goodbye.Method, goodbye.Message, goodbye.Record = s.Client(), endRow, d.leaving, &rpc.Record{}
 		if err := d.turn(&goodbye).attempt(context.WithoutCancel(d.ctx)); err != nil {

@@ -1,9 +1,9 @@
 // Package edge is where clients arrive: MCP's Streamable HTTP, both eras on one URL,
 // and the transports on which many messages share a connection, HTTP+SSE, WebSocket
-// and pipes, both eras again.
+// and pipes, both eras again; and the inference dialect, over HTTP and WebSocket.
 // It turns bytes into an [rpc.Call], sends the call through the one handler that
-// policies and router make up, pulls the [rpc.Reply], and writes it as JSON or as
-// Server-Sent Events.
+// policies and router make up, pulls the [rpc.Reply], and writes it as JSON, as
+// Server-Sent Events, as lines or as frames.
 //
 // The edge decides the era of each request, keeps the session rules of legacy clients
 // with package session, and refuses what is malformed, too large, too slow or

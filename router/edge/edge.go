@@ -8,6 +8,7 @@ import (
 
 	"github.com/headgate/headgate/router/session"
 	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/infer"
 )
 
 // Config bounds what clients can cost. Zero values mean the stated defaults.
@@ -67,7 +68,7 @@ type Deps struct {
 	Log       *slog.Logger
 }
 
-// Edge serves MCP over HTTP. It may be used by many goroutines at once.
+// Edge serves MCP and the inference dialect over HTTP. It may be used by many goroutines at once.
 //
 // A call's message, header and client, and everything cut from them, are valid until
 // the call's Reply is closed: the body they are read from is used again. Who needs
@@ -135,6 +136,9 @@ func (x *exchange) serve() error {
 	if err := checkFields(x.r.Header); err != nil {
 		return err
 	}
+	if endpoint == infer.Path {
+		x.speakInfer()
+	}
 	if x.r.Method == http.MethodOptions {
 		return x.preflight(twoEndpoints) // browsers send no credential with it
 	}
@@ -145,8 +149,11 @@ func (x *exchange) serve() error {
 }
 
 func (x *exchange) dispatch(twoEndpoints bool) error {
-	if twoEndpoints {
+	switch {
+	case twoEndpoints:
 		return x.serveOlder()
+	case x.speech == &inferDialect:
+		return x.serveInfer()
 	}
 	switch x.r.Method {
 	case http.MethodPost:

@@ -30,6 +30,7 @@ type exchange struct {
 	rc *http.ResponseController
 
 	endpoint string // the path it stands for
+	name     string // of the gateway's own for the request; empty where requests have none
 	accepts  accepts
 	id       rpc.ID     // of the client's request, once it has been read
 	era      rpc.Era    // of the client, once it is known
@@ -52,9 +53,11 @@ type exchange struct {
 	named   bool           // the client has an id from which to resume
 	quiet   bool           // the answer must not become a stream by itself
 	naming  bool           // events that are messages say so
-	header  http.Header    // the reply's, nil before there is one
-	checked int64          // received, when it was last looked at
-	lostAt  time.Time      // when the client was found to be gone
+	lines   bool           // the stream is one of lines, not of events
+	events  scratch
+	header  http.Header // the reply's, nil before there is one
+	checked int64       // received, when it was last looked at
+	lostAt  time.Time   // when the client was found to be gone
 
 	halt   context.CancelCauseFunc // of a call whose context is nobody else's to end; nil elsewhere
 	stop   context.CancelCauseFunc // of a stream that ends with the client's credential; nil elsewhere
@@ -63,7 +66,7 @@ type exchange struct {
 
 func newExchange(e *Edge, w http.ResponseWriter, r *http.Request) *exchange {
 	x := &exchange{w: w, r: r, rc: http.NewResponseController(w), accepts: parseAccept(r.Header["Accept"])}
-	x.turn = turn{Edge: e, ctx: r.Context(), out: x}
+	x.turn = turn{Edge: e, speech: &mcpDialect, ctx: r.Context(), out: x}
 	x.timer = time.AfterFunc(never, x.tick)
 	return x
 }
@@ -78,9 +81,9 @@ func (x *exchange) newCall(client rpc.Client, row *rpc.Method, m *rpc.Message) *
 func (x *exchange) callOf(client rpc.Client, row *rpc.Method, m *rpc.Message) *rpc.Call {
 	remote, _ := netip.ParseAddrPort(x.r.RemoteAddr) // stays zero for transports without addresses
 	return &rpc.Call{
-		Message: m, Method: row, Dialect: rpc.MCP, Received: time.Now(),
+		Message: m, Method: row, Dialect: x.speech.name, Received: time.Now(),
 		Endpoint: x.endpoint, Host: x.r.Host, Header: x.r.Header, Remote: remote, TLS: x.r.TLS,
-		Client: client, Record: &rpc.Record{}, Stopper: x,
+		Client: client, Record: &rpc.Record{ID: x.name}, Stopper: x,
 	}
 }
 
@@ -110,6 +113,7 @@ func (x *exchange) end() {
 		x.cancel(nil)
 	}
 	x.buffers.put(x.body)
+	x.events.release(&x.buffers)
 }
 
 // liftDeadlines gives back the timers of an HTTP/2 stream. net/http does so when the

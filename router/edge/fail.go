@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/headgate/headgate/rpc"
-	"github.com/headgate/headgate/rpc/mcp"
 )
 
 // lingering is how long net/http may wait for the rest of a body nobody reads before
@@ -26,11 +25,11 @@ func (e badRequest) Unwrap() error { return e.error }
 // fail answers with an error, in the form the answer has by now.
 func (x *exchange) fail(err error) {
 	e := failure(err)
-	status := mcp.Status(e, x.era)
+	status := x.speech.status(e, x.era)
 	if _, ok := errors.AsType[badRequest](err); ok {
 		status = http.StatusBadRequest
 	}
-	if x.cfg().LimitsAsOK && isLimit(e.Code) {
+	if x.speech.name == rpc.MCP && x.cfg().LimitsAsOK && isLimit(e.Code) {
 		status = http.StatusOK
 	}
 	if status < http.StatusBadRequest && x.id.IsZero() {
@@ -43,9 +42,17 @@ func (x *exchange) fail(err error) {
 	if !x.whole.Load() && x.r.Body != http.NoBody {
 		_ = x.rc.SetReadDeadline(time.Now().Add(lingering))
 	}
-	x.keepHeader(headerOf(e))
+	x.keepHeader(x.speech.header(e))
 	x.land()
-	x.finish(rpc.NewError(x.id, mcp.Failure(e)), status)
+	x.out.finish(rpc.NewError(x.id, x.speech.failure(e, x.name, x.model())), status)
+}
+
+// model returns the model that the request is about, as far as that is known.
+func (x *exchange) model() string {
+	if x.call == nil {
+		return ""
+	}
+	return x.call.Target.Exposed
 }
 
 // isLimit reports whether a refusal is for the amount of what was asked before.

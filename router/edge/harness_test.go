@@ -21,6 +21,7 @@ import (
 	"github.com/headgate/headgate/router/session"
 	"github.com/headgate/headgate/rpc"
 	"github.com/headgate/headgate/rpc/frame"
+	"github.com/headgate/headgate/rpc/infer"
 	"github.com/headgate/headgate/rpc/mcp"
 	"github.com/headgate/headgate/state/seal"
 )
@@ -68,7 +69,7 @@ func open(tb testing.TB, s setup) *gate {
 	sessions := session.New(s.session, keys, log)
 	handler := edge.New(s.edge, edge.Deps{
 		Handler:  identify(refusing(s.refuse, sessions.Guard(answering(sessions, s.handle)))),
-		Sessions: sessions, Endpoints: func(path string) bool { return path == "/mcp" || path == "/mcp/one" }, Log: log,
+		Sessions: sessions, Endpoints: func(path string) bool { return path == "/mcp" || path == "/mcp/one" || path == infer.Path }, Log: log,
 	})
 	server := edge.Plain(tb.Context(), handler, log)
 	l, dial := listen(tb, s.memory)
@@ -181,6 +182,8 @@ func answering(sessions *session.Registry, rest rpc.HandlerFunc) rpc.Handler {
 		switch {
 		case c.Method.Dest == rpc.Holder:
 			return sessions.Handle(ctx, c)
+		case c.Dialect == rpc.Infer && c.Method.Name == infer.Initialize:
+			return opening(ctx, sessions, c)
 		case c.Method.Name == mcp.Initialize:
 			return rpc.Respond(rpc.NewResult(c.Message.ID, []byte(`{"protocolVersion":"`+string(c.Client.Revision)+`"}`))), nil
 		case rest != nil:
@@ -188,6 +191,18 @@ func answering(sessions *session.Registry, rest rpc.HandlerFunc) rpc.Handler {
 		}
 		return rpc.Respond(rpc.NewResult(c.Message.ID, []byte(`{"ok":true}`))), nil
 	})
+}
+
+// opening answers an initialize of the inference dialect.
+func opening(ctx context.Context, sessions *session.Registry, c *rpc.Call) (*rpc.Reply, error) {
+	if c.Client.Session != "" {
+		return rpc.Respond(rpc.NewResult(c.Message.ID, []byte(`{"models":[]}`))), nil
+	}
+	id, err := sessions.Open(ctx, c.Client, c.Principal, c.Endpoint, nil)
+	if err != nil {
+		return nil, err
+	}
+	return rpc.Respond(rpc.NewResult(c.Message.ID, []byte(`{"models":[],"sessionId":"`+id+`"}`))), nil
 }
 
 // tape is a reply that is played from a channel. Closing the channel ends it.

@@ -99,6 +99,11 @@ func newcomer(m *rpc.Message) (rpc.Client, error) {
 		return rpc.Client{}, rpc.Errorf(rpc.InvalidParams, "params.protocolVersion must be a string")
 	}
 	c := rpc.Client{Era: rpc.Legacy, Revision: mcp.Agree(rpc.Revision(version))}
+	return c, identity(m, &c)
+}
+
+// identity reads who an initialize says that its sender is.
+func identity(m *rpc.Message, c *rpc.Client) error {
 	for _, part := range []struct {
 		name string
 		to   *json.RawMessage
@@ -108,11 +113,11 @@ func newcomer(m *rpc.Message) (rpc.Client, error) {
 			continue
 		}
 		if v[0] != '{' {
-			return rpc.Client{}, rpc.Errorf(rpc.InvalidParams, "params.%s must be an object", part.name)
+			return rpc.Errorf(rpc.InvalidParams, "params.%s must be an object", part.name)
 		}
 		*part.to = v
 	}
-	return c, mcp.CheckIdentity(&c)
+	return mcp.CheckIdentity(c)
 }
 
 // get opens a session's stream of messages that belong to no call, or resumes one.

@@ -48,8 +48,6 @@ type inCalls struct {
 }
 
 func (o *inCalls) finish(m *rpc.Message, status int) {
-	o.d.mu.Lock()
-	delete(o.d.calls, o.id.Key())
-	o.d.mu.Unlock()
+	o.d.forget(o.id)
 	o.outlet.finish(m, status)
 }

@@ -22,6 +22,7 @@ const (
 var (
 	jsonValue   = []string{jsonType}
 	streamValue = []string{streamType}
+	linesValue  = []string{linesType}
 	noStore     = []string{"no-store"}
 	unbuffered  = []string{"no"}
 )
@@ -108,6 +109,9 @@ func (x *exchange) commit() {
 	x.mergeHeader()
 	h := x.w.Header()
 	h["Content-Type"] = streamValue
+	if x.lines {
+		h["Content-Type"] = linesValue
+	}
 	h["Cache-Control"] = noStore
 	h["X-Accel-Buffering"] = unbuffered
 	x.w.WriteHeader(http.StatusOK)
@@ -117,17 +121,26 @@ func (x *exchange) commit() {
 	}
 }
 
-// event writes one message as one event. Where the client has come back for the stream
-// on another connection, it is that one's.
+// event writes one message as one event, and at once.
 func (x *exchange) event(u utterance) {
-	size := u.Size()
-	buf := u.AppendTo(x.buffers.get(2*size + 64))
+	x.put(u)
+	x.flush()
+	x.settle()
+}
+
+// put writes one message as one event, or as a line where those make up the stream. Where the client has come back
+// for the stream on another connection, it is that one's.
+func (x *exchange) put(u utterance) {
+	buf := u.AppendTo(x.events.space(&x.buffers, 2*u.Size()+64))
 	data := buf[:len(buf):len(buf)]
+	if x.lines {
+		x.write(frame.AppendLine(buf, data)[len(data):])
+		return
+	}
 	ev := frame.Event{Data: data}
 	if x.track != nil {
 		id, ours := x.track.Add(bytes.Clone(data))
 		if !ours {
-			x.buffers.put(buf)
 			x.lose()
 			return
 		}
@@ -138,9 +151,6 @@ func (x *exchange) event(u utterance) {
 	}
 	buf = frame.AppendEvent(buf, ev)
 	x.write(buf[len(data):])
-	x.buffers.put(buf)
-	x.flush()
-	x.settle()
 }
 
 // single writes the only message of an answer.

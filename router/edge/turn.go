@@ -14,6 +14,7 @@ import (
 // to the outlet, whatever the transport.
 type turn struct {
 	*Edge
+	speech *dialect
 	ctx    context.Context // the client's, for the log
 	call   *rpc.Call
 	flight *session.Flight // a legacy request's, else nil
@@ -40,11 +41,15 @@ func (t *turn) serve(ctx context.Context) {
 	if err == nil {
 		return
 	}
-	e := failure(err)
 	if t.call.Message.IsRequest() {
-		t.land()
-		t.out.finish(rpc.NewError(t.call.Message.ID, mcp.Failure(e)), mcp.Status(e, t.call.Client.Era))
+		t.fail(failure(err))
 	}
+}
+
+// fail answers a request with an error.
+func (t *turn) fail(e *rpc.Error) {
+	t.land()
+	t.out.finish(rpc.NewError(t.call.Message.ID, t.speech.failure(e, t.call.Record.ID, t.call.Target.Exposed)), t.speech.status(e, t.call.Client.Era))
 }
 
 // land ends the flight, before the response says to the client that its id is free.
@@ -86,12 +91,12 @@ func (t *turn) relay(reply *rpc.Reply) error {
 		}
 		switch {
 		case rpc.IsEnd(err):
-			return errSilent()
+			return t.silence()
 		case err != nil:
 			return err
 		case m.IsResponse():
 			t.land()
-			t.out.finish(m, mcp.StatusOf(m, t.call.Client.Era))
+			t.out.finish(m, t.speech.statusOf(m, t.call.Client.Era))
 			return nil
 		case m.IsRequest():
 			t.ask(reply, m)
@@ -120,13 +125,26 @@ func (t *turn) response(reply *rpc.Reply) (*rpc.Message, error) {
 	}
 }
 
+// silence ends an answer that has no response, if there may be none.
+func (t *turn) silence() error {
+	o, ok := t.out.(interface{ end() bool })
+	if !ok {
+		return errSilent()
+	}
+	t.land()
+	if !o.end() {
+		return errSilent()
+	}
+	return nil
+}
+
 // errSilent is the fault of a handler that ended a request without a response.
 func errSilent() error { return rpc.Errorf(rpc.Internal, "the call ended without a response") }
 
 // ask passes a server's question on to a legacy client. Its answer comes with
 // another POST and finds its way through the session.
 func (t *turn) ask(reply *rpc.Reply, q *rpc.Message) {
-	if t.flight != nil {
+	if t.flight != nil && t.speech.asks {
 		if m, ok := t.flight.Ask(reply, q); ok && t.out.send(m) {
 			t.asked = true
 			return
@@ -160,7 +178,7 @@ func (t *turn) recall(m *rpc.Message) {
 // decline answers a question that cannot reach the client, so that its server does
 // not wait in vain.
 func (t *turn) decline(reply *rpc.Reply, q *rpc.Message) {
-	refusal := mcp.Failure(rpc.Errorf(rpc.Cancelled, "the client cannot be asked"))
+	refusal := t.speech.failure(rpc.Errorf(rpc.Cancelled, "the client cannot be asked"), "", "")
 	if err := reply.Answer(rpc.NewError(q.ID, refusal)); err != nil {
 		t.Log.DebugContext(t.ctx, "question was not declined", "method", q.Method, "error", err)
 	}

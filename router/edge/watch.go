@@ -23,6 +23,13 @@ func (x *exchange) await(quiet bool) {
 	x.timer.Reset(x.cfg().Patience)
 }
 
+// mayStream says that the answer may become a stream by itself after all.
+func (x *exchange) mayStream() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.quiet = false
+}
+
 // tick looks after the exchange. Where the lock is taken somebody writes, so that no
 // heartbeat is missing.
 func (x *exchange) tick() {
@@ -81,6 +88,9 @@ func (x *exchange) lookAtSender() time.Duration {
 // beat writes a comment, so that nobody on the way takes a quiet stream for a dead
 // one, and so that a dead one is noticed.
 func (x *exchange) beat() {
+	if x.lines {
+		return // a line is an object
+	}
 	x.write(frame.AppendComment(nil, "hb"))
 	x.flush()
 }

@@ -25,24 +25,49 @@ const (
 // upgrader agrees on WebSockets without compression, whose window would be held for
 // each connection. Who may connect has been decided before it is asked; what is no
 // proper request for an upgrade it leaves to us to refuse.
-var upgrader = websocket.Upgrader{
-	Subprotocols: []string{subprotocol},
-	CheckOrigin:  func(*http.Request) bool { return true },
-	Error:        func(http.ResponseWriter, *http.Request, int, error) {},
+func upgrader(subprotocol string) *websocket.Upgrader {
+	return &websocket.Upgrader{
+		Subprotocols: []string{subprotocol},
+		CheckOrigin:  func(*http.Request) bool { return true },
+		Error:        func(http.ResponseWriter, *http.Request, int, error) {},
+	}
 }
+
+// The upgraders, which do not change.
+var (
+	mcpUpgrader   = upgrader(subprotocol)
+	inferUpgrader = upgrader(inferSubprotocol)
+)
 
 // socket is a WebSocket: each text frame is one message.
 type socket struct {
 	conn    *websocket.Conn
 	patient time.Duration // for the client to take one message
 	buffers *buffers
-	mu      sync.Mutex // one writer at a time
+
+	mu   sync.Mutex // one writer at a time
+	said scratch
 }
 
 // upgrade turns the exchange's connection into a WebSocket and serves it to its end.
 func (x *exchange) upgrade() error {
-	x.asked = true
 	hello := x.callOf(rpc.Client{Era: rpc.Modern}, connectRow, x.connecting)
+	return x.converse(mcpUpgrader, hello, min(x.cfg().Body, maxFrame), func(d *dialogue, s *socket) func([]byte) {
+		context.AfterFunc(d.ctx, func() { s.hangUp(websocket.CloseGoingAway, "") })
+		d.running.Go(func() {
+			d.every(pingInterval, func() {
+				s.ping(d)
+				d.recheck(*hello)
+			})
+		})
+		return func(text []byte) { d.hear(*hello, text) }
+	})
+}
+
+// converse turns the exchange's connection into a WebSocket and serves it to its end. What begin returns is given each
+// message, one after the other.
+func (x *exchange) converse(up *websocket.Upgrader, hello *rpc.Call, limit int64, begin func(*dialogue, *socket) func([]byte)) error {
+	x.asked = true
 	hello.Bare = true
 	s := &socket{patient: x.cfg().SlowReader, buffers: &x.buffers}
 	// The connection outlives net/http's interest in it, and its context with it.
@@ -50,26 +75,21 @@ func (x *exchange) upgrade() error {
 	if err != nil {
 		return err
 	}
+	defer s.said.release(s.buffers)
 	defer d.end(hello)
-	if s.conn, err = upgrader.Upgrade(x.w, x.r, nil); err != nil {
+	if s.conn, err = up.Upgrade(x.w, x.r, nil); err != nil {
 		return rpc.Errorf(rpc.InvalidRequest, "no WebSocket was agreed on: %w", err)
 	}
-	defer context.AfterFunc(d.ctx, s.hangUp)()
 	defer s.conn.Close() //nolint:errcheck // nothing is left to be told
-	s.conn.SetReadLimit(min(x.cfg().Body, maxFrame))
-	d.running.Go(func() {
-		d.every(pingInterval, func() {
-			s.ping(d)
-			d.recheck(*hello)
-		})
-	})
+	s.conn.SetReadLimit(limit)
+	hear := begin(d, s)
 	for {
 		text, ok := s.read()
 		if !ok {
 			d.cancel(errLeft())
 			return nil
 		}
-		d.hear(*hello, text)
+		hear(text)
 	}
 }
 
@@ -105,12 +125,11 @@ func (s *socket) read() (text []byte, ok bool) {
 
 // say writes a message as one frame.
 func (s *socket) say(u utterance) bool {
-	buf := u.AppendTo(s.buffers.get(u.Size()))
-	defer s.buffers.put(buf)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	text := u.AppendTo(s.said.space(s.buffers, u.Size()))
 	return s.conn.SetWriteDeadline(time.Now().Add(s.patient)) == nil &&
-		s.conn.WriteMessage(websocket.TextMessage, buf) == nil
+		s.conn.WriteMessage(websocket.TextMessage, text) == nil
 }
 
 // ping keeps the connection, and asks whether anybody is there.
@@ -121,8 +140,8 @@ func (s *socket) ping(d *dialogue) {
 }
 
 // hangUp ends the connection, which wakes whoever reads or writes.
-func (s *socket) hangUp() {
-	s.goodbye(websocket.CloseGoingAway, "")
+func (s *socket) hangUp(code int, why string) {
+	s.goodbye(code, why)
 	_ = s.conn.Close() // nothing is left to be told
 }
 

@@ -48,13 +48,17 @@ func (s *Session) Prepare(id rpc.ID, cancel context.CancelCauseFunc) *Flight {
 
 // Take implements [rpc.Flight]: it registers the call. The error is InvalidRequest if a
 // call with this id is in flight already (JSON-RPC ids are unique in a session), Busy
-// if there are too many, and SessionUnknown if the session has ended.
+// if there are too many, and SessionUnknown if the session has ended. What has no id takes
+// no place.
 func (f *Flight) Take() error {
 	s := f.session
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
 		return errUnknown()
+	}
+	if f.id.IsZero() {
+		return nil // nobody can name what has no id
 	}
 	if s.flights == nil {
 		s.flights = make(map[string]*Flight)
@@ -84,6 +88,9 @@ func (f *Flight) Finish() {
 		delete(s.questions, id)
 	}
 }
+
+// Cancel implements [rpc.Flight].
+func (f *Flight) Cancel(id rpc.ID) bool { return id.Key() != f.key && f.session.stop(id) }
 
 // Ask returns a question of the call's server with an id of the gateway's, under
 // which the client's answer will find its way to reply. It returns false if too many
@@ -174,14 +181,18 @@ func (s *Session) answer(m *rpc.Message) {
 // cancelled stops the call that a notifications/cancelled names. Only calls of the
 // session itself can be named; initialize is none of them.
 func (s *Session) cancelled(m *rpc.Message) {
-	id, ok := mcp.CancelledID(m)
-	if !ok {
-		return
+	if id, ok := mcp.CancelledID(m); ok {
+		s.stop(id)
 	}
+}
+
+// stop cancels a call in flight. It reports whether there is one.
+func (s *Session) stop(id rpc.ID) bool {
 	s.mu.Lock()
 	f := s.flights[id.Key()]
 	s.mu.Unlock()
 	if f != nil {
 		f.cancel(rpc.Errorf(rpc.Cancelled, "the client cancelled the request"))
 	}
+	return f != nil
 }
