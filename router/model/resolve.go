@@ -8,16 +8,19 @@ import (
 	"github.com/headgate/headgate/rpc/infer"
 )
 
-// add makes an entry known by its names. Of two that claim a name the first has it.
+// add makes an entry known by its own name.
 func (r *Router) add(e *Entry) {
 	r.served[e.Name] = e
-	names := e.Aliases
 	if e.isGlob() {
 		r.globs = append(r.globs, e)
 	} else {
-		names = append([]string{e.Name}, names...)
+		r.names[e.Name] = e
 	}
-	for _, name := range names {
+}
+
+// alias makes an entry known by its other names, where they are nobody's own.
+func (r *Router) alias(e *Entry) {
+	for _, name := range e.Aliases {
 		if r.names[name] == nil {
 			r.names[name] = e
 		}

@@ -50,6 +50,9 @@ func New(deps Deps) *Router {
 	for i := range deps.Models {
 		r.add(&deps.Models[i])
 	}
+	for i := range deps.Models {
+		r.alias(&deps.Models[i])
+	}
 	r.local = map[string]rpc.HandlerFunc{
 		infer.Initialize:  r.initialize,
 		infer.Invoke:      r.invoke,

@@ -13,15 +13,17 @@ import (
 // Options bounds an engine. Zero values mean the stated defaults.
 type Options struct {
 	Log          *slog.Logger
-	Sessions     int           // sessions that are remembered; 131,072
-	SessionBytes int64         // of what sessions have subscribed to and their clients said of themselves; 64 MiB
-	Buckets      int           // of quotas, besides those that are empty; 262,144
-	Holds        int           // of quotas, that are open; 262,144
-	CacheBytes   int64         // of cached values; 256 MiB
-	LogBytes     int64         // of logs; 64 MiB
-	Jobs         int           // that are queued, running, or kept; 131,072
-	JobBytes     int64         // of their payloads and results, on disk; 4 GiB
-	LockWait     time.Duration // for another process to let go of the file; 5 seconds
+	Sessions     int   // sessions that are remembered; 131,072
+	SessionBytes int64 // of what sessions have subscribed to and their clients said of themselves; 64 MiB
+	Buckets      int   // of quotas, besides those that are empty; 262,144
+	Holds        int   // of quotas, that are open; 262,144
+	CacheBytes   int64 // of cached values; 256 MiB
+	LogBytes     int64 // of logs; 64 MiB
+	// ConversationBytes is of what was said to models, in memory and on disk; 64 MiB.
+	ConversationBytes int64
+	Jobs              int           // that are queued, running, or kept; 131,072
+	JobBytes          int64         // of their payloads and results, on disk; 4 GiB
+	LockWait          time.Duration // for another process to let go of the file; 5 seconds
 }
 
 func (o Options) withDefaults() Options {
@@ -42,6 +44,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.LogBytes <= 0 {
 		o.LogBytes = 64 << 20
+	}
+	if o.ConversationBytes <= 0 {
+		o.ConversationBytes = 64 << 20
 	}
 	if o.Jobs <= 0 {
 		o.Jobs = 128 << 10
@@ -72,6 +77,7 @@ type Engine struct {
 	cache    *Cache
 	bus      *Bus
 	logs     *Logs
+	said     *Conversations
 	clock    clock
 	stop     chan struct{}
 	stopped  chan struct{}
@@ -90,7 +96,7 @@ func Open(path string, o Options) (*Engine, error) {
 	e.clock = newClock()
 	e.quota = newQuota(e.clock, e.writes, o)
 	e.cache, e.bus, e.logs = newCache(e.clock, o), newBus(), newLogs(e.clock, o)
-	e.sessions = newSessions(e.writes, o)
+	e.sessions, e.said = newSessions(e.writes, o), newConversations(e.clock, e.writes, o)
 	e.jobs = newJobs(e.clock, db, e.writes, o)
 	if err := e.load(); err != nil {
 		return nil, fmt.Errorf("state %s: %w", path, errors.Join(err, db.Close()))
@@ -104,6 +110,7 @@ func Open(path string, o Options) (*Engine, error) {
 func (e *Engine) load() error {
 	return errors.Join(
 		e.sessions.read(e.db),
+		e.said.read(e.db),
 		readBucket(e.db, budgetBucket, e.quota.load),
 		readBucket(e.db, jobBucket, e.jobs.load),
 		e.jobs.check(),
@@ -112,6 +119,9 @@ func (e *Engine) load() error {
 
 // Sessions returns the part that remembers sessions.
 func (e *Engine) Sessions() *Sessions { return e.sessions }
+
+// Conversations returns the part that remembers what was said to models.
+func (e *Engine) Conversations() *Conversations { return e.said }
 
 // Quota returns the part that counts what is taken.
 func (e *Engine) Quota() *Quota { return e.quota }
@@ -143,6 +153,7 @@ func (e *Engine) Close(ctx context.Context) error {
 	e.bus.close()
 	e.jobs.close()
 	e.quota.close()
+	e.said.close()
 	return errors.Join(e.writes.close(), e.db.Close())
 }
 
@@ -157,6 +168,7 @@ func (e *Engine) run() {
 			return
 		case now := <-sweep.C:
 			e.sessions.forget(now)
+			e.said.forget()
 			e.quota.forget()
 			e.logs.sweep()
 		case <-e.writes.wake:

@@ -14,7 +14,10 @@ import (
 )
 
 // buckets of the file.
-var buckets = []string{budgetBucket, jobBucket, payloadBucket, resultBucket, sessionBucket, clientBucket, subscriptionBucket}
+var buckets = []string{
+	budgetBucket, jobBucket, payloadBucket, resultBucket, sessionBucket, clientBucket, subscriptionBucket,
+	conversationBucket, turnBucket, contextBucket,
+}
 
 // ErrDamaged is in the chain of the error for a file whose content is not what was
 // written.

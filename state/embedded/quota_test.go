@@ -23,7 +23,7 @@ func subject(t *testing.T, test func(t *testing.T, s *statetest.Subject)) {
 		s := &statetest.Subject{Advance: pass}
 		open := func() {
 			e = opened(t, path, Options{})
-			s.Quota, s.Jobs, s.Cache, s.Bus, s.Logs, s.Clock = e.Quota(), e.Jobs(), e.Cache(), e.Bus(), e.Logs(), e
+			s.Quota, s.Jobs, s.Cache, s.Bus, s.Logs, s.Clock, s.Said = e.Quota(), e.Jobs(), e.Cache(), e.Bus(), e.Logs(), e, e.Conversations()
 			synctest.Wait() // what was due is done
 		}
 		s.Restart = func() {

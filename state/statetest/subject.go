@@ -15,6 +15,7 @@ type Subject struct {
 	Bus   state.Bus
 	Logs  state.Logs
 	Clock state.Clock
+	Said  state.Conversations
 	// Restart ends the engine in an orderly way and opens another on what it left, in
 	// its place: holds and whoever ran jobs are gone. It is nil where an engine goes on.
 	Restart func()
