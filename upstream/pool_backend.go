@@ -233,6 +233,11 @@ func judge(err error) error {
 			return errNeither
 		}
 		return errFailed
+	case rpc.Overloaded: // said by an HTTP status, of which some speak of a client's share and not of the server
+		var status interface{ HTTPStatus() int }
+		if errors.As(err, &status) && status.HTTPStatus() >= http.StatusInternalServerError {
+			return errFailed
+		}
 	}
 	return errNeither
 }

@@ -143,7 +143,7 @@ func repeatable(c *rpc.Call) bool { return c.Target.Idempotent || c.Method.Idemp
 // transient reports whether an upstream said by an HTTP status that it may be able to answer later.
 func transient(e *rpc.Error) bool {
 	var answer interface{ HTTPStatus() int }
-	if e.Code != rpc.UpstreamFailed || !errors.As(e.Cause, &answer) {
+	if e.Code != rpc.UpstreamFailed && e.Code != rpc.Overloaded || !errors.As(e.Cause, &answer) {
 		return false
 	}
 	switch answer.HTTPStatus() {

@@ -1,0 +1,61 @@
+package model
+
+import (
+	"encoding/json"
+	"strconv"
+
+	"github.com/headgate/headgate/config"
+	"github.com/headgate/headgate/rpc"
+)
+
+// invocation is what a client wants of a model, as the gateway has edited it. Values are texts of JSON, as they were written.
+type invocation struct {
+	params   rpc.Object
+	name     string // of the model, at the backend
+	shown    string // of the model, in the answer
+	prompt   json.RawMessage
+	messages json.RawMessage
+	stream   bool
+	limit    int64 // tokens of the answer; 0 for none
+}
+
+// read takes a call apart. The router has checked what the dialect's schema says.
+func read(c *rpc.Call, cfg *config.ModelBackend) (invocation, error) {
+	o, err := rpc.ReadObject(c.Message.AppendParams(nil))
+	if err != nil {
+		return invocation{}, rpc.Errorf(rpc.InvalidParams, "params: %w", err)
+	}
+	v := invocation{params: o, name: cfg.Model, shown: c.Target.Canonical}
+	if v.name == "" {
+		v.name = c.Target.Own
+	}
+	v.prompt, _ = o.Get("prompt")
+	v.messages, _ = o.Get("messages")
+	if v.prompt == nil && v.messages == nil {
+		return invocation{}, rpc.Errorf(rpc.InvalidParams, "params need a prompt or messages")
+	}
+	stream, _ := o.Get("stream")
+	v.stream = string(stream) == "true"
+	for _, name := range [...]string{"max_tokens", "max_completion_tokens"} {
+		if text, ok := o.Get(name); ok {
+			n, _ := strconv.ParseInt(string(text), 10, 64) // what is no number is the backend's to judge
+			v.limit = max(v.limit, n)
+		}
+	}
+	return v, nil
+}
+
+// size is how much of the prompt there is to work on, in bytes.
+func (v *invocation) size() int { return len(v.prompt) + len(v.messages) }
+
+// nameText returns the name of the model at the backend as JSON.
+func (v *invocation) nameText() []byte { return rpc.AppendString(nil, v.name) }
+
+// chat returns the messages of the conversation; a prompt is a conversation of one.
+func (v *invocation) chat() []byte {
+	if v.messages != nil {
+		return v.messages
+	}
+	b := append([]byte(`[{"role":"user","content":`), v.prompt...)
+	return append(b, `}]`...)
+}

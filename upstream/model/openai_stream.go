@@ -1,0 +1,116 @@
+package model
+
+import (
+	"bytes"
+	"io"
+
+	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/frame"
+	"github.com/headgate/headgate/upstream"
+)
+
+// openAIStream is an answer that comes as an event stream: one event for each token or a few of them, and the event
+// [DONE] behind the last.
+type openAIStream struct {
+	p      *peer
+	resp   *upstream.Response
+	events *frame.SSEReader
+	ready  [][]byte // chunks of an event that holds several
+	silent int      // bytes in a row that gave nothing
+	ended  []byte   // why the first text ended; nil while it has not
+	kept   []member
+}
+
+var _ parts = (*openAIStream)(nil)
+
+// next implements [parts].
+func (s *openAIStream) next(t *tally) ([]byte, error) {
+	for len(s.ready) == 0 {
+		ev, err := s.events.Next()
+		switch {
+		case rpc.IsEnd(err) && s.ended == nil:
+			return nil, s.p.fault.broke(io.ErrUnexpectedEOF, "ended its stream in the middle of the answer")
+		case err == frame.ErrTooLong: //nolint:errorlint // it is returned itself
+			return nil, s.p.fault.failed(err, "sent an event that exceeds the size limit")
+		case err != nil:
+			return nil, err // its end too, which some servers do not announce
+		}
+		if string(bytes.TrimSpace(ev.Data)) == "[DONE]" {
+			return nil, io.EOF
+		}
+		if len(ev.Data) == 0 {
+			continue
+		}
+		if err := s.take(ev.Data, t); err != nil {
+			return nil, err
+		}
+		if s.silent += len(ev.Data); len(s.ready) == 0 && s.silent > maxEvent {
+			return nil, s.p.fault.failed(nil, "sends events that hold nothing of an answer")
+		}
+	}
+	s.silent = 0
+	chunk := s.ready[0]
+	s.ready = s.ready[1:]
+	return chunk, nil
+}
+
+// take reads an event.
+func (s *openAIStream) take(text []byte, t *tally) error {
+	o, err := s.p.object(text)
+	if err != nil {
+		return err
+	}
+	s.ready = s.ready[:0]
+	if list := given(o, "choices"); list != nil {
+		items, err := rpc.Elements(list)
+		if err != nil {
+			return s.p.fault.malformed(err, "an event")
+		}
+		for _, item := range items {
+			if err := s.choose(item, t); err != nil {
+				return err
+			}
+		}
+	}
+	s.kept = keep(s.kept, o, answerMembers...)
+	s.p.readUsage(o, t)
+	return nil
+}
+
+// choose makes a chunk of a choice, if there is anything in it.
+func (s *openAIStream) choose(text []byte, t *tally) error {
+	k, err := s.p.readChoice(text)
+	if err != nil {
+		return err
+	}
+	w := writer{text: []byte{'{'}}
+	k.write(&w, "text")
+	bare := len(w.names) == 1 && len(k.text) <= len(`""`)
+	if k.index != 0 {
+		w.number("index", k.index)
+		w.optional("finish_reason", k.finish)
+		bare = bare && k.finish == nil
+	} else if k.finish != nil {
+		s.ended = bytes.Clone(k.finish)
+	}
+	if !bare {
+		s.ready = append(s.ready, append(w.text, '}'))
+		t.piece(k.made())
+	}
+	return nil
+}
+
+// finish implements [parts].
+func (s *openAIStream) finish(w *writer) {
+	w.optional("finish_reason", s.ended)
+	w.members(s.kept)
+}
+
+// close implements [parts].
+func (s *openAIStream) close(whole bool) {
+	if whole {
+		_ = s.resp.Finish()
+		return
+	}
+	_ = s.resp.Close()
+}

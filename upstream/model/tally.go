@@ -1,0 +1,118 @@
+package model
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/infer"
+)
+
+// afterwards is how long a backend may go on after its connection was closed, until it notices.
+const afterwards = 100 * time.Millisecond
+
+// tally counts the tokens of one attempt and notes them before anybody gets what they are in. As long as the backend
+// has not said how many there were they are estimated, and never to be fewer than the pieces that they came in.
+type tally struct {
+	try   *rpc.Try
+	began time.Time
+	limit int64 // of the answer, as the client set it; 0 for none
+
+	used   rpc.Usage // so far; whether it is an estimate is in what follows
+	input  bool      // the backend has said the input
+	output bool      // the backend has said the output, up to now
+	extra  []member  // of the backend's usage, that are no part of ours
+}
+
+// newTally begins to count. The prompt has so many bytes.
+func newTally(try *rpc.Try, prompt int, limit int64) tally {
+	t := tally{try: try, began: time.Now(), limit: limit}
+	t.used.Input = infer.EstimateTokens(prompt)
+	return t
+}
+
+// usage is what was used by now.
+func (t *tally) usage() rpc.Usage {
+	u := t.used
+	u.Estimated = !t.input || !t.output
+	return u
+}
+
+// note tells how many tokens were used by now.
+func (t *tally) note() { t.try.Uses(t.usage()) }
+
+// piece counts a part of the answer with so many bytes in it.
+func (t *tally) piece(bytes int) {
+	t.used.Output += infer.EstimateTokens(bytes)
+	t.output = false
+}
+
+// say takes a number of the backend's own, if it is one. The last one counts, and zero is a number.
+func (t *tally) say(o rpc.Object, input, output string) {
+	if n, ok := count(o, input); ok {
+		t.used.Input, t.input = n, true
+	}
+	if n, ok := count(o, output); ok {
+		t.used.Output, t.output = n, true
+	}
+}
+
+// cached takes the number of tokens of the prompt that the backend had worked on before.
+func (t *tally) cached(n int64) { t.used.Cached = n }
+
+// abandon counts what a backend may have made that nobody will see: what it makes at its pace until it
+// notices, one token at least.
+func (t *tally) abandon() {
+	if t.limit > 0 && t.used.Output >= t.limit {
+		t.note()
+		return
+	}
+	more := int64(1)
+	if ran := time.Since(t.began); ran > 0 {
+		more += int64(float64(t.used.Output) * float64(afterwards) / float64(max(ran, afterwards)))
+	}
+	if t.limit > 0 {
+		more = min(more, t.limit-t.used.Output)
+	}
+	t.used.Output += more
+	t.output = false
+	t.note()
+}
+
+// lose counts an answer of which nothing came: as much as the client has allowed for.
+func (t *tally) lose() {
+	t.used.Output, t.output = max(t.used.Output, t.limit), false
+	t.note()
+}
+
+// nothing takes back what was noted of a call that the backend has refused.
+func (t *tally) nothing() {
+	t.try.Uses(rpc.Usage{})
+}
+
+// appendTo appends the usage as the dialect writes it.
+func (t *tally) appendTo(dst []byte) []byte {
+	u := t.usage()
+	w := writer{text: append(dst, '{')}
+	w.number("input_tokens", u.Input)
+	w.number("output_tokens", u.Output)
+	if u.Cached > 0 {
+		w.number("cached_tokens", u.Cached)
+	}
+	if u.Estimated {
+		w.add("estimated", []byte("true"))
+	}
+	w.members(t.extra)
+	return append(w.text, '}')
+}
+
+// count reads a member that counts something. What no count can be was not said.
+func count(o rpc.Object, name string) (int64, bool) {
+	v, ok := o.Get(name)
+	if !ok {
+		return 0, false
+	}
+	const most = 1 << 40 // far above any context, far below overflow of sums and prices
+	n, err := strconv.ParseInt(string(v), 10, 64)
+	return n, err == nil && n >= 0 && n <= most
+}
