@@ -31,7 +31,7 @@ test: peers ## Install what the tests need, then run all of them with the race d
 	$(GO) test -race ./...
 
 .PHONY: peers
-peers: ## Install the foreign clients and servers that the tests meet (needs Node.js 20 with npm, and apt-get or websocketd)
+peers: ## Install the foreign clients and servers that the tests meet (needs Node.js 20 with npm, and apt-get, or websocketd and g++)
 	$(GO) run ./test/peer/install
 
 .PHONY: check

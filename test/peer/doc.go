@@ -1,5 +1,5 @@
-// Package peer knows the foreign MCP clients and servers that Headgate is tested with: which versions,
-// how they are installed, and how they are started.
+// Package peer knows the foreign programs that Headgate is tested with, MCP clients and servers, an inference engine and its clients,
+// proxies, an identity provider: which versions, how they are installed, and how they are started.
 //
 // They are programs of other projects, installed by "make peers" (the command in test/peer/install) into
 // test/.peers, which is not committed. Nothing of them is copied into this repository, and nothing in the

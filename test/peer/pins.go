@@ -5,20 +5,30 @@ import (
 	"embed"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 )
 
 // Manifests holds the npm manifests, one per folder of the installation: "runtime" for the Node.js versions,
-// "tools" for what runs on them and "identity" for an identity provider, with the script that starts it. Their versions
-// are exact.
+// "tools" for what runs on them, "identity" for an identity provider and "openai" for OpenAI's client, with the scripts that run
+// the two. Their versions are exact.
 //
-//go:embed runtime/package.json tools/package.json identity/package.json identity/provider.mjs
+//go:embed runtime/package.json tools/package.json identity/package.json identity/provider.mjs openai/package.json openai/ask.mjs
 var Manifests embed.FS
 
-// providerScript starts the identity provider.
-const providerScript = "identity/provider.mjs"
+// Scripts that run what is a library.
+const (
+	providerScript = "identity/provider.mjs"
+	askScript      = "openai/ask.mjs"
+)
+
+// OllamaModule is the last version of Ollama that builds from its Go module: later ones lack headers.
+const OllamaModule = "github.com/ollama/ollama@v0.6.5"
+
+// openAIClient is where the program is that asks with OpenAI's client for Go, a module of its own.
+const openAIClient = "test/openai"
 
 // Versions of the Go modules that foreign programs are built from.
 const (
@@ -84,16 +94,18 @@ const (
 	Bin      Part = "bin"      // what is built from Go
 	Debian   Part = "debian"   // what is unpacked from packages
 	Proxies  Part = "proxies"  // reverse proxies, unpacked likewise
+	Engine   Part = "engine"   // an inference engine, built from Go and C++
+	OpenAI   Part = "openai"   // OpenAI's clients, for Node.js and for Go
 )
 
 // Parts lists the parts in the order in which they are installed.
-func Parts() []Part { return []Part{Runtime, Tools, Identity, Bin, Debian, Proxies} }
+func Parts() []Part { return []Part{Runtime, Tools, Identity, Bin, Debian, Proxies, Engine, OpenAI} }
 
 // Stamp identifies what is pinned for a part. One that was installed with another stamp is out of date.
 func (p Part) Stamp() (string, error) {
 	sum := sha256.New()
 	switch p {
-	case Runtime, Tools, Identity:
+	case Runtime, Tools, Identity, OpenAI:
 		for _, file := range p.Files() {
 			data, err := Manifests.ReadFile(file)
 			if err != nil {
@@ -101,6 +113,13 @@ func (p Part) Stamp() (string, error) {
 			}
 			sum.Write(data)
 		}
+		if p == OpenAI {
+			if err := sumOpenAIClient(sum); err != nil {
+				return "", err
+			}
+		}
+	case Engine:
+		fmt.Fprintln(sum, OllamaModule)
 	case Bin:
 		for _, program := range GoPrograms() {
 			fmt.Fprintf(sum, "%+v\n", program)
@@ -116,10 +135,35 @@ func (p Part) Stamp() (string, error) {
 // Files returns the files of [Manifests] that an npm part begins with.
 func (p Part) Files() []string {
 	files := []string{string(p) + "/package.json"}
-	if p == Identity {
+	switch p {
+	case Identity:
 		files = append(files, providerScript)
+	case OpenAI:
+		files = append(files, askScript)
 	}
 	return files
+}
+
+// OpenAIClient returns the folder of the program that asks with OpenAI's client for Go.
+func OpenAIClient() (string, error) {
+	root, err := Root()
+	return filepath.Join(root, filepath.FromSlash(openAIClient)), err
+}
+
+// sumOpenAIClient adds the source of that program.
+func sumOpenAIClient(sum io.Writer) error {
+	dir, err := OpenAIClient()
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{"go.mod", "go.sum", "main.go"} {
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			return fmt.Errorf("OpenAI's client for Go: %w", err)
+		}
+		_, _ = sum.Write(data) // a hash never fails
+	}
+	return nil
 }
 
 // Installed reports whether the part of an installation is what is pinned now.

@@ -42,7 +42,16 @@ func run(ctx context.Context) error {
 	for _, part := range []struct {
 		peer.Part
 		install func(context.Context, string) error
-	}{{peer.Runtime, installNode}, {peer.Tools, installTools}, {peer.Identity, installIdentity}, {peer.Bin, buildPrograms}, {peer.Debian, unpackPrograms(peer.Debian)}, {peer.Proxies, unpackPrograms(peer.Proxies)}} {
+	}{
+		{peer.Runtime, installNode},
+		{peer.Tools, installTools},
+		{peer.Identity, installIdentity},
+		{peer.Bin, buildPrograms},
+		{peer.Debian, unpackPrograms(peer.Debian)},
+		{peer.Proxies, unpackPrograms(peer.Proxies)},
+		{peer.Engine, installEngine},
+		{peer.OpenAI, installOpenAI},
+	} {
 		if err := bring(ctx, dir, part.Part, part.install); err != nil {
 			return err
 		}

@@ -34,6 +34,20 @@ func installIdentity(ctx context.Context, dir string) error {
 	})
 }
 
+// installOpenAI installs OpenAI's client for Node.js with the script that asks with it, and builds the program that asks with the one for Go.
+func installOpenAI(ctx context.Context, dir string) error {
+	return step("OpenAI's clients", func() error {
+		if err := npm(ctx, dir, peer.OpenAI, withNewest(dir), "--ignore-scripts"); err != nil {
+			return err
+		}
+		source, err := peer.OpenAIClient()
+		if err != nil {
+			return err
+		}
+		return command(ctx, source, os.Environ(), "go", "build", "-o", filepath.Join(dir, string(peer.OpenAI), "openai-go"), ".")
+	})
+}
+
 // withNewest is the environment with the newest Node.js first in PATH.
 func withNewest(dir string) []string {
 	newest := filepath.Join(dir, "runtime", "node_modules", "node24", "bin")
