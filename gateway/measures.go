@@ -12,6 +12,7 @@ import (
 	"github.com/headgate/headgate/config"
 	"github.com/headgate/headgate/router/edge"
 	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/infer"
 	"github.com/headgate/headgate/rpc/mcp"
 	"github.com/headgate/headgate/telemetry/metrics"
 	"github.com/headgate/headgate/upstream"
@@ -58,7 +59,10 @@ func (g *Gateway) measure(cfg *config.Config) error {
 	if !cfg.Telemetry.Metrics.Prometheus {
 		return nil
 	}
-	known := metrics.Vocabulary{Method: mcp.Known, Revision: func(r rpc.Revision) bool { _, ok := mcp.Of(r); return ok }, Code: mcp.Code}
+	known := metrics.Vocabulary{
+		Method: mcp.Known, Revision: func(r rpc.Revision) bool { _, ok := mcp.Of(r); return ok }, Code: mcp.Code,
+		Invokes: func(name string) bool { _, ok := infer.Lookup(name); return ok },
+	}
 	g.measures.calls = metrics.NewCalls(known)
 	g.observers = append(g.observers, g.measures.calls)
 	g.measures.sessions = metrics.NewSessions(known)

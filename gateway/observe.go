@@ -6,6 +6,7 @@ import (
 
 	"github.com/headgate/headgate/config"
 	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/infer"
 	"github.com/headgate/headgate/rpc/mcp"
 	"github.com/headgate/headgate/telemetry"
 )
@@ -44,6 +45,11 @@ func (g *Gateway) newTracer(cfg *config.Config) *telemetry.Tracer {
 	}
 	return telemetry.NewTracer(telemetry.TracerConfig{
 		Sample: float64(traces.Sample) / 100, TrustClients: traces.TrustClients, Export: g.spans.Export,
-		Status: func(e *rpc.Error) int64 { return mcp.Failure(e).Code },
+		Status: func(d rpc.Dialect, e *rpc.Error) int64 {
+			if d == rpc.Infer {
+				return infer.ErrorCode(e.Code)
+			}
+			return mcp.Failure(e).Code
+		},
 	})
 }

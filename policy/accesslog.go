@@ -88,19 +88,29 @@ func describe(line *slog.Record, c *rpc.Call, o rpc.Outcome) {
 		slog.String("method", clip(c.Method.Name)), slog.String("endpoint", c.Endpoint), slog.String("status", o.String()),
 		slog.Duration("duration", ended), slog.String("remote", c.Remote.String()),
 	)
-	if !c.Message.ID.IsZero() {
+	switch {
+	case c.Record.ID != "": // by which the client finds the call again; its own id may be anybody's
+		out = append(out, slog.String("request_id", c.Record.ID))
+	case !c.Message.ID.IsZero():
 		out = append(out, slog.String("request_id", clip(c.Message.ID.String())))
 	}
 	if s := c.Client.Session; s != "" {
 		out = append(out, slog.String("session_id", shortSession(s)))
 	}
-	if c.Target.Upstream != "" {
+	switch {
+	case c.Target.Upstream == "":
+	case c.Target.Kind == rpc.Model:
+		out = append(out, slog.String("model", named(c.Target.Canonical)), slog.String("upstream", c.Target.Upstream))
+	default:
 		out = append(out, slog.String("upstream", c.Target.Upstream), slog.String("target", named(c.Target.Canonical)))
 	}
 	if c.Record.Cached() {
 		out = append(out, slog.Bool("cached", true))
 	}
 	out = appendAttempts(out, c.Record)
+	if c.Dialect == rpc.Infer {
+		out = appendModel(out, c.Record)
+	}
 	switch {
 	case o.Err != nil:
 		out = append(out, slog.String("error", clip(o.Err.Error())))

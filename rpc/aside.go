@@ -49,3 +49,13 @@ func (r *Record) OnAttempts(f func(Attempt)) {
 		f(a)
 	}
 }
+
+// Child returns the record of a call that is made in the middle of this one and that it waits for, which is a call of its own in the same
+// trace: the observers of calls are told of it as of any other.
+func (r *Record) Child() *Record {
+	out := &Record{}
+	if r != nil && r.Trace.ID != (TraceID{}) {
+		out.Trace = Trace{ID: r.Trace.ID, Span: NewSpanID(), Parent: r.Trace.Span, Sampled: r.Trace.Sampled, State: r.Trace.State, Inner: true}
+	}
+	return out
+}

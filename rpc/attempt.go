@@ -25,6 +25,8 @@ type Attempt struct {
 	Outcome Outcome
 	Span    SpanID // zero where nobody traces
 	Usage   Usage  // what it has used of a model so far
+	// Output is how a model's answer came; nil of anything else. It is complete, and may be read, when the attempt has ended.
+	Output *Output
 }
 
 // Try is an attempt that runs or ran. Its methods may be called by many goroutines at
@@ -142,6 +144,9 @@ func (t *Try) Saw(m *Message) {
 	}
 	response := m.IsResponse()
 	t.record.mu.Lock()
+	if t.attempt.Usage != (Usage{}) && t.attempt.Ended == 0 {
+		t.speaks(m, response)
+	}
 	if t.attempt.Ended != 0 || t.attempt.First != 0 && !response {
 		t.record.mu.Unlock()
 		return

@@ -19,6 +19,7 @@ type Trace struct {
 	Span    SpanID // the call's own
 	Parent  SpanID // whoever sent it; zero for nobody
 	Sampled bool   // as those are told who are asked
+	Inner   bool   // the parent is a call of this process, in the middle of which the call is made
 	State   string // the tracestate that is passed on; empty for none
 }
 

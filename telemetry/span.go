@@ -20,12 +20,13 @@ type builder struct {
 	trace    rpc.Trace
 	received time.Time
 	method   string
-	subject  string // what the attribute for it is called; empty where there is none
-	own      string // the upstream's name for it
+	subject  string     // what the attribute for it is called; empty where there is none
+	own      string     // the upstream's name for it
+	infer    *inference // nil for a call of MCP
 }
 
 func newBuilder(t *Tracer, c *rpc.Call) *builder {
-	b := &builder{tracer: t, record: c.Record, trace: c.Record.Trace, received: c.Received, method: text(c.Method.Name)}
+	b := &builder{tracer: t, record: c.Record, trace: c.Record.Trace, received: c.Received, method: text(c.Method.Name), infer: newInference(c)}
 	switch c.Target.Kind {
 	case rpc.Tool:
 		b.subject = attrTool
@@ -33,6 +34,8 @@ func newBuilder(t *Tracer, c *rpc.Call) *builder {
 		b.subject = attrPrompt
 	case rpc.Resource:
 		b.subject = attrResource
+	case rpc.Model:
+		b.subject = attrModel
 	default:
 		return b
 	}
@@ -48,8 +51,11 @@ func (b *builder) at(d time.Duration) uint64 { return uint64(b.received.Add(d).U
 
 // name of a span. Addresses of resources are too many to be part of it.
 func (b *builder) name(subject string) string {
-	if subject == "" || b.subject == attrResource {
+	switch {
+	case subject == "" || b.subject == attrResource:
 		return b.method
+	case b.infer != nil && b.method == invoke:
+		return chat + " " + subject
 	}
 	return b.method + " " + subject
 }
@@ -72,19 +78,26 @@ func (b *builder) server(c *rpc.Call) *tracepb.Span {
 	_, ended := r.Times()
 	outcome, exposed := r.Outcome(), text(c.Target.Exposed)
 	s := &tracepb.Span{
-		TraceId: b.trace.ID[:], SpanId: b.trace.Span[:], TraceState: b.trace.State, Flags: flags(b.trace.Sampled, b.trace.Parent != (rpc.SpanID{})),
-		Kind: tracepb.Span_SPAN_KIND_SERVER, Name: b.name(exposed), StartTimeUnixNano: b.at(0), EndTimeUnixNano: b.at(ended),
+		TraceId: b.trace.ID[:], SpanId: b.trace.Span[:], TraceState: b.trace.State,
+		Flags: flags(b.trace.Sampled, b.trace.Parent != (rpc.SpanID{}) && !b.trace.Inner),
+		Kind:  b.kind(), Name: b.name(exposed), StartTimeUnixNano: b.at(0), EndTimeUnixNano: b.at(ended),
 	}
 	if b.trace.Parent != (rpc.SpanID{}) {
 		s.ParentSpanId = b.trace.Parent[:]
 	}
 	a := attributesOf(16)
-	a.text(attrMethod, b.method)
+	b.calls(&a)
 	b.about(&a, exposed)
 	a.text(attrRequestID, text(c.Message.ID.String()))
-	a.text(attrProtocolVersion, string(c.Client.Revision))
-	a.text(attrSession, sessionOf(c))
-	network(&a, c)
+	if b.infer != nil {
+		b.infer.asked(&a, c)
+	} else {
+		a.text(attrProtocolVersion, string(c.Client.Revision))
+		a.text(attrSession, sessionOf(c))
+	}
+	if !b.trace.Inner {
+		network(&a, c)
+	}
 	a.text(attrEndpoint, text(c.Endpoint))
 	a.text(attrOrg, c.Principal.Org)
 	a.text(attrTeam, c.Principal.Team)
@@ -100,13 +113,33 @@ func (b *builder) server(c *rpc.Call) *tracepb.Span {
 	return s
 }
 
+// kind of the span of a call: one that is made in the middle of another one comes from nobody else.
+func (b *builder) kind() tracepb.Span_SpanKind {
+	if b.trace.Inner {
+		return tracepb.Span_SPAN_KIND_INTERNAL
+	}
+	return tracepb.Span_SPAN_KIND_SERVER
+}
+
+// calls names the method, by its dialect.
+func (b *builder) calls(a *attributes) {
+	if b.infer != nil {
+		a.text(attrRPCMethod, b.method)
+	} else {
+		a.text(attrMethod, b.method)
+	}
+}
+
 // about names what the call is about.
 func (b *builder) about(a *attributes, name string) {
 	if b.subject == "" {
 		return
 	}
 	a.text(b.subject, name)
-	if b.method == toolsCall {
+	switch {
+	case b.infer != nil && b.method == invoke:
+		a.text(attrOperation, chat)
+	case b.method == toolsCall:
 		a.text(attrOperation, executeTool)
 	}
 }
@@ -160,14 +193,13 @@ func (b *builder) client(t rpc.Attempt) *tracepb.Span {
 		Kind: tracepb.Span_SPAN_KIND_CLIENT, Name: b.name(b.own), StartTimeUnixNano: b.at(t.Began), EndTimeUnixNano: b.at(t.Ended),
 	}
 	a := attributesOf(10)
-	a.text(attrMethod, b.method)
+	b.calls(&a)
 	b.about(&a, b.own)
-	a.text(attrProtocolVersion, string(t.Revision))
-	if t.Transport == "stdio" {
-		a.text(attrTransport, overPipe)
+	if b.infer != nil {
+		b.infer.answered(&a, &t)
 	} else {
-		a.text(attrTransport, overTCP)
-		a.text(attrProtocol, protocolOf(t.Transport))
+		a.text(attrProtocolVersion, string(t.Revision))
+		carrier(&a, t.Transport)
 	}
 	if host, port, err := net.SplitHostPort(t.Backend); err == nil {
 		a.text(attrServerAddress, host)
@@ -191,6 +223,16 @@ func (b *builder) client(t rpc.Attempt) *tracepb.Span {
 		s.Links = append(s.Links, linkTo(b.trace.ID, before, b.trace.Sampled, false, "previous attempt"))
 	}
 	return s
+}
+
+// carrier says what carries messages to an upstream.
+func carrier(a *attributes, transport string) {
+	if transport == "stdio" {
+		a.text(attrTransport, overPipe)
+		return
+	}
+	a.text(attrTransport, overTCP)
+	a.text(attrProtocol, protocolOf(transport))
 }
 
 func protocolOf(transport string) string {
@@ -219,13 +261,16 @@ func (b *builder) ending(a *attributes, s *tracepb.Span, o rpc.Outcome) {
 		e := rpc.AsError(o.Err)
 		kind, message = rpc.CodeOf(o.Err).String(), e.Message
 		if !asks && !left { // the client was told in JSON-RPC
-			failure = &rpc.WireError{Code: b.tracer.cfg.Status(e), Message: e.Message}
+			failure = &rpc.WireError{Code: b.tracer.cfg.Status(b.dialect(), e), Message: e.Message}
 		}
 	}
 	switch {
 	case failure != nil:
 		kind, message = strconv.FormatInt(failure.Code, 10), failure.Message
 		a.text(attrStatusCode, kind)
+		if b.infer != nil { // the word says the same whatever the transport
+			kind = o.String()
+		}
 	case o.ToolError:
 		kind = toolError
 	}
@@ -233,6 +278,13 @@ func (b *builder) ending(a *attributes, s *tracepb.Span, o rpc.Outcome) {
 	if blames(o) || asks && kind != "" && !left {
 		s.Status = failed(message)
 	}
+}
+
+func (b *builder) dialect() rpc.Dialect {
+	if b.infer != nil {
+		return rpc.Infer
+	}
+	return rpc.MCP
 }
 
 func failed(message string) *tracepb.Status {

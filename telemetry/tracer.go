@@ -17,7 +17,7 @@ type TracerConfig struct {
 	Sample       float64 // the share of calls, from 0 to 1
 	TrustClients bool    // what a client has decided about its trace holds for us
 	// Status is the JSON-RPC code by which a client is told of a failure of the gateway's.
-	Status func(*rpc.Error) int64
+	Status func(rpc.Dialect, *rpc.Error) int64
 	// Export takes a span. It must not block.
 	Export func(*tracepb.Span)
 }
@@ -47,9 +47,10 @@ func NewTracer(cfg TracerConfig) *Tracer {
 	return t
 }
 
-// Begin implements [rpc.Observer]: it decides where in which trace the call is.
+// Begin implements [rpc.Observer]: it decides where in which trace the call is. One that is made in the middle of
+// another one is where that is.
 func (t *Tracer) Begin(c *rpc.Call) {
-	if !traced(c) {
+	if !traced(c) || c.Record.Trace.Inner {
 		return
 	}
 	parent, link := contextOf(c)

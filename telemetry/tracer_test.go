@@ -25,7 +25,7 @@ type spans struct{ list []*tracepb.Span }
 func (s *spans) tracer(sample float64, trust bool) *telemetry.Tracer {
 	return telemetry.NewTracer(telemetry.TracerConfig{
 		Sample: sample, TrustClients: trust, Export: func(span *tracepb.Span) { s.list = append(s.list, span) },
-		Status: func(e *rpc.Error) int64 { return 100 + int64(e.Code) },
+		Status: func(_ rpc.Dialect, e *rpc.Error) int64 { return 100 + int64(e.Code) },
 	})
 }
 
@@ -452,5 +452,5 @@ func BenchmarkTracer(b *testing.B) {
 type discard struct{}
 
 func (*discard) tracer(sample float64) *telemetry.Tracer {
-	return telemetry.NewTracer(telemetry.TracerConfig{Sample: sample, TrustClients: true, Export: func(*tracepb.Span) {}, Status: func(*rpc.Error) int64 { return 0 }})
+	return telemetry.NewTracer(telemetry.TracerConfig{Sample: sample, TrustClients: true, Export: func(*tracepb.Span) {}, Status: func(rpc.Dialect, *rpc.Error) int64 { return 0 }})
 }

@@ -18,7 +18,7 @@ func (c *Calls) Expect(upstream string, queued bool) {
 func (c *Calls) attempted(t *rpc.Try, s subject) {
 	a := t.Attempt()
 	if a.Number > 1 {
-		c.retries.add(retryKey{a.Upstream})
+		c.retries.add(retryKey{a.Upstream}, 1)
 	}
 	if a.Queued > 0 {
 		c.waits.observe(waitKey{a.Upstream}, a.Queued)

@@ -13,6 +13,8 @@ type Vocabulary struct {
 	Method   func(name string) bool
 	Revision func(rpc.Revision) bool
 	Code     func(rpc.Code) int64 // on the wire
+	// Invokes knows the methods of the inference dialect.
+	Invokes func(method string) bool
 }
 
 // Calls records the calls of clients, and what upstreams were asked for them. It may be used by many goroutines at once.
@@ -22,6 +24,7 @@ type Calls struct {
 	client  *histogram[clientKey]
 	waits   *histogram[waitKey]
 	retries *counts[retryKey]
+	infer   *inference
 	failed  [codes]atomic.Uint64
 	texts   [codes]string // of the code on the wire
 }
@@ -35,8 +38,9 @@ const codes = 64
 func NewCalls(known Vocabulary) *Calls {
 	c := &Calls{
 		known:  known,
-		server: newHistogram[serverKey](serverOperation), client: newHistogram[clientKey](clientOperation),
-		waits: newHistogram[waitKey](queueWait), retries: newCounts[retryKey](upstreamRetries),
+		server: newHistogram[serverKey](serverOperation, ofTools), client: newHistogram[clientKey](clientOperation, ofTools),
+		waits: newHistogram[waitKey](queueWait, ofTools), retries: newCounts[retryKey](upstreamRetries),
+		infer: newInference(),
 	}
 	for i := range c.texts {
 		c.texts[i] = strconv.FormatInt(known.Code(rpc.Code(i)), 10)
@@ -53,6 +57,12 @@ func (c *Calls) End(call *rpc.Call) {
 	outcome := r.Outcome()
 	if outcome.Err != nil {
 		c.failed[rpc.CodeOf(outcome.Err)].Add(1)
+	}
+	if call.Dialect == rpc.Infer {
+		if !internal(call.Method.Name) {
+			c.infer.ended(call, c.known.Invokes)
+		}
+		return
 	}
 	s := c.subject(call)
 	for t := r.First(); t != nil; t = t.Next() {
@@ -199,4 +209,5 @@ func (c *Calls) Samples(s *Sink) {
 	c.client.samples(s)
 	c.waits.samples(s)
 	c.retries.samples(s)
+	c.infer.samples(s)
 }

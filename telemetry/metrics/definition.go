@@ -135,6 +135,7 @@ var (
 func Definitions() []*Definition {
 	return []*Definition{
 		serverOperation, clientOperation, serverSession, clientSession,
+		inferOperation, modelDuration, modelFirst, modelBetween, inputTokens, outputTokens, cachedTokens, modelQueueWait, modelRetries,
 		BuildInfo, RequestsInFlight, StreamsActive, SessionsActive, CallsParked, CallsFailed, RateLimitRejected, CacheRequests,
 		UpstreamUp, UpstreamRestarts, upstreamRetries, UpstreamInFlight, QueueDepth, QueueShed, queueWait,
 		BackendUp, BackendInFlight, BackendFailures, BreakerState, MirrorAnswers, OverloadShed,

@@ -29,6 +29,7 @@ var known = Vocabulary{
 	},
 	Revision: func(r rpc.Revision) bool { return r == "2025-11-25" },
 	Code:     func(c rpc.Code) int64 { return int64(c) + 100 },
+	Invokes:  func(name string) bool { return name == "invoke" },
 }
 
 // at is where a client is that came over TCP.
@@ -164,7 +165,7 @@ func TestNamesOfClientsAreNoLabels(t *testing.T) {
 
 func TestSeriesAreBounded(t *testing.T) {
 	t.Parallel()
-	h := newHistogram[serverKey](serverOperation)
+	h := newHistogram[serverKey](serverOperation, ofTools)
 	key := func(i int) serverKey {
 		return serverKey{subject: subject{method: callTool, tool: fmt.Sprintf("files__%d", i)}}
 	}
@@ -182,11 +183,11 @@ func TestSeriesAreBounded(t *testing.T) {
 		t.Errorf("%d series, want %d and the one for the rest", n, seriesLimit)
 	}
 	var total uint64
-	h.each(func(_ []string, d *durations) { total += d.read().count })
+	h.each(func(_ []string, d *durations) { total += d.read(h.scale).count })
 	if total != 4*many {
 		t.Errorf("%d durations, want %d", total, 4*many)
 	}
-	if rest := h.series(key(0).folded()).read().count; rest != 4*(many-seriesLimit) {
+	if rest := h.series(key(0).folded()).read(h.scale).count; rest != 4*(many-seriesLimit) {
 		t.Errorf("%d durations are of the rest, want %d", rest, 4*(many-seriesLimit))
 	}
 }
@@ -195,9 +196,9 @@ func TestBuckets(t *testing.T) {
 	t.Parallel()
 	var d durations
 	for _, took := range []time.Duration{0, -time.Second, 10 * time.Millisecond, 10*time.Millisecond + 1, 300 * time.Second, 301 * time.Second} {
-		d.observe(took)
+		d.observe(ofTools, took)
 	}
-	r := d.read()
+	r := d.read(ofTools)
 	if r.count != 6 || r.buckets[0.01] != 3 || r.buckets[0.02] != 4 || r.buckets[120] != 4 || r.buckets[300] != 5 {
 		t.Errorf("%+v", r)
 	}

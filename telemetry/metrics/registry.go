@@ -29,15 +29,27 @@ func (s *Sink) Set(d *Definition, value float64, labels ...string) {
 
 // distribution gives the sink a series of a histogram. A label without a value is left out, as OpenTelemetry does.
 func (s *Sink) distribution(d *Definition, values []string, r reading) {
-	var names, filled []string
+	desc, filled := described(d, values)
+	m, err := prometheus.NewConstHistogram(desc, r.count, r.sum, r.buckets, filled...)
+	s.send(desc, m, err)
+}
+
+// count gives the sink a series of a counter, likewise.
+func (s *Sink) count(d *Definition, values []string, n float64) {
+	desc, filled := described(d, values)
+	m, err := prometheus.NewConstMetric(desc, prometheus.CounterValue, n, filled...)
+	s.send(desc, m, err)
+}
+
+// described returns the description of a series with those labels that have a value, and these.
+func described(d *Definition, values []string) (desc *prometheus.Desc, filled []string) {
+	var names []string
 	for i, name := range d.LabelNames() {
 		if values[i] != "" {
 			names, filled = append(names, name), append(filled, values[i])
 		}
 	}
-	desc := prometheus.NewDesc(d.Series(), d.Help, names, nil)
-	m, err := prometheus.NewConstHistogram(desc, r.count, r.sum, r.buckets, filled...)
-	s.send(desc, m, err)
+	return prometheus.NewDesc(d.Series(), d.Help, names, nil), filled
 }
 
 // send passes a metric on, or why there is none: whoever looks is told of a series that is not as it was defined.

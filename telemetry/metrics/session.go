@@ -15,7 +15,7 @@ type Sessions struct {
 
 // NewSessions returns a record in which there are no sessions.
 func NewSessions(known Vocabulary) *Sessions {
-	return &Sessions{known: known, server: newHistogram[sessionKey](serverSession), client: newHistogram[clientSessionKey](clientSession)}
+	return &Sessions{known: known, server: newHistogram[sessionKey](serverSession, ofTools), client: newHistogram[clientSessionKey](clientSession, ofTools)}
 }
 
 // Ended records that a client's session has ended.
