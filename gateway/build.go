@@ -37,6 +37,7 @@ func (g *Gateway) build(ctx context.Context, cfg *config.Config) (err error) {
 	if err := g.measure(cfg); err != nil {
 		return err
 	}
+	g.openJobs(ctx, cfg)
 	g.logCalls(ctx, cfg.Telemetry.Logs)
 	g.sessions = session.New(sessionBounds(cfg, g.rememberedSessions(), g.measures.sessionEnded()), g.keys, g.logOf("session"))
 	g.onStop("sessions", func(ctx context.Context) error { return g.sessions.Close(ctx) })

@@ -16,6 +16,7 @@ import (
 	"github.com/headgate/headgate/policy"
 	"github.com/headgate/headgate/router/bridge"
 	"github.com/headgate/headgate/router/catalog"
+	"github.com/headgate/headgate/router/job"
 	"github.com/headgate/headgate/router/pin"
 	"github.com/headgate/headgate/router/route"
 	"github.com/headgate/headgate/router/session"
@@ -60,6 +61,7 @@ type Gateway struct {
 	catalog  *catalog.Catalog
 	bridge   *bridge.Bridge
 	engine   *embedded.Engine   // nil without a data directory
+	jobs     *job.Jobs          // likewise
 	trail    *policy.AuditTrail // nil without an audit log
 
 	mirrors *route.Mirrors
@@ -123,6 +125,9 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*Gateway, error
 func (g *Gateway) Start(ctx context.Context) error {
 	if err := g.listen(ctx); err != nil {
 		return err
+	}
+	if err := g.startJobs(ctx); err != nil {
+		return fmt.Errorf("jobs: %w", err)
 	}
 	g.ready.Store(true)
 	return nil

@@ -12,7 +12,7 @@ import (
 func (g *Gateway) modelRouter(n *generation) *model.Router {
 	return model.New(model.Deps{
 		Models: n.modelEntries(), Sees: n.seesModel,
-		Holder: g.sessions, Open: g.openConversation,
+		Jobs: g.jobHandler(), Holder: g.sessions, Open: g.openConversation,
 		Info: g.info, Version: g.version, Started: g.started,
 	})
 }

@@ -173,6 +173,7 @@ func (g *Gateway) swap(old, next *generation) {
 	g.pins.Configure(next.modes)
 	g.subscriptions.Replace(next.tellers())
 	g.sessions.Configure(sessionBounds(next.cfg, nil, nil))
+	g.configureJobs(next.cfg.Jobs)
 	if g.clients != nil {
 		g.clients.front.Configure(g.edgeBounds(next.cfg))
 	}

@@ -36,8 +36,8 @@ func (g *Gateway) Drain(ctx context.Context) {
 	}
 }
 
-// Stop ends the gateway: no new connections, streams end, calls in flight get the
-// drain time and are given up then, upstreams end. A part that fails to end does not keep the others
+// Stop ends the gateway: no new connections, streams end, calls in flight and jobs that run get the
+// drain time and are given up then (jobs for the next process to begin again), upstreams end. A part that fails to end does not keep the others
 // from it; all errors are joined. Stop may be called once, instead of [Gateway.StopNow].
 func (g *Gateway) Stop(ctx context.Context) error {
 	g.ready.Store(false)
@@ -51,9 +51,11 @@ func (g *Gateway) Stop(ctx context.Context) error {
 			patience = 0
 		}
 		drain, cancel := context.WithTimeout(ctx, patience)
+		jobs := g.drainJobs(drain)
 		if err := g.clients.leave(drain, g.endStreams); patience > 0 { // else it was asked for
 			errs = append(errs, err)
 		}
+		<-jobs
 		cancel()
 	}
 	for _, l := range g.inherited {

@@ -8,7 +8,7 @@ import (
 
 // Bounds of jobs, in bytes.
 const (
-	MaxJobName    = 256     // of an id, owner, tenant, class, key or digest
+	MaxJobName    = 256     // of an id, owner, tenant, class, label, key or digest
 	MaxJobPayload = 4 << 20 // of a payload
 	MaxJobResult  = 1 << 20 // of a result or failure
 )
@@ -62,6 +62,7 @@ type JobSpec struct {
 	Owner    string        // who may see and cancel it
 	Tenant   string        // tenants take turns
 	Class    string        // which workers take it
+	Label    string        // what it is about, for people
 	Key      string        // idempotency key, the owner's own; may be empty
 	Digest   string        // of what is wanted: the same wherever the key may be used again
 	Payload  []byte        // must not be changed
@@ -72,7 +73,7 @@ type JobSpec struct {
 
 // Job is a job as it stands.
 type Job struct {
-	ID, Owner, Tenant, Class string
+	ID, Owner, Tenant, Class, Label string
 
 	State    JobState
 	Attempt  int // how often it was begun

@@ -93,7 +93,7 @@ func (r *Router) invoke(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 // job passes on what is about jobs.
 func (r *Router) job(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 	if r.Jobs == nil {
-		return nil, unknownMethod(c)
+		return nil, rpc.Errorf(rpc.MethodNotFound, "there are no jobs here: they need a data_dir, so that they are on disk before they are acknowledged")
 	}
 	return r.Jobs.Handle(ctx, c)
 }

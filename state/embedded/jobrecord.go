@@ -12,13 +12,13 @@ const (
 	payloadBucket = "job payloads"
 	resultBucket  = "job results"
 	jobForm       = 2
-	firstJobForm  = 1 // has neither the last of the numbers nor the last of the strings
+	firstJobForm  = 1 // has neither the last of the numbers nor the last two of the strings
 )
 
 // jobRecord is a job as it is kept, in memory and in the file, without its payload and
 // its result. Times are nanoseconds since 1970, zero for none.
 type jobRecord struct {
-	owner, tenant, class, key, digest string
+	owner, tenant, class, key, digest, label string
 
 	state             state.JobState
 	lost              bool
@@ -38,7 +38,7 @@ type jobRecord struct {
 
 func (r *jobRecord) job(id string) state.Job {
 	return state.Job{
-		ID: id, Owner: r.owner, Tenant: r.tenant, Class: r.class,
+		ID: id, Owner: r.owner, Tenant: r.tenant, Class: r.class, Label: r.label,
 		State: r.state, Attempt: int(r.attempt), Attempts: int(r.attempts), Lost: r.lost,
 		Created: timeOf(r.created), Started: timeOf(r.started), Finished: timeOf(r.finished), NotBefore: timeOf(r.notBefore), Queued: timeOf(r.queued),
 	}
@@ -59,8 +59,8 @@ func (r *jobRecord) numbers() [13]*int64 {
 	}
 }
 
-func (r *jobRecord) strings() [5]*string {
-	return [...]*string{&r.owner, &r.tenant, &r.class, &r.key, &r.digest}
+func (r *jobRecord) strings() [6]*string {
+	return [...]*string{&r.owner, &r.tenant, &r.class, &r.key, &r.digest, &r.label}
 }
 
 // open is 1 for a job that is not final, and 0 for others.
@@ -98,7 +98,7 @@ func (r *jobRecord) decode(id string, text []byte) error {
 	all, texts := r.numbers(), r.strings()
 	numbers, strings := all[:], texts[:]
 	if text[0] == firstJobForm {
-		numbers, strings = numbers[:len(all)-1], strings[:len(texts)-1]
+		numbers, strings = numbers[:len(all)-1], strings[:len(texts)-2]
 	}
 	text = text[3:]
 	for _, number := range numbers {

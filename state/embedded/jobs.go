@@ -68,7 +68,7 @@ func newJobs(c clock, db *bbolt.DB, writes *committer, o Options) *Jobs {
 var errSpec = errors.New("state: the job is wrong")
 
 func checkSpec(s state.JobSpec) error {
-	for _, name := range []string{s.ID, s.Owner, s.Tenant, s.Class, s.Key, s.Digest} {
+	for _, name := range []string{s.ID, s.Owner, s.Tenant, s.Class, s.Label, s.Key, s.Digest} {
 		if len(name) > state.MaxJobName {
 			return fmt.Errorf("%w: a name of %d bytes", errSpec, len(name))
 		}
@@ -103,8 +103,8 @@ func (j *Jobs) Enqueue(ctx context.Context, spec state.JobSpec) (string, bool, e
 	j.order++
 	next := jobRecord{
 		owner: strings.Clone(spec.Owner), tenant: strings.Clone(spec.Tenant), class: strings.Clone(spec.Class), key: strings.Clone(spec.Key),
-		digest: strings.Clone(spec.Digest),
-		state:  state.JobQueued, attempts: int64(spec.Attempts), order: j.order,
+		digest: strings.Clone(spec.Digest), label: strings.Clone(spec.Label),
+		state: state.JobQueued, attempts: int64(spec.Attempts), order: j.order,
 		created: now, queued: now, keep: int64(spec.Keep), size: int64(len(spec.Payload)),
 	}
 	b := &job{id: strings.Clone(spec.ID)}

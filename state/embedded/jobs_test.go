@@ -245,7 +245,7 @@ func TestAClosedEngineTakesNoJobs(t *testing.T) {
 }
 
 func FuzzJobRecord(f *testing.F) {
-	r := jobRecord{owner: "ann", tenant: "acme", class: "default", key: "k", digest: "d", queued: 9, state: state.JobRunning, attempts: 3, fence: 7, created: 1, lost: true}
+	r := jobRecord{owner: "ann", tenant: "acme", class: "default", key: "k", digest: "d", label: "l", queued: 9, state: state.JobRunning, attempts: 3, fence: 7, created: 1, lost: true}
 	f.Add("a", r.encode("a"))
 	f.Add("b", (&jobRecord{state: state.JobDead, forgotten: true}).encode("b"))
 	f.Add("", []byte{jobForm})

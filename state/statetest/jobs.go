@@ -39,7 +39,7 @@ func Jobs(t *testing.T, open Open) {
 }
 
 func spec(id string) state.JobSpec {
-	return state.JobSpec{ID: id, Owner: "ann", Tenant: "acme", Class: "default", Payload: []byte("do " + id), Attempts: 3, Keep: time.Hour}
+	return state.JobSpec{ID: id, Owner: "ann", Tenant: "acme", Class: "default", Label: "about " + id, Payload: []byte("do " + id), Attempts: 3, Keep: time.Hour}
 }
 
 func enqueues(t *testing.T, s *Subject, spec state.JobSpec) {
@@ -139,7 +139,7 @@ func jobDone(t *testing.T, s *Subject) {
 	fenced(t, s, c)
 	stands(t, s, "a", state.JobSucceeded, 1, "42")
 	got := job(t, s, "a")
-	if got.Started.Sub(created) < time.Second || got.Finished.Before(got.Started) || got.Created != created || got.Attempts != 3 || got.Tenant != "acme" {
+	if got.Started.Sub(created) < time.Second || got.Finished.Before(got.Started) || got.Created != created || got.Attempts != 3 || got.Tenant != "acme" || got.Label != "about a" {
 		t.Errorf("%+v", got)
 	}
 	if state, err := s.Jobs.Cancel(t.Context(), "a", "ann"); state != got.State || err != nil {
