@@ -54,6 +54,9 @@ func (d *decoder) validateModels(list *node, c *Config) {
 				d.warn(m.Position, path, fmt.Sprintf("no call gets here: %q fits the same names", before.Name), "put the more particular one first")
 			}
 		}
+		if i := slices.IndexFunc(c.Upstreams, func(u Upstream) bool { return u.Name == m.Name }); i >= 0 {
+			d.fail(m.Position, path, "an upstream has the same name, so that nobody could tell which one is meant", "choose another one; the upstream is at "+c.Upstreams[i].Position.String())
+		}
 		if n.kind != mapping && n.kind != null {
 			continue // which was said
 		}

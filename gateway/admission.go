@@ -20,12 +20,15 @@ func retries(u config.Upstream) upstream.Retry {
 	return nil
 }
 
-// Queues returns what waits for each upstream, in the order of the configuration.
+// Queues returns what waits for each upstream and each model, in the order of the configuration.
 func (g *Gateway) Queues() []upstream.QueueStatus {
-	servers := g.generation().servers
-	out := make([]upstream.QueueStatus, 0, len(servers))
-	for _, m := range servers {
+	n := g.generation()
+	out := make([]upstream.QueueStatus, 0, len(n.servers)+len(n.pools))
+	for _, m := range n.servers {
 		out = append(out, m.queue.Status())
+	}
+	for _, m := range n.pools {
+		out = append(out, m.Queue())
 	}
 	return out
 }

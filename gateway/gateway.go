@@ -130,6 +130,7 @@ func (g *Gateway) Start(ctx context.Context) error {
 		return fmt.Errorf("jobs: %w", err)
 	}
 	g.ready.Store(true)
+	g.generation().beginModels()
 	return nil
 }
 

@@ -44,6 +44,7 @@ type generation struct {
 	tracer   *telemetry.Tracer // nil where nothing is traced
 	views    []catalog.View
 	router   *router.Router
+	pools    []*modelMember // enabled models, in order
 	models   *model.Router
 
 	remote rpc.Handler // of clients that connect
@@ -90,6 +91,9 @@ func (g *Gateway) generate(cfg *config.Config, old *generation) (n *generation, 
 		}
 	}()
 	if err = g.membersOf(n, old); err != nil {
+		return nil, err
+	}
+	if err = g.poolsOf(n, old); err != nil {
 		return nil, err
 	}
 	if err = g.policies(n, old); err != nil {

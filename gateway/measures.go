@@ -134,14 +134,20 @@ func (g *Gateway) configSamples(s *metrics.Sink) {
 	s.Set(metrics.ConfigReloadSuccess, flag(!c.Failed))
 }
 
-// upstreamSamples is what is known of the upstreams.
+// upstreamSamples is what is known of the upstreams and the models.
 func (g *Gateway) upstreamSamples(s *metrics.Sink) {
 	for _, u := range g.generation().servers {
 		state := u.State()
 		s.Set(metrics.UpstreamUp, flag(state.Status == mcpserver.Up), u.Name())
 		s.Set(metrics.UpstreamRestarts, float64(state.Restarts), u.Name())
-		g.measures.calls.Expect(u.Name(), queueSamples(s, u))
+		g.measures.calls.Expect(u.Name(), queueSamples(s, u.Name(), u.queue.Status()))
 		for _, b := range u.Backends() {
+			backendSamples(s, &b)
+		}
+	}
+	for _, m := range g.generation().pools {
+		queueSamples(s, m.Name(), m.Queue())
+		for _, b := range m.Backends() {
 			backendSamples(s, &b)
 		}
 	}
@@ -174,9 +180,8 @@ func flag(is bool) float64 {
 	return 0
 }
 
-// queueSamples is what is known of the queue before an upstream. It reports whether there is one.
-func queueSamples(s *metrics.Sink, m *member) bool {
-	name, status := m.Name(), m.queue.Status()
+// queueSamples is what is known of the queue before an upstream or a model. It reports whether there is one.
+func queueSamples(s *metrics.Sink, name string, status upstream.QueueStatus) bool {
 	if status.Limit == 0 {
 		return false
 	}

@@ -13,9 +13,7 @@ import (
 
 // counted is a member before a handler of the test's.
 func counted(next, instead rpc.HandlerFunc) *member {
-	m := &member{next: next, instead: instead, free: make(chan struct{}, 1)}
-	m.leaving = m.leave
-	return m
+	return &member{tenure: newTenure(next, instead)}
 }
 
 func answers(context.Context, *rpc.Call) (*rpc.Reply, error) { return rpc.Respond(nil), nil }

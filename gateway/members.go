@@ -44,6 +44,11 @@ func (g *Gateway) drop(n, old *generation) {
 			_ = m.Close(g.life) // there is nothing that could fail to end
 		}
 	}
+	for _, m := range n.pools {
+		if old.pool(m.Name()) != m {
+			_ = m.Close() // likewise
+		}
+	}
 }
 
 // printOf is the fingerprint of all that an upstream's connections and processes depend on. What is shown of it is

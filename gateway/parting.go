@@ -89,7 +89,7 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// closeMembers ends all upstreams, at the same time.
+// closeMembers ends all upstreams and models, at the same time.
 func (g *Gateway) closeMembers(ctx context.Context) error {
 	g.endLife()
 	var all sync.WaitGroup
@@ -102,6 +102,15 @@ func (g *Gateway) closeMembers(ctx context.Context) error {
 					mu.Lock()
 					defer mu.Unlock()
 					errs = append(errs, fmt.Errorf("%s: %w", m.Name(), err))
+				}
+			})
+		}
+		for _, m := range n.pools {
+			all.Go(func() {
+				if err := m.Close(); err != nil {
+					mu.Lock()
+					defer mu.Unlock()
+					errs = append(errs, fmt.Errorf("model %s: %w", m.Name(), err))
 				}
 			})
 		}

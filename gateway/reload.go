@@ -75,7 +75,9 @@ func (g *Gateway) Reload(ctx context.Context, cfg *config.Config) (Outcome, erro
 	g.warm(ctx, next, fresh)
 	g.swap(old, next)
 	g.rebalance(next)
+	g.rebalanceModels(next)
 	g.retire(gone, old, cfg.Shutdown.Drain)
+	g.retireModels(old, next)
 	for _, m := range gone {
 		if next.cache != nil {
 			next.cache.Invalidate(g.life, m.Name(), "")

@@ -16,6 +16,7 @@ import (
 // PoolConfig is what a [Pool] is made of. Zero values are the least that works: no breaker, no probes, no slow start, no retries.
 type PoolConfig struct {
 	Upstream string // its name, in errors and the log
+	Kind     string // what it is called in errors; an upstream, if it is empty
 	Log      *slog.Logger
 	// Life is the context of the probes; it is needed where there are any.
 	Life    context.Context //nolint:containedctx // it is the pool's, not a call's
@@ -59,6 +60,9 @@ func NewPool(cfg PoolConfig) *Pool {
 	if cfg.Random == nil {
 		cfg.Random = rand.Uint64
 	}
+	if cfg.Kind == "" {
+		cfg.Kind = "upstream"
+	}
 	p := &Pool{cfg: cfg, began: time.Now()}
 	p.backends.Store(&[]*Backend{})
 	return p
@@ -66,7 +70,16 @@ func NewPool(cfg PoolConfig) *Pool {
 
 // Add puts a backend into the pool. One that comes to others starts slowly.
 func (p *Pool) Add(cfg BackendConfig) *Backend {
-	b := newBackend(p, cfg)
+	b := p.Make(cfg)
+	p.Put(b)
+	return b
+}
+
+// Make makes a backend that gets no calls before it is put into the pool.
+func (p *Pool) Make(cfg BackendConfig) *Backend { return newBackend(p, cfg) }
+
+// Put puts a backend into the pool that was made for it, as Add does.
+func (p *Pool) Put(b *Backend) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	old := *p.backends.Load()
@@ -78,7 +91,6 @@ func (p *Pool) Add(cfg BackendConfig) *Backend {
 	if !p.over {
 		b.startProbes()
 	}
-	return b
 }
 
 // Remove takes a backend out of the pool: it gets no more calls. The channel is closed when those that it has are over.
@@ -158,7 +170,7 @@ func (p *Pool) unavailable() error {
 	}
 	return &rpc.Error{
 		Code: rpc.UpstreamDown, Upstream: p.cfg.Upstream, NotRun: true, RetryAfter: wait,
-		Message: fmt.Sprintf("upstream %q is unavailable: it kept failing, and is tried again in %s", p.cfg.Upstream, wait.Round(time.Second)),
+		Message: fmt.Sprintf("%s %q is unavailable: it kept failing, and is tried again in %s", p.cfg.Kind, p.cfg.Upstream, wait.Round(time.Second)),
 	}
 }
 

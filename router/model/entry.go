@@ -16,6 +16,8 @@ type Entry struct {
 	Handler rpc.Handler
 	// Status tells how the pool is doing.
 	Status func() Status
+	// Place tells which place in the queue a caller's next call has, from 1; 0 if none of its waits. It may be nil.
+	Place func(caller *rpc.Principal) int
 	// Names are the models of a glob that its backends are known to have. It may be nil.
 	Names func() []string
 }
@@ -28,8 +30,6 @@ type Status struct {
 	InFlight   int  // calls that are being served
 	Healthy    int  // backends that are well
 	Total      int  // backends
-	// Place is what else is known of who waits, for the caller alone: its place in the queue by request; nil for nothing.
-	Place any
 }
 
 // isGlob reports whether the entry stands for more than one model.

@@ -39,7 +39,7 @@ type modelStanding struct {
 	QueueDepth int             `json:"queue_depth"`
 	InFlight   int             `json:"in_flight"`
 	Backends   backendStanding `json:"backends"`
-	Place      any             `json:"place,omitempty"`
+	Position   int             `json:"queue_position,omitempty"` // of the caller's next call that waits
 }
 
 type backendStanding struct {
@@ -72,9 +72,12 @@ func (r *Router) status(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 		}
 	}
 	r.visible(c, func(e *Entry, t *rpc.Target) {
-		s := e.Status()
+		s, position := e.Status(), 0
+		if e.Place != nil {
+			position = e.Place(&c.Principal)
+		}
 		out.Models = append(out.Models, modelStanding{
-			t.Canonical, s.Available, s.Warming, s.QueueDepth, s.InFlight, backendStanding{s.Healthy, s.Total}, s.Place,
+			t.Canonical, s.Available, s.Warming, s.QueueDepth, s.InFlight, backendStanding{s.Healthy, s.Total}, position,
 		})
 	})
 	out.Status = wellness(out.Models)

@@ -1,0 +1,135 @@
+package model
+
+import (
+	"math"
+	"slices"
+	"sync"
+	"time"
+)
+
+// A backend that has computed the beginning of a prompt before has it in its cache, and need not do so again. Calls whose prompts begin
+// alike therefore go to the same backend, as long as that has not more than its part of the load allows: consistent hashing with bounded loads
+// (Mirrokni, Thorup and Zadimoghaddam, 2018), on tokens. Prompts are compared by hashes of their first blocks, each of which covers those
+// before it. Where a prompt has gone is remembered, so that a conversation stays where it is while it grows; what is not remembered goes
+// where its first bytes are hashed to, which is the same in each process.
+const (
+	prefixBlock = 512
+	minPrefix   = 2 * prefixBlock
+	maxPrefix   = 8 * prefixBlock
+	// overload is how much more than its part of the load a backend may have.
+	overload = 1.25
+	// homesKept is how many beginnings a pool remembers, at least.
+	homesKept = 16384
+)
+
+// chainOf returns the hashes of the first so many blocks of a prompt, from that of minPrefix bytes on.
+func chainOf(model string, prompt []byte) []uint64 {
+	h := hashOn(fnvOffset, []byte(model))
+	out := make([]uint64, 0, (maxPrefix-minPrefix)/prefixBlock+1)
+	for at := prefixBlock; at <= min(len(prompt), maxPrefix); at += prefixBlock {
+		h = hashOn(h, prompt[at-prefixBlock:at])
+		if at >= minPrefix {
+			out = append(out, mix(h))
+		}
+	}
+	return out
+}
+
+// The numbers of FNV-1a.
+const (
+	fnvOffset = 14695981039346656037
+	fnvPrime  = 1099511628211
+)
+
+// hashOn goes on with a hash.
+func hashOn(h uint64, text []byte) uint64 {
+	for _, c := range text {
+		h = (h ^ uint64(c)) * fnvPrime
+	}
+	return h
+}
+
+// mix spreads the bits of a number over all of it: the finalizer of SplitMix64.
+func mix(x uint64) uint64 {
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// homes remembers which backend has which beginnings. Two maps take turns: what was not used while one was filled is forgotten. The zero
+// value is ready.
+type homes struct {
+	mu       sync.Mutex
+	now, old map[uint64]*replica
+}
+
+// note remembers where a prompt has gone.
+func (h *homes) note(chain []uint64, m *replica) {
+	if len(chain) == 0 {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.now)+len(chain) > homesKept {
+		h.now, h.old = nil, h.now
+	}
+	if h.now == nil {
+		h.now = make(map[uint64]*replica)
+	}
+	for _, key := range chain {
+		h.now[key] = m
+	}
+}
+
+// find returns the backend that has the longest beginning of a prompt, of those in a list; nil if none has any.
+func (h *homes) find(chain []uint64, list []*replica) *replica {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, key := range slices.Backward(chain) {
+		for _, generation := range [...]map[uint64]*replica{h.now, h.old} {
+			if m := generation[key]; m != nil && slices.Contains(list, m) {
+				return m
+			}
+		}
+	}
+	return nil
+}
+
+// home returns the backend for a call with a long prompt, of several; nil if all have more than their part of the load.
+func (p *Pool) home(l *load, list []*replica, now time.Duration) *replica {
+	parts, total, load := make([]float64, len(list)), 0.0, l.tokens()
+	speed, measured := 0.0, 0.0
+	for _, m := range list {
+		if v, ok := m.pace.known(now); ok {
+			speed += v
+			measured++
+		}
+	}
+	for i, m := range list {
+		parts[i] = m.Share()
+		if v, ok := m.pace.known(now); ok {
+			parts[i] *= v * measured / speed
+		}
+		total += parts[i]
+		load += m.tokens.Load()
+	}
+	fits := func(i int) bool { return float64(list[i].tokens.Load()) <= overload*float64(load)*parts[i]/total }
+	if m := p.homes.find(l.chain, list); m != nil && fits(slices.Index(list, m)) {
+		return m
+	}
+	var best *replica
+	most := math.Inf(-1)
+	for i, m := range list {
+		if !fits(i) {
+			continue
+		}
+		u := (float64(mix(l.chain[0]^m.seed())>>11) + 0.5) / (1 << 53)
+		if score := -parts[i] / math.Log(u); score > most {
+			best, most = m, score
+		}
+	}
+	return best
+}
+
+// seed tells backends apart where prompts are hashed to them: the same in each process.
+func (m *replica) seed() uint64 { return mix(hashOn(fnvOffset, []byte(m.ID()))) }
