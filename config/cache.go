@@ -34,11 +34,12 @@ type CachedTools struct {
 
 // CachedModels concerns answers of models.
 type CachedModels struct {
-	// Which models; globs. Left out, none.
+	// Which models, by the names that they have behind aliases; globs. Left out, none.
 	Allow []string `yaml:"allow" check:"filled"`
 	// How long answers are kept.
 	TTL time.Duration `yaml:"ttl" min:"0s" max:"24h"`
-	// The highest temperature at which answers are kept. Above zero they are not always the same.
+	// The highest temperature at which answers are kept. Above zero they are not always the same. Calls that do not say one are taken to be
+	// made at 1, which is what most engines do.
 	MaxTemperature Amount `yaml:"max_temperature" min:"0" max:"2"`
 }
 
@@ -50,6 +51,21 @@ func matchesAny(globs []string, name string) bool {
 		}
 	}
 	return false
+}
+
+// UnsaidTemperature is what the temperature of a call is taken for that does not say one.
+const UnsaidTemperature = 1
+
+// Keeps reports whether answers of a model at a temperature are kept.
+func (c CachedModels) Keeps(canonical string, temperature float64) bool {
+	return c.TTL > 0 && temperature <= float64(c.MaxTemperature)/Millionths && matchesAny(c.Allow, canonical)
+}
+
+// validateCachedModels warns of models whose answers are kept for no time.
+func (d *decoder) validateCachedModels(n *node, c *Config) {
+	if allow := n.first("allow"); allow != nil && c.Cache != nil && len(c.Cache.Models.Allow) > 0 && c.Cache.Models.TTL == 0 && n.first("ttl") == nil {
+		d.warn(allow.at, "cache.models.ttl", "nothing is kept without a ttl", "add ttl: 10m")
+	}
 }
 
 // Keeps reports whether results of a tool are kept.

@@ -19,16 +19,16 @@ type Limit struct {
 	Name string `yaml:"name" check:"limit name"`
 	// Whose calls are counted together. A call without such a part of a principal is not concerned.
 	Scope string `yaml:"scope" enum:"org,team,key,user,ip"`
-	// What is counted. Tokens are those of models, bytes those of requests and of answers.
+	// What is counted. Tokens are those that calls take of models, as is usd without a cost, by the price of the model; bytes are those of requests and of answers.
 	Unit string `yaml:"unit" enum:"requests,tokens,usd,bytes,in_flight"`
 
 	// Which methods are concerned; a glob, such as tools/*. Left out, all.
 	Method string `yaml:"method" check:"filled"`
 	// Which tools are, by canonical name (UPSTREAM__name); a glob.
 	Tool string `yaml:"tool" check:"filled"`
-	// Which models are; a glob.
+	// Which models are, by the names that they have behind aliases; a glob.
 	Model string `yaml:"model" check:"filled"`
-	// The calls of which upstream are; a glob.
+	// The calls of which upstream are; a glob. Calls of models have none.
 	Upstream string `yaml:"upstream" check:"filled"`
 
 	// Of a rate: how many requests in how much time, such as 20/s, 300/m or 1000/h.
@@ -41,7 +41,7 @@ type Limit struct {
 	Per string `yaml:"per" check:"window"`
 	// Of a budget: the zone of its calendar, such as Europe/Zurich. Left out, UTC.
 	Zone string `yaml:"zone" check:"zone"`
-	// What one call costs in requests, slots or usd. Left out, 1 request or slot.
+	// What one call costs in requests, slots or usd. Left out, 1 request or slot, and in usd what it takes of a model.
 	Cost Amount `yaml:"cost" min:"0" max:"9000000000000"`
 
 	// How much of the budget may be used before the log warns of it.

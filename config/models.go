@@ -61,6 +61,8 @@ type Price struct {
 	Input Amount `yaml:"input" min:"0" max:"1000000"`
 	// Of answers.
 	Output Amount `yaml:"output" min:"0" max:"1000000"`
+	// Of what the model has in its cache of a prompt. Left out, it is as input.
+	Cached Amount `yaml:"cached" min:"0" max:"1000000"`
 }
 
 // Deadlines say how long a backend may take for a call. One that takes longer has failed.

@@ -45,6 +45,8 @@ func (d *decoder) validate(root *node, c *Config) {
 		d.require(n, "telemetry.logs.file", "path")
 	}
 	d.validateLimits(root.first("limits"), c.Limits)
+	d.validateMetered(root.first("limits"), c.Limits, root.first("models"), c.Models)
+	d.validateCachedModels(root.first("cache").first("models"), c)
 	d.validatePriorities(root.first("priorities"), c.Priorities)
 	d.validateOverload(root.first("overload"), c.Overload)
 	d.validateJobs(root.first("jobs"), c.Jobs)

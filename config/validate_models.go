@@ -63,6 +63,9 @@ func (d *decoder) validateModels(list *node, c *Config) {
 		d.validateAliases(n, m, path, names)
 		d.validateModelBackends(n, m, path, c.Upstreams)
 		d.validateModelTimes(n, m, path)
+		if n.first("price").first("cached") == nil {
+			m.Price.Cached = m.Price.Input
+		}
 		d.validateQueue(n.first("queue"), &m.Queue, join(path, "queue"), bounded(m), "max_in_flight: N to each backend")
 	}
 }

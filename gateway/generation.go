@@ -119,7 +119,7 @@ func (g *Gateway) policies(n, old *generation) (err error) {
 		return errors.New("limits and cache need a data_dir")
 	}
 	if len(cfg.Limits) > 0 {
-		if n.limits, err = policy.NewLimits(cfg.Limits, g.engine.Quota(), g.logOf("limit")); err != nil {
+		if n.limits, err = policy.NewLimits(cfg.Limits, g.engine.Quota(), g.meter(cfg), g.logOf("limit")); err != nil {
 			return err
 		}
 	}

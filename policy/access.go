@@ -68,6 +68,24 @@ type Verbs struct {
 	// Listed returns the method by which is used what a call lists; empty where it lists
 	// nothing.
 	Listed func(*rpc.Call) string
+	// Also returns what the caller must have a scope for beside the method, such as a form of the answer; empty for nothing.
+	// Rules know nothing of it. It may be nil.
+	Also func(*rpc.Call) string
+}
+
+// lacking returns what none of the scopes of a call's principal is good for; empty if there is nothing.
+func (v Verbs) lacking(c *rpc.Call) string {
+	verb := v.Of(c)
+	if verb == "" || !auth.Covers(c.Principal.Scopes, c.Dialect, verb) {
+		return verb
+	}
+	if v.Also == nil {
+		return ""
+	}
+	if also := v.Also(c); also != "" && !auth.Covers(c.Principal.Scopes, c.Dialect, also) {
+		return also
+	}
+	return ""
 }
 
 // Guard refuses calls that their principal may not make. Unscoped makes the refusal of
@@ -86,14 +104,18 @@ func (a *Access) Guard(verbs Verbs, unscoped func(c *rpc.Call, method string) er
 	}
 }
 
-// Explain judges a call without refusing it.
-func (a *Access) Explain(c *rpc.Call, verb string) Verdict {
-	arguments := arguments{call: c}
-	v := a.Judge(&c.Principal, actOf(c, verb, &arguments))
-	if v.Allowed && arguments.err != nil {
-		return Verdict{Rule: &config.AccessRule{}, Reason: arguments.err.Error()}
+// Explain judges a call without refusing it. It returns what the caller has no scope for, where that is what stands in the
+// way.
+func (a *Access) Explain(c *rpc.Call, verbs Verbs) (Verdict, string) {
+	if lacking := verbs.lacking(c); lacking != "" && !a.open {
+		return Verdict{Unscoped: true}, lacking
 	}
-	return v
+	arguments := arguments{call: c}
+	v := a.Judge(&c.Principal, actOf(c, verbs.Of(c), &arguments))
+	if v.Allowed && arguments.err != nil {
+		return Verdict{Rule: &config.AccessRule{}, Reason: arguments.err.Error()}, ""
+	}
+	return v, ""
 }
 
 func actOf(c *rpc.Call, verb string, a *arguments) Act {

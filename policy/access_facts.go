@@ -49,16 +49,20 @@ func (a *arguments) get() any {
 	}
 	a.read, a.value = true, map[string]any{}
 	text, ok := a.call.Message.Get("arguments")
+	name := "params.arguments"
+	if a.call.Target.Kind == rpc.Model {
+		text, ok, name = a.call.Message.Params, true, "params"
+	}
 	if !ok {
 		return a.value
 	}
 	if len(text) > maxJudged {
-		a.err = rpc.Errorf(rpc.TooLarge, "params.arguments exceed %d bytes, more than access rules can judge", maxJudged)
+		a.err = rpc.Errorf(rpc.TooLarge, "%s exceed %d bytes, more than access rules can judge", name, maxJudged)
 		return a.value
 	}
 	value, err := rpc.Decode(text)
 	if err != nil {
-		a.err = rpc.Errorf(rpc.InvalidParams, "params.arguments cannot be judged: %w", err)
+		a.err = rpc.Errorf(rpc.InvalidParams, "%s cannot be judged: %w", name, err)
 		return a.value
 	}
 	a.value = value

@@ -3,7 +3,6 @@ package policy
 import (
 	"context"
 
-	"github.com/headgate/headgate/policy/auth"
 	"github.com/headgate/headgate/rpc"
 )
 
@@ -18,8 +17,8 @@ func (a *Access) Scoped(verbs Verbs, unscoped func(c *rpc.Call, method string) e
 		}
 		return rpc.HandlerFunc(func(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 			if c.Method.Subject != "" {
-				if verb := verbs.Of(c); verb != "" && !auth.Covers(c.Principal.Scopes, c.Dialect, verb) {
-					return nil, unscoped(c, verb)
+				if lacking := verbs.lacking(c); lacking != "" {
+					return nil, unscoped(c, lacking)
 				}
 			}
 			return next.Handle(ctx, c)

@@ -51,7 +51,7 @@ func (l *Limits) charge(ctx context.Context, c *rpc.Call, b *bill, next rpc.Hand
 	var err error
 	if b.balances, err = l.quota.Reserve(ctx, id, b.charges, ttl, b.balances[:0]); err != nil {
 		defer l.put(b)
-		return nil, l.refusal(b, err)
+		return nil, l.refusal(c, b, err)
 	}
 	l.watchShares(ctx, c, b)
 	fields := b.fields()
@@ -72,6 +72,11 @@ func (l *Limits) charge(ctx context.Context, c *rpc.Call, b *bill, next rpc.Hand
 
 // hold makes a call that holds what was reserved for it until its reply is closed.
 func (l *Limits) hold(ctx context.Context, c *rpc.Call, b *bill, id state.HoldID, next rpc.Handler) (*rpc.Reply, error) {
+	if c.Record == nil && b.demand.Input > 0 { // what it takes of a model is read there
+		recorded := *c
+		recorded.Record = &rpc.Record{}
+		c = &recorded
+	}
 	h := newHeld(ctx, l, c, b, id)
 	if c.Record != nil {
 		h.beside, c.Record.Stake = c.Record.Stake, h
@@ -82,6 +87,9 @@ func (l *Limits) hold(ctx context.Context, c *rpc.Call, b *bill, id state.HoldID
 			h.drop()
 		}
 	}()
+	if h.metered != nil {
+		c = h.metered.inChunks(c)
+	}
 	reply, err := next.Handle(ctx, c)
 	if err != nil {
 		return nil, err

@@ -13,13 +13,14 @@ import (
 // its answer goes by.
 type held struct {
 	*rpc.Reply
-	limits *Limits
-	ctx    context.Context //nolint:containedctx // of the call, without its end: what is held must be settled
-	id     state.HoldID
-	call   *rpc.Call // read by Next only: it may lie in the memory of its request
-	bill   *bill
-	beside rpc.Stake // of other limits in the same call; nil if there is none
-	more   []int64   // what the next message costs, by charge; nil if nothing is paid by the message
+	limits  *Limits
+	ctx     context.Context //nolint:containedctx // of the call, without its end: what is held must be settled
+	id      state.HoldID
+	call    *rpc.Call // read by Next only: it may lie in the memory of its request
+	bill    *bill
+	beside  rpc.Stake // of other limits in the same call; nil if there is none
+	more    []int64   // what the next message costs, by charge; nil if nothing is paid by the message
+	metered *metered  // what it takes of a model; nil where no limit counts that
 
 	mu      sync.Mutex
 	renewal *time.Timer
@@ -36,6 +37,9 @@ func newHeld(ctx context.Context, l *Limits, c *rpc.Call, b *bill, id state.Hold
 			break
 		}
 	}
+	if b.demand.Input > 0 {
+		h.metered = newMetered(h)
+	}
 	h.renewal = time.AfterFunc(holdTime/2, h.renew)
 	return h
 }
@@ -43,6 +47,9 @@ func newHeld(ctx context.Context, l *Limits, c *rpc.Call, b *bill, id state.Hold
 // wrap returns the reply whose end settles what is held.
 func (h *held) wrap(r *rpc.Reply) *rpc.Reply {
 	h.Reply = r
+	if h.metered != nil {
+		h.Reply = h.metered.wrap(r)
+	}
 	out := rpc.NewReply(h)
 	out.Header, out.Revision = r.Header, r.Revision
 	return out
@@ -60,15 +67,26 @@ func (h *held) Next() (*rpc.Message, error) {
 			h.more[i] = size
 		}
 	}
-	_, err = h.limits.quota.Extend(h.ctx, h.id, h.more, holdTime, nil)
-	switch {
-	case err == nil:
-	case h.bill.limits[0].Mode == "enforce":
-		return nil, h.limits.refusal(h.bill, err)
-	default:
+	if err = h.extend(h.more); err != nil && !h.enforced() {
 		h.limits.exceeded(h.ctx, h.call, h.bill)
+		err = nil
+	}
+	if err != nil {
+		return nil, h.limits.refusal(h.call, h.bill, err)
 	}
 	return m, nil
+}
+
+// enforced reports whether what cannot be paid for does not pass.
+func (h *held) enforced() bool { return h.bill.limits[0].Mode == "enforce" }
+
+// extend takes more, by charge.
+func (h *held) extend(more []int64) error {
+	_, err := h.limits.quota.Extend(h.ctx, h.id, more, holdTime, nil)
+	if err == nil && h.metered != nil {
+		h.metered.add(more)
+	}
+	return err
 }
 
 // Close implements [rpc.Source].
@@ -108,7 +126,21 @@ func (h *held) Release() {
 	h.drop()
 }
 
-// drop ends the hold if nobody else keeps it. What it took was paid step by step.
+// Again implements [rpc.Stake].
+func (h *held) Again() error {
+	if h.beside != nil {
+		if err := h.beside.Again(); err != nil {
+			return err
+		}
+	}
+	if h.metered == nil {
+		return nil
+	}
+	return h.metered.again()
+}
+
+// drop ends the hold if nobody else keeps it. What it took was paid step by step, but for what is reserved of models: that
+// is put right now.
 func (h *held) drop() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -116,7 +148,11 @@ func (h *held) drop() {
 		return
 	}
 	h.renewal.Stop()
-	if _, err := h.limits.quota.Settle(h.ctx, h.id, nil); err != nil {
+	var actual []int64
+	if h.metered != nil {
+		actual = h.metered.settle()
+	}
+	if _, err := h.limits.quota.Settle(h.ctx, h.id, actual); err != nil {
 		h.limits.log.WarnContext(h.ctx, "what a call holds of its limits cannot be settled", "error", err)
 	}
 }

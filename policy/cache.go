@@ -19,6 +19,7 @@ import (
 type Cache struct {
 	store    state.Cache
 	tools    config.CachedTools
+	models   config.CachedModels
 	unsaid   time.Duration // how long what its server says nothing of is kept
 	share    bool
 	lifetime func(*rpc.Message, rpc.Revision) *rpc.Lifetime
@@ -33,7 +34,7 @@ type Cache struct {
 // a revision says of a result's. The cache's background work ends with ctx or
 // [Cache.Close].
 func NewCache(ctx context.Context, c config.Cache, store state.Cache, lifetime func(*rpc.Message, rpc.Revision) *rpc.Lifetime, log *slog.Logger) *Cache {
-	out := &Cache{store: store, tools: c.Tools, unsaid: c.Lists.TTL, share: c.SharePublic, lifetime: lifetime, log: log}
+	out := &Cache{models: c.Models, store: store, tools: c.Tools, unsaid: c.Lists.TTL, share: c.SharePublic, lifetime: lifetime, log: log}
 	out.flights.init()
 	out.revivals.ending, out.revivals.end = context.WithCancelCause(ctx)
 	return out
@@ -48,7 +49,10 @@ func (c *Cache) Middleware(next rpc.Handler) rpc.Handler {
 		if !c.Concerns(call) {
 			return next.Handle(ctx, call)
 		}
-		k := c.keysOf(call)
+		k, ok := c.keysOf(call)
+		if !ok {
+			return next.Handle(ctx, call)
+		}
 		hit, mark := c.look(ctx, k)
 		c.asked.Add(1)
 		if hit != nil {
@@ -70,13 +74,16 @@ func (c *Cache) Lookups() (hits, misses uint64) {
 }
 
 // Concerns reports whether the answer to a call may be one that was given before: to a
-// read, or to a tool that the operator chose and that its server marks. A call that
+// read, or to a tool that the operator chose and that its server marks, or of a model that
+// the operator chose. A call that
 // goes on with another one, or says what no key knows of, is not like any other.
 func (c *Cache) Concerns(call *rpc.Call) bool {
 	t := &call.Target
 	switch {
 	case !call.Message.IsRequest() || t.Upstream == "":
 		return false
+	case t.Kind == rpc.Model:
+		return c.keepsModel(call)
 	case t.Kind == rpc.Resource && call.Method.Cacheable:
 	case t.Kind == rpc.Tool && t.Cacheable && c.tools.Keeps(t.Canonical):
 	default:
@@ -104,12 +111,17 @@ type cacheKeys struct {
 	shared bool           // whether that is allowed
 }
 
-func (c *Cache) keysOf(call *rpc.Call) cacheKeys {
-	k := cacheKeys{own: keyOf(call, false)}
+// keysOf returns false for a call that can have none.
+func (c *Cache) keysOf(call *rpc.Call) (k cacheKeys, ok bool) {
+	if call.Target.Kind == rpc.Model {
+		k.own, ok = modelKey(call)
+		return k, ok
+	}
+	k.own = keyOf(call, false)
 	if k.shared = c.share && call.Target.Kind == rpc.Resource; k.shared {
 		k.public = keyOf(call, true)
 	}
-	return k
+	return k, true
 }
 
 // keyOf makes the key of a call: all that its answer depends on. A public key leaves out
@@ -157,11 +169,14 @@ func (c *Cache) get(ctx context.Context, key state.CacheKey) (*state.Cached, sta
 // respondWith answers a call with a result that was kept. What that says of its lifetime
 // is less by its age.
 func (c *Cache) respondWith(call *rpc.Call, hit *state.Cached) *rpc.Reply {
+	call.Record.Note(rpc.CacheHit, freshness(hit), 0)
+	if call.Target.Kind == rpc.Model {
+		return replay(call.Message.ID, hit.Value)
+	}
 	m := rpc.NewResult(call.Message.ID, hit.Value)
 	if life := c.lifetime(m, ""); life.Said {
 		m.Set("ttlMs", rpc.AppendInt(nil, max(life.TTL-hit.Age, 0).Milliseconds()))
 	}
-	call.Record.Note(rpc.CacheHit, freshness(hit), 0)
 	return rpc.Respond(m)
 }
 

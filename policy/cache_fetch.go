@@ -57,6 +57,7 @@ type fetched struct {
 	flight *flight
 	tags   [2]string // room for those of the answer
 	asked  bool      // the answer depends on what the user was asked
+	parts  gathered  // of the answer of a model
 }
 
 // Next implements [rpc.Source].
@@ -70,6 +71,8 @@ func (f *fetched) Next() (*rpc.Message, error) {
 		f.land(landing{})
 	case m.IsResponse() && !f.asked:
 		f.land(landing{result: f.cache.keep(f, m), mark: f.mark})
+	case f.call.Target.Kind == rpc.Model:
+		f.parts.add(m.Method, m.Params)
 	}
 	return m, err
 }
@@ -89,6 +92,12 @@ func (c *Cache) keep(f *fetched, m *rpc.Message) []byte {
 		return nil
 	}
 	result := m.AppendResult(make([]byte, 0, m.Size()))
+	if f.call.Target.Kind == rpc.Model {
+		f.parts.add("", result)
+		if result = f.parts.text; f.parts.over || !finished(m) {
+			return nil
+		}
+	}
 	key, tags := f.keys.own, append(f.tags[:0], f.call.Target.Upstream)
 	if f.call.Target.Kind == rpc.Resource {
 		tags = append(tags, resourceTag(f.call.Target.Upstream, f.call.Target.Own))
@@ -128,8 +137,11 @@ func lasting(m *rpc.Message) bool {
 // lifetimeOf says how long an answer may be kept: a tool's as the operator says, a
 // resource's as its server does.
 func (c *Cache) lifetimeOf(call *rpc.Call, m *rpc.Message, spoken rpc.Revision) rpc.Lifetime {
-	if call.Target.Kind == rpc.Tool {
+	switch call.Target.Kind {
+	case rpc.Tool:
 		return rpc.Lifetime{TTL: c.tools.TTL}
+	case rpc.Model:
+		return rpc.Lifetime{TTL: c.models.TTL}
 	}
 	life := c.lifetime(m, spoken)
 	if call.Record != nil && call.Record.Lifetime != nil {

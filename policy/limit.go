@@ -27,6 +27,7 @@ type limit struct {
 	counted state.Limit
 	cost    int64  // of one call; 0 where that is known only later
 	policy  string // how the RateLimit-Policy field names it
+	metered bool   // it counts what calls take of models
 }
 
 // newLimit returns a limit as the state counts it.
@@ -44,6 +45,7 @@ func newLimit(c config.Limit) (*limit, error) {
 		}
 	}
 	l.policy = l.describe()
+	l.metered = l.Unit == unitTokens || l.Unit == unitUSD && l.cost == 0
 	return l, l.counted.Validate()
 }
 
@@ -118,9 +120,9 @@ func (l *limit) quota() int64 {
 
 // concerns reports whether calls like this one are counted.
 func (l *limit) concerns(c *rpc.Call) bool {
-	switch {
-	case l.Model != "" || l.Unit == unitTokens || l.Unit == unitUSD && l.cost == 0:
-		return false // what is called here is no model
+	switch model := c.Target.Kind == rpc.Model; {
+	case l.Model != "" && !(model && config.Match(l.Model, c.Target.Canonical)), l.metered && !model, l.Upstream != "" && model:
+		return false
 	case l.Method != "" && !config.Match(l.Method, c.Method.Name):
 		return false
 	case l.Tool != "" && (c.Target.Kind != rpc.Tool || !config.Match(l.Tool, c.Target.Canonical)):

@@ -22,7 +22,7 @@ func (l *Limits) Explain(ctx context.Context, c *rpc.Call) []Standing {
 		for _, each := range limits {
 			b := l.billFor(c, []*limit{each})
 			if len(b.charges) > 0 {
-				out = append(out, l.explain(ctx, each, b))
+				out = append(out, l.explain(ctx, c, each, b))
 			}
 			l.put(b)
 		}
@@ -30,12 +30,12 @@ func (l *Limits) Explain(ctx context.Context, c *rpc.Call) []Standing {
 	return out
 }
 
-func (l *Limits) explain(ctx context.Context, each *limit, b *bill) Standing {
+func (l *Limits) explain(ctx context.Context, c *rpc.Call, each *limit, b *bill) Standing {
 	balances, err := l.quota.Peek(ctx, b.charges, nil)
 	refusal, refused := errors.AsType[*state.Refusal](err)
 	switch {
 	case refused:
-		known := rpc.AsError(each.refuse(refusal))
+		known := rpc.AsError(each.refuse(c, refusal))
 		if each.Mode != "enforce" {
 			return Standing{Reason: known.Message + "; it is not enforced"}
 		}
@@ -45,5 +45,9 @@ func (l *Limits) explain(ctx context.Context, each *limit, b *bill) Standing {
 	case err != nil:
 		return Standing{Reason: fmt.Sprintf("limit %q cannot be checked: %v", each.Name, err)}
 	}
-	return Standing{Reason: fmt.Sprintf("limit %q of %s for this %s has %g left", each.Name, each.text(), each.whose(), each.amount(balances[0].Remaining))}
+	reason := fmt.Sprintf("limit %q of %s for this %s has %g left", each.Name, each.text(), each.whose(), each.amount(balances[0].Remaining))
+	if each.metered {
+		reason += fmt.Sprintf("; %g are reserved before the call runs", each.amount(b.charges[0].Cost))
+	}
+	return Standing{Reason: reason}
 }

@@ -16,32 +16,31 @@ import (
 )
 
 // refusal makes the error for a client out of what the engine said of a bill.
-func (l *Limits) refusal(b *bill, err error) error {
+func (l *Limits) refusal(c *rpc.Call, b *bill, err error) error {
 	r, ok := errors.AsType[*state.Refusal](err)
 	if !ok {
 		out := rpc.Errorf(rpc.StateUnavailable, "limits cannot be checked at the moment")
 		out.RetryAfter, out.Cause = time.Second, err
 		return out
 	}
-	return b.limits[r.Charge].refuse(r)
+	return b.limits[r.Charge].refuse(c, r)
 }
 
 // refuse says which limit stands in the way, whose it is, and when it will not.
-func (l *limit) refuse(r *state.Refusal) error {
-	reset := r.Balance.Reset
+func (l *limit) refuse(c *rpc.Call, r *state.Refusal) error {
 	out := &rpc.Error{
 		Code: rpc.QuotaExhausted, Message: fmt.Sprintf("the limit %q of %s for this %s is used up", l.Name, l.text(), l.whose()),
 		Header: http.Header{headerPolicy: {l.policy}, headerLimit: {l.standing(r.Balance)}},
-		Data: map[string]any{
-			"limitName": l.Name, "scope": l.Scope, "unit": l.Unit, "limit": l.amount(r.Balance.Limit), "remaining": l.amount(r.Balance.Remaining),
-			"resetAt": time.Now().Add(reset).UTC().Format(time.RFC3339),
-		},
+		Data:   l.data(c, r),
 	}
 	switch {
 	case l.counted.Kind == state.Rate:
 		out.Code, out.Message = rpc.RateLimited, fmt.Sprintf("this %s makes more than %s (limit %q)", l.whose(), l.text(), l.Name)
 	case l.counted.Kind == state.InFlight:
 		out.Code, out.Message = rpc.TooManyInFlight, fmt.Sprintf("this %s has %s in flight already (limit %q)", l.whose(), l.text(), l.Name)
+	}
+	if l.metered && r.Balance.Remaining > 0 {
+		out.Message = fmt.Sprintf("the limit %q of %s for this %s has %g left, and the call may take %g more", l.Name, l.text(), l.whose(), l.amount(r.Balance.Remaining), l.amount(r.Cost))
 	}
 	switch {
 	case r.RetryAfter == state.Never:
@@ -50,6 +49,18 @@ func (l *limit) refuse(r *state.Refusal) error {
 		out.RetryAfter = r.RetryAfter
 	default:
 		out.RetryAfter = time.Second // it depends on when other calls end
+	}
+	return out
+}
+
+// data says to programs what refuse says to people.
+func (l *limit) data(c *rpc.Call, r *state.Refusal) map[string]any {
+	out := map[string]any{
+		"limitName": l.Name, "scope": l.Scope, "unit": l.Unit, "limit": l.amount(r.Balance.Limit), "remaining": l.amount(r.Balance.Remaining),
+		"resetAt": time.Now().Add(r.Balance.Reset).UTC().Format(time.RFC3339),
+	}
+	if c.Target.Kind == rpc.Model {
+		out["model"] = c.Target.Canonical
 	}
 	return out
 }

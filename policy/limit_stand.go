@@ -38,9 +38,6 @@ type Account struct {
 func (l *Limits) Accounts(ctx context.Context, callers []Caller) ([]Account, error) {
 	var out []Account
 	for _, each := range slices.Concat(l.rates, l.budgets, l.watched.rates, l.watched.budgets) {
-		if each.Model != "" || each.Unit == unitTokens {
-			continue // what is called here is no model
-		}
 		seen := map[string]bool{}
 		for i := range callers {
 			c := &rpc.Call{Principal: callers[i].Principal, Remote: callers[i].Remote}

@@ -31,6 +31,12 @@ type limited struct {
 
 func newLimited(t testing.TB, limits ...config.Limit) *limited {
 	t.Helper()
+	return newMetered(t, policy.Meter{}, limits...)
+}
+
+// newMetered is newLimited where calls of models are limited too.
+func newMetered(t testing.TB, meter policy.Meter, limits ...config.Limit) *limited {
+	t.Helper()
 	engine, err := embedded.Open(filepath.Join(t.TempDir(), "state.db"), embedded.Options{Log: silent()})
 	if err != nil {
 		t.Fatal(err)
@@ -54,7 +60,7 @@ func newLimited(t testing.TB, limits ...config.Limit) *limited {
 	out := &limited{answer: func(c *rpc.Call) (*rpc.Reply, error) {
 		return rpc.Respond(rpc.NewResult(c.Message.ID, []byte(`{}`))), nil
 	}}
-	if out.limits, err = policy.NewLimits(limits, engine.Quota(), silent()); err != nil {
+	if out.limits, err = policy.NewLimits(limits, engine.Quota(), meter, silent()); err != nil {
 		t.Fatal(err)
 	}
 	return out

@@ -17,6 +17,7 @@ import (
 // one refuses, none. It may be used by many goroutines at once.
 type Limits struct {
 	quota   state.Quota
+	meter   Meter
 	log     *slog.Logger
 	rates   []*limit                          // enforced, paid by every request
 	budgets []*limit                          // enforced, paid by what the cache does not answer
@@ -26,9 +27,9 @@ type Limits struct {
 	charges sync.Pool // *bill
 }
 
-// NewLimits returns the limits of a configuration, counted by an engine.
-func NewLimits(limits []config.Limit, quota state.Quota, log *slog.Logger) (*Limits, error) {
-	out := &Limits{quota: quota, log: log, warned: newRecentWarnings()}
+// NewLimits returns the limits of a configuration, counted by an engine. What calls of models take is what the meter says.
+func NewLimits(limits []config.Limit, quota state.Quota, meter Meter, log *slog.Logger) (*Limits, error) {
+	out := &Limits{quota: quota, meter: meter, log: log, warned: newRecentWarnings()}
 	out.charges.New = func() any { return new(bill) }
 	for _, c := range limits {
 		l, err := newLimit(c)
@@ -58,17 +59,19 @@ type bill struct {
 	balances []state.Balance
 	names    []byte // of the buckets, one after another
 	ends     []int  // of each of them
+	demand   Demand // what the call asks of a model, where a limit counts that
 }
 
 func (b *bill) reset() {
 	clear(b.limits)
 	clear(b.charges)
 	b.limits, b.charges, b.names, b.ends = b.limits[:0], b.charges[:0], b.names[:0], b.ends[:0]
+	b.demand = Demand{}
 }
 
 // add charges a call to a limit if that concerns it.
-func (b *bill) add(l *limit, c *rpc.Call) {
-	if !l.concerns(c) {
+func (b *bill) add(l *limit, c *rpc.Call, m *Meter) {
+	if !l.concerns(c) || l.metered && !m.measure(c, &b.demand) {
 		return
 	}
 	names, ok := l.appendBucket(b.names, c)
@@ -77,7 +80,7 @@ func (b *bill) add(l *limit, c *rpc.Call) {
 	}
 	b.names = names
 	b.limits, b.ends = append(b.limits, l), append(b.ends, len(names))
-	b.charges = append(b.charges, state.Charge{Cost: l.initial(c), Limit: &l.counted})
+	b.charges = append(b.charges, state.Charge{Cost: l.initial(c, b, m), Limit: &l.counted})
 }
 
 // name gives each charge the name of its bucket. They are pieces of one text, since each text costs an allocation.
@@ -88,22 +91,25 @@ func (b *bill) name() {
 	}
 }
 
-// initial is what a call costs for certain, before it runs.
-func (l *limit) initial(c *rpc.Call) int64 {
-	if l.Unit == unitBytes {
+// initial is what a call costs for certain, before it runs; of what it takes of a model, what it may cost.
+func (l *limit) initial(c *rpc.Call, b *bill, m *Meter) int64 {
+	switch {
+	case l.metered:
+		return l.of(m.reserve(c, b.demand))
+	case l.Unit == unitBytes:
 		return int64(c.Message.Size())
 	}
 	return l.cost
 }
 
 // lasts reports whether the limit has more to do with a call once that runs.
-func (l *limit) lasts() bool { return l.Unit == unitBytes || l.Unit == unitInFlight }
+func (l *limit) lasts() bool { return l.metered || l.Unit == unitBytes || l.Unit == unitInFlight }
 
 // billFor collects what a call pays to limits.
 func (l *Limits) billFor(c *rpc.Call, limits []*limit) *bill {
 	b := l.charges.Get().(*bill) //nolint:errcheck // there is nothing else in it
 	for _, each := range limits {
-		b.add(each, c)
+		b.add(each, c, &l.meter)
 	}
 	b.name()
 	return b
@@ -141,7 +147,7 @@ func (l *Limits) Rate(next rpc.Handler) rpc.Handler {
 		var err error
 		b.balances, err = l.quota.Reserve(ctx, state.HoldID{}, b.charges, 0, b.balances[:0])
 		if err != nil {
-			return nil, l.refusal(b, err)
+			return nil, l.refusal(c, b, err)
 		}
 		fields := b.fields()
 		reply, err := next.Handle(ctx, c)

@@ -119,7 +119,7 @@ func (t *trial) again(err error) (time.Duration, bool) {
 	if most := allotted(t.call); most > 0 && time.Since(t.began)+pause >= most {
 		return 0, false
 	}
-	if !t.retries.budget.spend() {
+	if !e.NotRun && t.call.Record.Afford() != nil || !t.retries.budget.spend() {
 		return 0, false
 	}
 	t.left--
