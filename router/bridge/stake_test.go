@@ -21,6 +21,8 @@ func (s *stake) Release() {
 	}
 }
 
+func (s *stake) Again() error { return nil }
+
 // first makes a call that holds a stake and is parked with a question, and gives the first
 // reply up as the policies do. It returns the server's side and the state.
 func (p *parking) first(t *testing.T, s *stake) (*spoken, string) {
