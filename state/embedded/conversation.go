@@ -135,8 +135,8 @@ func (s *Conversations) Add(_ context.Context, key, model string, t state.Turn, 
 	if t.Data != nil {
 		s.say(key, c, model, t)
 		s.bound(key, c, bounds)
-		for s.makeRoom(sh, key, 0) != nil && len(c.turns) > 0 { // nobody else's is left to be given up
-			s.cut(key, c)
+		for s.makeRoom(sh, key, 0) != nil && c.bytes > 0 { // nobody else's is left to be given up
+			s.bound(key, c, state.ConversationBounds{Turns: len(c.turns), Bytes: c.bytes - 1})
 		}
 	}
 	s.writeHead(key, c)

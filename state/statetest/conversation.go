@@ -18,7 +18,8 @@ import (
 func Conversations(t *testing.T, open Open) {
 	t.Helper()
 	rapid.Check(t, func(r *rapid.T) {
-		script := rapid.SliceOfN(rapid.Custom(drawTalkOp), 1, 40).Draw(r, "script")
+		script := []talkOp{{Do: "open", Key: "a"}, {Do: "open", Key: "b"}}
+		script = append(script, rapid.SliceOfN(rapid.Custom(drawTalkOp), 10, 40).Draw(r, "script")...)
 		var err error
 		open(t, func(t *testing.T, s *Subject) {
 			t.Helper()
@@ -48,7 +49,7 @@ var talkTerms = state.ConversationTerms{Idle: time.Minute, Most: 4 * time.Minute
 
 func drawTalkOp(r *rapid.T) talkOp {
 	return talkOp{
-		Do:      rapid.SampledFrom([]string{"open", "add", "add", "add", "add", "recall", "recall", "touch", "advance", "restart"}).Draw(r, "do"),
+		Do:      rapid.SampledFrom([]string{"open", "add", "add", "add", "add", "recall", "recall", "recall", "touch", "advance", "restart"}).Draw(r, "do"),
 		Key:     rapid.SampledFrom([]string{"a", "b"}).Draw(r, "key"),
 		Model:   rapid.SampledFrom([]string{"m", "n"}).Draw(r, "model"),
 		Size:    rapid.IntRange(0, 9).Draw(r, "size"),
