@@ -202,12 +202,14 @@ type Bounds struct {
 	SlowReader time.Duration `yaml:"slow_reader" min:"1s" max:"1h"`
 }
 
-// Sessions are the life times of legacy sessions.
+// Sessions are the life times of legacy sessions, and of those of the inference dialect.
 type Sessions struct {
 	// A session ends when it was not used for this long.
 	Idle time.Duration `yaml:"idle" min:"1s" max:"720h"`
 	// A session ends at this age.
 	Max time.Duration `yaml:"max" min:"1s" max:"8760h"`
+	// What is remembered where a client wants its conversation with models to go on.
+	History History `yaml:"history"`
 }
 
 // Telemetry is what the gateway tells about itself.

@@ -27,7 +27,7 @@ func Default() *Config {
 		},
 		Jobs:      defaultJobs(),
 		Overload:  Overload{ShedAt: 92, RefuseAt: 95},
-		Sessions:  Sessions{Idle: 30 * time.Minute, Max: 24 * time.Hour},
+		Sessions:  Sessions{Idle: 30 * time.Minute, Max: 24 * time.Hour, History: History{Turns: 100, Bytes: 256 * KiB}},
 		Telemetry: Telemetry{Logs: Logs{Level: "info", Format: "auto", Access: "failed", Sample: 100}, Metrics: Metrics{Prometheus: true}},
 		Shutdown:  Shutdown{Grace: 2 * time.Second, Drain: 30 * time.Second},
 	}

@@ -40,6 +40,7 @@ func (g *Gateway) build(ctx context.Context, cfg *config.Config) (err error) {
 	g.openJobs(ctx, cfg)
 	g.logCalls(ctx, cfg.Telemetry.Logs)
 	g.sessions = session.New(sessionBounds(cfg, g.rememberedSessions(), g.measures.sessionEnded()), g.keys, g.logOf("session"))
+	g.openConversations(cfg)
 	g.onStop("sessions", func(ctx context.Context) error { return g.sessions.Close(ctx) })
 	if err := g.openPins(cfg); err != nil {
 		return err

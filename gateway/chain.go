@@ -26,6 +26,7 @@ func (g *Gateway) chain(n *generation, gate *auth.Gate) rpc.Handler {
 		policy.Origin(n.origins),
 		identify,
 		g.sessions.Guard,
+		modelsOnly(g.said.Guard),
 		n.access.Scoped(verbs, unscoped),
 		n.resolve,
 		g.calls.Settle,
@@ -33,6 +34,7 @@ func (g *Gateway) chain(n *generation, gate *auth.Gate) rpc.Handler {
 		mcpOnly(g.pins.Guard(n.modes)),
 		n.memory.Shed,
 		n.limits.Rate,
+		modelsOnly(g.said.Remember),
 		n.cached,
 		n.limits.Budget(g.paid),
 	)

@@ -49,6 +49,11 @@ func mcpOnly(layer rpc.Middleware) rpc.Middleware {
 	return func(next rpc.Handler) rpc.Handler { return byDialect(layer(next), next) }
 }
 
+// modelsOnly is a policy that knows of nothing but models.
+func modelsOnly(layer rpc.Middleware) rpc.Middleware {
+	return func(next rpc.Handler) rpc.Handler { return byDialect(next, layer(next)) }
+}
+
 // byDialect is a handler for each dialect.
 func byDialect(tools, models rpc.Handler) rpc.Handler {
 	return rpc.HandlerFunc(func(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {

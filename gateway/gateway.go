@@ -16,6 +16,7 @@ import (
 	"github.com/headgate/headgate/policy"
 	"github.com/headgate/headgate/router/bridge"
 	"github.com/headgate/headgate/router/catalog"
+	"github.com/headgate/headgate/router/conversation"
 	"github.com/headgate/headgate/router/job"
 	"github.com/headgate/headgate/router/pin"
 	"github.com/headgate/headgate/router/route"
@@ -58,6 +59,7 @@ type Gateway struct {
 	keys     *seal.Keyring
 	http     *upstream.Client
 	sessions *session.Registry
+	said     *conversation.Keeper
 	pins     *pin.Book
 	catalog  *catalog.Catalog
 	bridge   *bridge.Bridge

@@ -9,6 +9,7 @@ import (
 
 	"github.com/headgate/headgate/config"
 	"github.com/headgate/headgate/router/catalog"
+	"github.com/headgate/headgate/router/conversation"
 	"github.com/headgate/headgate/router/session"
 	"github.com/headgate/headgate/rpc"
 	"github.com/headgate/headgate/rpc/mcp"
@@ -176,6 +177,7 @@ func (g *Gateway) swap(old, next *generation) {
 	g.subscriptions.Replace(next.tellers())
 	g.sessions.Configure(sessionBounds(next.cfg, nil, nil))
 	g.configureJobs(next.cfg.Jobs)
+	g.said.Configure(conversationBounds(next.cfg))
 	if g.clients != nil {
 		g.clients.front.Configure(g.edgeBounds(next.cfg))
 	}
@@ -188,6 +190,7 @@ func (g *Gateway) swap(old, next *generation) {
 func sessionBounds(cfg *config.Config, store state.Sessions, ended func(rpc.Revision, time.Duration)) session.Config {
 	return session.Config{
 		Idle: cfg.Sessions.Idle, Max: cfg.Sessions.Max, InFlight: cfg.Bounds.PerSessionInFlight, Store: store, Ended: ended,
+		IdleOf: conversation.Idle,
 	}
 }
 

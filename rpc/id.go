@@ -72,8 +72,8 @@ func idFrom(raw []byte, offset int) (ID, error) {
 	return ID{raw: string(raw)}, nil
 }
 
-// isIntegral reports whether the id is a string, or a number without fraction and exponent.
-func (id ID) isIntegral() bool {
+// IsWhole reports whether the id is a string, or a number without fraction and exponent, which some dialects demand.
+func (id ID) IsWhole() bool {
 	return id.raw == "" || id.raw[0] == '"' || !strings.ContainsAny(id.raw, ".eE")
 }
 

@@ -101,7 +101,7 @@ func (m *Message) fill(g *grammar) error {
 		if err != nil {
 			return err
 		}
-		if g.integers && !id.isIntegral() {
+		if g.integers && !id.IsWhole() {
 			return errors.New("id must be a string or an integer")
 		}
 		m.ID = id

@@ -17,10 +17,13 @@ import (
 
 // Config bounds sessions. Zero values mean the stated defaults.
 type Config struct {
-	Idle     time.Duration // a session with no call and no stream ends this long after its last use; 30 minutes
-	Max      time.Duration // a session ends this long after it was opened, whatever it does; 24 hours
-	InFlight int           // calls in flight in one session; 128
-	Queue    int           // notifications kept for one session until a stream takes them, beside those that resources have changed; 64
+	Idle time.Duration // a session with no call and no stream ends this long after its last use; 30 minutes
+	Max  time.Duration // a session ends this long after it was opened, whatever it does; 24 hours
+	// IdleOf returns how long a client wants its session to last when it is not used, where that is less than Idle; 0 if it did
+	// not say. Nil asks nobody.
+	IdleOf   func(*rpc.Client) time.Duration
+	InFlight int // calls in flight in one session; 128
+	Queue    int // notifications kept for one session until a stream takes them, beside those that resources have changed; 64
 
 	// Ended is told of each session that has ended for good: what it spoke, and how long it lasted. It must not block. Nil tells
 	// nobody.

@@ -18,6 +18,7 @@ type Session struct {
 	endpoint string
 	owner    owner
 	created  time.Time
+	idle     time.Duration          // as the client wants it; 0 if it did not say
 	unknown  lists                  // those that the client was not offered
 	level    atomic.Pointer[string] // of log messages; nil before the client set one
 	used     atomic.Int64           // time of last use, in nanoseconds since 1970
@@ -47,6 +48,9 @@ func newSession(r *Registry, key, endpoint string, t *ticket, known *state.Sessi
 	s.client.Era, s.client.Session = rpc.Legacy, key
 	if known.Level != "" {
 		s.level.Store(&known.Level)
+	}
+	if f := r.cfg().IdleOf; f != nil {
+		s.idle = f(&s.client)
 	}
 	s.past.take(known.Subscriptions)
 	s.use(now)
@@ -79,10 +83,32 @@ func (s *Session) lapsed(now time.Time) error {
 	switch {
 	case now.Sub(s.created) > cfg.Max:
 		return rpc.Errorf(rpc.SessionUnknown, "the session ended because it is %v old", cfg.Max)
-	case now.Sub(time.Unix(0, s.used.Load())) > cfg.Idle && !s.busy():
-		return rpc.Errorf(rpc.SessionUnknown, "the session ended because it was not used for %v", cfg.Idle)
+	case now.Sub(time.Unix(0, s.used.Load())) > s.idleTime(cfg) && !s.busy():
+		return rpc.Errorf(rpc.SessionUnknown, "the session ended because it was not used for %v", s.idleTime(cfg))
 	}
 	return nil
+}
+
+// idleTime is how long the session lasts when it is not used.
+func (s *Session) idleTime(cfg *Config) time.Duration {
+	if s.idle > 0 {
+		return min(s.idle, cfg.Idle)
+	}
+	return cfg.Idle
+}
+
+// Expires returns when a live session ends if it is not used any more; false if there is none of that key.
+func (r *Registry) Expires(key string) (time.Time, bool) {
+	s, ok := r.shard(key).find(key)
+	if !ok {
+		return time.Time{}, false
+	}
+	cfg := r.cfg()
+	idle, full := time.Unix(0, s.used.Load()).Add(s.idleTime(cfg)), s.created.Add(cfg.Max)
+	if full.Before(idle) {
+		return full, true
+	}
+	return idle, true
 }
 
 // shut cancels everything the session holds.

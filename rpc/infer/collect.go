@@ -17,13 +17,11 @@ func Collect(reply *rpc.Reply, model string, most int) *rpc.Reply {
 }
 
 type collector struct {
-	reply *rpc.Reply
-	model string
-	most  int
-	size  int
-	some  bool // there was a chunk
-	parts choices
-	over  bool
+	reply  *rpc.Reply
+	model  string
+	most   int
+	answer Answer
+	over   bool
 }
 
 // Next pulls until there is a response, or something that is no chunk.
@@ -37,12 +35,12 @@ func (c *collector) Next() (*rpc.Message, error) {
 		case err != nil:
 			return nil, err
 		case m.Method == Chunk:
-			if err := c.take(m); err != nil {
+			if err := c.take(m.Params); err != nil {
 				return nil, err
 			}
 		case m.IsResponse():
 			c.over = true
-			return c.response(m), nil
+			return c.answer.Response(m, c.model), nil
 		default:
 			return m, nil
 		}
@@ -52,28 +50,44 @@ func (c *collector) Next() (*rpc.Message, error) {
 func (c *collector) Answer(m *rpc.Message) error { return c.reply.Answer(m) }
 func (c *collector) Close() error                { return c.reply.Close() }
 
-func (c *collector) take(m *rpc.Message) error {
-	c.some = true
-	if c.size += len(m.Params); c.size > c.most {
+func (c *collector) take(chunk json.RawMessage) error {
+	err := c.answer.Add(chunk)
+	if c.answer.Size() > c.most {
 		return rpc.Errorf(rpc.UpstreamFailed, "the answer is larger than %d bytes", c.most)
 	}
-	if err := c.parts.add(m.Params); err != nil {
+	if err != nil {
 		return rpc.Errorf(rpc.UpstreamFailed, "a chunk of the answer cannot be read: %w", err)
 	}
 	return nil
 }
 
-// response makes the response of an answer that is not streamed.
-func (c *collector) response(m *rpc.Message) *rpc.Message {
+// Answer is what the chunks of a streamed answer make together. The zero Answer has none.
+type Answer struct {
+	parts choices
+	size  int
+}
+
+// Add takes a chunk. The error is that of a chunk that does not go on with those before; the answer is of no use then.
+func (a *Answer) Add(chunk json.RawMessage) error {
+	a.size += len(chunk)
+	return a.parts.add(chunk)
+}
+
+// Size is how many bytes the chunks had.
+func (a *Answer) Size() int { return a.size }
+
+// Response makes the response of an answer that is not streamed out of the last message of one that was. The result has the
+// model's name. What there were no chunks of passes as it is.
+func (a *Answer) Response(m *rpc.Message, model string) *rpc.Message {
 	if m.Err != nil || m.CheckBody() != nil {
 		return m
 	}
-	if _, whole := m.Get("output"); whole && !c.some {
+	if _, whole := m.Get("output"); whole && a.size == 0 {
 		return m
 	}
 	out := members{}
-	out.set("model", rpc.AppendString(nil, c.model))
-	c.parts.first().each(func(name string, value json.RawMessage) {
+	out.set("model", rpc.AppendString(nil, model))
+	a.parts.first().each(func(name string, value json.RawMessage) {
 		if name == textMember {
 			name = "output"
 		}
@@ -82,7 +96,7 @@ func (c *collector) response(m *rpc.Message) *rpc.Message {
 	if !out.has("output") {
 		out.set("output", []byte(`""`))
 	}
-	if further := c.parts.further(); further != nil {
+	if further := a.parts.further(); further != nil {
 		out.set("choices", further)
 	}
 	if o, err := rpc.ReadObject(m.AppendResult(nil)); err == nil {

@@ -75,7 +75,7 @@ func ReadCancellation(m *rpc.Message) (out Cancellation, err error) {
 	out.Job = p.text("job_id", maxJobID)
 	id, said := p.get("id")
 	if said {
-		if out.ID, err = rpc.ParseID(id); err != nil {
+		if out.ID, err = rpc.ParseID(id); err != nil || !out.ID.IsWhole() {
 			p.fail("id", "a string or a whole number")
 		}
 	}
