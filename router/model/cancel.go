@@ -20,16 +20,9 @@ func (r *Router) cancel(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 	case what.Job != "":
 		return nil, unknownJob()
 	}
-	flight, ok := c.Flight.(canceller)
 	return respond(c, struct {
 		Cancelled bool `json:"cancelled"`
-	}{ok && flight.Cancel(what.ID)})
-}
-
-// canceller is a flight that others of its session can be found by.
-type canceller interface {
-	// Cancel ends another call of the same session; false if there is none of that id.
-	Cancel(id rpc.ID) bool
+	}{c.Flight != nil && c.Flight.Cancel(what.ID)})
 }
 
 // answer answers a heartbeat or a ping.
