@@ -112,7 +112,7 @@ func TestEveryFieldIsRead(t *testing.T) {
 			{Who: config.Who{Key: "nightly-*"}, Band: "batch", Weight: 1},
 			{Band: "default", Weight: 2},
 		},
-		Sessions: config.Sessions{Idle: 10 * time.Minute, Max: time.Hour},
+		Sessions: config.Sessions{Idle: 10 * time.Minute, Max: time.Hour, History: config.History{Turns: 7, Bytes: 64 * config.KiB}},
 		Telemetry: config.Telemetry{
 			Logs:    config.Logs{Level: "debug", Format: "text", Access: "failed", Sample: 100},
 			Metrics: config.Metrics{Prometheus: true},
