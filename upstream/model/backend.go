@@ -7,6 +7,7 @@ import (
 
 	"github.com/headgate/headgate/config"
 	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/upstream"
 )
 
 // Backend is one server that runs a model, or stands in front of one. Its methods may be called concurrently.
@@ -28,6 +29,8 @@ type BackendDeps struct {
 	Log       *slog.Logger
 	MaxResult int64  // of an answer in bytes
 	Agent     string // what the gateway calls itself toward servers
+	// HTTP makes the requests. Without it each backend has a client of its own, as it should where connections are bound to credentials.
+	HTTP *upstream.Client
 	// Tool makes a call of a tool at an MCP upstream, for backends of kind mcp. The call's target has the upstream and the tool's own
 	// name there; nothing else of it is the client's.
 	Tool rpc.Handler

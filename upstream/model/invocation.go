@@ -2,6 +2,7 @@ package model
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
 
 	"github.com/headgate/headgate/config"
@@ -45,8 +46,19 @@ func read(c *rpc.Call, cfg *config.ModelBackend) (invocation, error) {
 	return v, nil
 }
 
-// size is how much of the prompt there is to work on, in bytes.
-func (v *invocation) size() int { return len(v.prompt) + len(v.messages) }
+// size is how much there is for the model to work on, in bytes: what a chat is written in becomes tokens, too.
+func (v *invocation) size() int {
+	if v.messages != nil {
+		return len(v.messages)
+	}
+	return len(chatBegin) + len(v.prompt) + len(chatEnd)
+}
+
+// What makes a conversation of a prompt.
+const (
+	chatBegin = `[{"role":"user","content":`
+	chatEnd   = `}]`
+)
 
 // nameText returns the name of the model at the backend as JSON.
 func (v *invocation) nameText() []byte { return rpc.AppendString(nil, v.name) }
@@ -56,6 +68,5 @@ func (v *invocation) chat() []byte {
 	if v.messages != nil {
 		return v.messages
 	}
-	b := append([]byte(`[{"role":"user","content":`), v.prompt...)
-	return append(b, `}]`...)
+	return slices.Concat([]byte(chatBegin), v.prompt, []byte(chatEnd))
 }

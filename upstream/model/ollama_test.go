@@ -110,7 +110,7 @@ func TestOllamaUsageThatIsMissing(t *testing.T) {
 	t.Parallel()
 	url, _ := serve(t, script{kind: typeLines, body: `{"response":"abcde","done":false}` + "\n" + `{"response":"","done":true,"eval_count":4}` + "\n"})
 	got := ask(t.Context(), t, backend(t, ollama(url)), invoke(t, `{"model":"default","prompt":"abcdef","stream":true}`))
-	if want := (rpc.Usage{Input: 2, Output: 4, Estimated: true}); got.Usage != want || !strings.Contains(got.Result, `"estimated":true`) {
+	if want := (rpc.Usage{Input: 9, Output: 4, Estimated: true}); got.Usage != want || !strings.Contains(got.Result, `"estimated":true`) {
 		t.Errorf("usage %+v in %s", got.Usage, got.Result)
 	}
 }

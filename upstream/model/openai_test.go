@@ -187,12 +187,12 @@ func TestOpenAIUsageThatIsMissing(t *testing.T) {
 		usage string
 		want  rpc.Usage
 	}{
-		"none":          {"null", rpc.Usage{Input: 2, Output: 3, Estimated: true}},
-		"one of two":    {`{"prompt_tokens":0}`, rpc.Usage{Input: 0, Output: 3, Estimated: true}},
-		"no numbers":    {`{"prompt_tokens":"7","completion_tokens":1.5}`, rpc.Usage{Input: 2, Output: 3, Estimated: true}},
-		"negative":      {`{"prompt_tokens":-7,"completion_tokens":-1}`, rpc.Usage{Input: 2, Output: 3, Estimated: true}},
-		"beyond reason": {`{"prompt_tokens":99999999999999,"completion_tokens":1}`, rpc.Usage{Input: 2, Output: 1, Estimated: true}},
-		"no object":     {`[1]`, rpc.Usage{Input: 2, Output: 3, Estimated: true}},
+		"none":          {"null", rpc.Usage{Input: 9, Output: 2, Estimated: true}},
+		"one of two":    {`{"prompt_tokens":0}`, rpc.Usage{Input: 0, Output: 2, Estimated: true}},
+		"no numbers":    {`{"prompt_tokens":"7","completion_tokens":1.5}`, rpc.Usage{Input: 9, Output: 2, Estimated: true}},
+		"negative":      {`{"prompt_tokens":-7,"completion_tokens":-1}`, rpc.Usage{Input: 9, Output: 2, Estimated: true}},
+		"beyond reason": {`{"prompt_tokens":99999999999999,"completion_tokens":1}`, rpc.Usage{Input: 9, Output: 1, Estimated: true}},
+		"no object":     {`[1]`, rpc.Usage{Input: 9, Output: 2, Estimated: true}},
 		"zero":          {`{"prompt_tokens":0,"completion_tokens":0}`, rpc.Usage{}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -206,7 +206,7 @@ func TestOpenAIUsageThatIsMissing(t *testing.T) {
 			if flagged := strings.Contains(got.Result, `"estimated":true`); flagged != tt.want.Estimated {
 				t.Error(got.Result)
 			}
-			whole, _ := serve(t, script{kind: "application/json", body: `{"choices":[{"message":{"content":"abcdeabcdef"}}],"usage":` + tt.usage + "}"})
+			whole, _ := serve(t, script{kind: "application/json", body: `{"choices":[{"message":{"content":"abcdeab"}}],"usage":` + tt.usage + "}"})
 			if got := ask(t.Context(), t, backend(t, openAI(whole)), invoke(t, `{"model":"default","prompt":"abcdef"}`)); got.Usage != tt.want {
 				t.Errorf("at once: usage %+v, want %+v", got.Usage, tt.want)
 			}

@@ -87,6 +87,8 @@ func (b *relay) answer(resp *upstream.Response, id rpc.ID) (infer.Part, error) {
 	most := int(b.deps.MaxResult)
 	if resp.Status != http.StatusOK {
 		most = maxComplaint
+	} else if err := b.expect(resp, typeJSON); err != nil {
+		return infer.Part{}, err
 	}
 	wait := retryAfter(resp.Header.Get("Retry-After"))
 	body, err := resp.ReadAll(nil, most)

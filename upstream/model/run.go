@@ -42,6 +42,7 @@ type parts interface {
 type run struct {
 	p      *peer
 	id     rpc.ID
+	name   string          // of the call in logs, here and there; empty for none
 	parent context.Context // of the call
 	ctx    context.Context // of the exchange: it outlasts the call's for as long as it takes to count what has arrived
 	cancel context.CancelCauseFunc
@@ -60,6 +61,9 @@ var _ rpc.Source = (*run)(nil)
 // begin notes that an attempt is made, and watches over the call's context.
 func (p *peer) begin(ctx context.Context, c *rpc.Call, v *invocation) *run {
 	r := &run{p: p, id: c.Message.ID, parent: ctx, try: c.Record.Try(p.hop)}
+	if c.Record != nil {
+		r.name = c.Record.ID
+	}
 	r.ctx, r.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	r.stop = context.AfterFunc(ctx, func() { r.cancel(context.Cause(ctx)) })
 	r.tally = newTally(r.try, v.size(), v.limit)

@@ -213,3 +213,6 @@ func mux(tb testing.TB, paths map[string]http.HandlerFunc) string {
 type lister interface {
 	Models(ctx context.Context) ([]string, error)
 }
+
+// small bounds answers.
+var small = model.BackendDeps{MaxResult: 1 << 16}

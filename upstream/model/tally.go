@@ -8,8 +8,12 @@ import (
 	"github.com/headgate/headgate/rpc/infer"
 )
 
-// afterwards is how long a backend may go on after its connection was closed, until it notices.
-const afterwards = 100 * time.Millisecond
+// A backend goes on after its connection was closed until it notices: for so long, and at the pace of a fast one where nobody knows
+// its own.
+const (
+	afterwards = 100 * time.Millisecond
+	leastAfter = 16 // tokens
+)
 
 // tally counts the tokens of one attempt and notes them before anybody gets what they are in. As long as the backend
 // has not said how many there were they are estimated, and never to be fewer than the pieces that they came in.
@@ -18,6 +22,9 @@ type tally struct {
 	began time.Time
 	limit int64 // of the answer, as the client set it; 0 for none
 
+	pieces int64     // that came since the backend has last said the output
+	bytes  int       // in them
+	before int64     // the output until then
 	used   rpc.Usage // so far; whether it is an estimate is in what follows
 	input  bool      // the backend has said the input
 	output bool      // the backend has said the output, up to now
@@ -43,9 +50,14 @@ func (t *tally) note() { t.try.Uses(t.usage()) }
 
 // piece counts a part of the answer with so many bytes in it.
 func (t *tally) piece(bytes int) {
-	t.used.Output += infer.EstimateTokens(bytes)
+	t.pieces++
+	t.bytes += bytes
+	t.used.Output = t.before + max(t.pieces, infer.EstimateTokens(t.bytes))
 	t.output = false
 }
+
+// restart forgets what was counted of the answer: it is another one.
+func (t *tally) restart() { t.pieces, t.bytes, t.before, t.used.Output = 0, 0, 0, 0 }
 
 // say takes a number of the backend's own, if it is one. The last one counts, and zero is a number.
 func (t *tally) say(o rpc.Object, input, output string) {
@@ -53,24 +65,22 @@ func (t *tally) say(o rpc.Object, input, output string) {
 		t.used.Input, t.input = n, true
 	}
 	if n, ok := count(o, output); ok {
-		t.used.Output, t.output = n, true
+		t.restart()
+		t.used.Output, t.before, t.output = n, n, true
 	}
 }
 
 // cached takes the number of tokens of the prompt that the backend had worked on before.
 func (t *tally) cached(n int64) { t.used.Cached = n }
 
-// abandon counts what a backend may have made that nobody will see: what it makes at its pace until it
-// notices, one token at least.
+// abandon counts what a backend may have made that nobody will see, until it notices.
 func (t *tally) abandon() {
 	if t.limit > 0 && t.used.Output >= t.limit {
 		t.note()
 		return
 	}
-	more := int64(1)
-	if ran := time.Since(t.began); ran > 0 {
-		more += int64(float64(t.used.Output) * float64(afterwards) / float64(max(ran, afterwards)))
-	}
+	ran := max(time.Since(t.began), afterwards)
+	more := max(leastAfter, int64(float64(t.used.Output)*float64(afterwards)/float64(ran)))
 	if t.limit > 0 {
 		more = min(more, t.limit-t.used.Output)
 	}

@@ -176,7 +176,7 @@ func (s *toolStream) next(t *tally) ([]byte, error) {
 			rest, goesOn := strings.CutPrefix(s.output, string(s.streamed))
 			if text = rest; !goesOn {
 				s.other, text = true, ""
-				t.used.Output = 0
+				t.restart()
 				t.piece(len(s.output))
 			}
 		}

@@ -42,7 +42,10 @@ func newWeb(cfg config.ModelBackend, deps BackendDeps) (*web, error) {
 	if err != nil {
 		return nil, fmt.Errorf("url: %w", err)
 	}
-	w := &web{url: u, client: upstream.NewClient(upstream.ClientConfig{})}
+	w := &web{url: u, client: deps.HTTP}
+	if w.client == nil {
+		w.client = upstream.NewClient(upstream.ClientConfig{})
+	}
 	w.peer = peer{
 		cfg: cfg, deps: deps, hop: rpc.Hop{Upstream: deps.Model, Backend: u.Host, Transport: cfg.Kind},
 		fault: fault{model: deps.Model, secrets: []string{u.Hostname()}},
@@ -79,8 +82,11 @@ func (w *web) post(r *run, to *upstream.Endpoint, accept string, body []byte) (*
 
 // send sends the body of an invocation, and returns the answer whatever its status.
 func (w *web) send(r *run, to *upstream.Endpoint, accept string, body []byte) (*upstream.Response, error) {
-	header := [4]upstream.Field{{Name: "Content-Type", Value: typeJSON}, {Name: "Accept", Value: accept}}
+	header := [5]upstream.Field{{Name: "Content-Type", Value: typeJSON}, {Name: "Accept", Value: accept}}
 	fields := header[:2]
+	if r.name != "" {
+		fields = append(fields, upstream.Field{Name: "X-Request-Id", Value: r.name})
+	}
 	var room [rpc.TraceParentSize]byte
 	if parent := r.try.AppendTraceParent(room[:0]); len(parent) > 0 {
 		fields = append(fields, upstream.Field{Name: "traceparent", Bytes: parent})
