@@ -47,6 +47,7 @@ type Overview struct {
 	Streams    int       `json:"streams"`     // that stand open
 	Parked     int       `json:"parked"`      // calls that wait for their client to come back
 	Sessions   int       `json:"sessions"`    // live ones
+	Jobs       int       `json:"jobs"`        // that run
 }
 
 // Upstream is what was last seen of an upstream.

@@ -55,6 +55,14 @@ func (g *Gateway) drainJobs(ctx context.Context) <-chan struct{} {
 	return done
 }
 
+// runningJobs returns how many jobs run.
+func (g *Gateway) runningJobs() int {
+	if g.jobs == nil {
+		return 0
+	}
+	return g.jobs.Running()
+}
+
 // jobHandler answers what is about jobs; nil where there are none.
 func (g *Gateway) jobHandler() rpc.Handler {
 	if g.jobs == nil {

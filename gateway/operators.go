@@ -18,7 +18,7 @@ func (g *Gateway) operators() *admin.Server {
 		g.life,
 		admin.Config{Loopback: isLoopback(cfg.Listen), Token: cfg.Token.Reveal()},
 		admin.Deps{
-			Ready: g.readiness, Explain: g.Explain, Gateway: observed{g}, Log: log, Also: union(g.measures.routes(log), admin.Reloading(g)),
+			Ready: g.readiness, Explain: g.Explain, Gateway: observed{g}, Log: log, Also: union(union(g.measures.routes(log), admin.Reloading(g)), admin.Jobbing(g.shownJobs(), log)),
 		},
 	)
 }
@@ -49,6 +49,7 @@ func (o observed) Overview() admin.Overview {
 		Generation: o.Configuration().Generation,
 		Goroutines: runtime.NumGoroutine(), Heap: heap, Memory: memory,
 		Calls: calls, Streams: streams, Parked: o.bridge.Parked(), Sessions: o.sessions.Usage().Sessions,
+		Jobs: o.runningJobs(),
 	}
 }
 

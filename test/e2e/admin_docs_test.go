@@ -27,6 +27,7 @@ var inAPI = map[string]func() any{
 	"/api/v1/sessions":    func() any { return new(admin.Part[admin.Session]) },
 	"/api/v1/recent":      func() any { return new(admin.Part[live.Ended]) },
 	"/api/v1/limits":      func() any { return new(admin.Part[admin.Limit]) },
+	"/api/v1/jobs":        func() any { return new(admin.JobPage) },
 }
 
 // The examples of the documentation are answers that the API could give: they have its members and no others. Each path
@@ -78,7 +79,8 @@ func TestTheOperatorsAPIIsAsDocumented(t *testing.T) {
 	want := []string{
 		"GET /api/v1/overview", "GET /api/v1/upstreams", "GET /api/v1/calls", "DELETE /api/v1/calls/{id}", "GET /api/v1/streams", "DELETE /api/v1/streams/{id}",
 		"GET /api/v1/connections", "DELETE /api/v1/connections/{id}", "GET /api/v1/sessions", "DELETE /api/v1/sessions/{id}", "GET /api/v1/recent",
-		"GET /api/v1/limits", "GET /api/v1/events", "POST /explain",
+		"GET /api/v1/limits", "GET /api/v1/jobs", "GET /api/v1/jobs/{id}", "POST /api/v1/jobs/{id}/cancel", "POST /api/v1/jobs/{id}/redrive",
+		"GET /api/v1/events", "POST /explain",
 	}
 	if diff := cmp.Diff(want, seen); diff != "" {
 		t.Error(diff)
