@@ -15,7 +15,7 @@ import (
 // modelRouter is what resolves and answers the calls of the inference dialect.
 func (g *Gateway) modelRouter(n *generation) *model.Router {
 	return model.New(model.Deps{
-		Models: n.modelEntries(), Sees: n.seesModel,
+		Models: n.modelEntries(), Sees: n.seesModel, Route: n.modelRules(),
 		Jobs: g.jobHandler(), Holder: g.sessions, Open: g.openConversation, Session: g.conversationOf,
 		Info: g.info, Version: g.version, Started: g.started,
 	})

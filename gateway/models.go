@@ -7,6 +7,7 @@ import (
 
 	"github.com/headgate/headgate/config"
 	router "github.com/headgate/headgate/router/model"
+	"github.com/headgate/headgate/router/route"
 	"github.com/headgate/headgate/rpc"
 	"github.com/headgate/headgate/upstream/model"
 )
@@ -150,6 +151,23 @@ func (g *Gateway) retireModels(old, next *generation) {
 			}
 			g.log.Info("model ended", "model", m.Name())
 		})
+	}
+}
+
+// modelRules are the routing rules about models; nil where there are none.
+func (n *generation) modelRules() func(c *rpc.Call) (*rpc.Route, string) {
+	rules := route.NewModels(n.cfg.Routes, func(name string) bool {
+		_, m := config.FindModel(n.cfg.Models, name)
+		return m != nil && m.Disabled == ""
+	})
+	if rules == nil {
+		return nil
+	}
+	return func(c *rpc.Call) (*rpc.Route, string) {
+		if rule := rules.Match(c); rule != nil {
+			return &rule.Route, rule.Choose(c)
+		}
+		return nil, ""
 	}
 }
 

@@ -2,7 +2,6 @@ package router
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/headgate/headgate/router/catalog"
@@ -42,7 +41,7 @@ func (r *Router) route(ctx context.Context, c *rpc.Call) error {
 		return nil
 	}
 	target, err := r.destined(ctx, c, to)
-	for i := 0; err != nil && unusable(err) && c.Route != nil && i < len(c.Route.Fallback); i++ {
+	for i := 0; err != nil && rpc.Unusable(err) && c.Route != nil && i < len(c.Route.Fallback); i++ {
 		if other, failed := r.destined(ctx, c, c.Route.Fallback[i]); failed == nil {
 			target, err = other, nil
 		}
@@ -112,7 +111,7 @@ func (r *Router) serveRouted(ctx context.Context, view *catalog.View, up rpc.Han
 func (r *Router) sendOrFallBack(ctx context.Context, view *catalog.View, c **rpc.Call) (*rpc.Reply, error) {
 	first, began := *c, time.Now()
 	tried := []string{first.Target.Upstream}
-	reply, _, err := open(ctx, r.sender(view), first)
+	reply, _, err := rpc.Open(ctx, r.sender(view), first)
 	for _, name := range first.Route.Fallback {
 		if err == nil || ctx.Err() != nil || !repeatable(*c, err) {
 			break
@@ -124,7 +123,7 @@ func (r *Router) sendOrFallBack(ctx context.Context, view *catalog.View, c **rpc
 		tried = append(tried, name)
 		*c = next
 		next.Record.Again("fallback")
-		reply, _, err = open(ctx, r.sender(view), next)
+		reply, _, err = rpc.Open(ctx, r.sender(view), next)
 	}
 	return reply, err
 }
@@ -161,31 +160,9 @@ func (r *Router) standIn(ctx context.Context, c *rpc.Call, upstream string, trie
 	return &next, true
 }
 
-// unusable reports whether an error says that an upstream cannot be used at the moment.
-func unusable(err error) bool {
-	e, ok := errors.AsType[*rpc.Error](err)
-	if !ok {
-		return false
-	}
-	switch e.Code {
-	case rpc.UpstreamDown, rpc.UpstreamTimeout, rpc.Busy, rpc.Overloaded:
-		return true
-	case rpc.UpstreamFailed: // it, or a proxy before it, says so itself (RFC 9110 §15.6)
-		var answer interface{ HTTPStatus() int }
-		if !errors.As(err, &answer) {
-			return false
-		}
-		switch answer.HTTPStatus() {
-		case 429, 502, 503, 504:
-			return true
-		}
-	}
-	return false
-}
-
 // repeatable reports whether a call that failed so may be made elsewhere: it has not run, or may run twice.
 func repeatable(c *rpc.Call, err error) bool {
-	if !unusable(err) {
+	if !rpc.Unusable(err) {
 		return false
 	}
 	return rpc.AsError(err).NotRun || harmless(c)

@@ -23,7 +23,7 @@ func (r *Router) search(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 		}
 		try := *c
 		try.Target.Upstream, try.Target.Exposed = upstream, c.Target.Own
-		reply, first, err := open(ctx, r.Upstreams[upstream], &try)
+		reply, first, err := rpc.Open(ctx, r.Upstreams[upstream], &try)
 		switch {
 		case err != nil && ctx.Err() != nil:
 			return nil, err
@@ -48,38 +48,6 @@ func (r *Router) search(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 		return nil, failure
 	}
 	return rpc.Respond(notFound(c)), nil
-}
-
-// open passes a call on and waits for the first message of the reply, which is then
-// the first that the returned one gives again.
-func open(ctx context.Context, h rpc.Handler, c *rpc.Call) (*rpc.Reply, *rpc.Message, error) {
-	reply, err := h.Handle(ctx, c)
-	if err != nil {
-		return nil, nil, err
-	}
-	first, err := reply.Next()
-	if err != nil {
-		_ = reply.Close() // the error that counts is known
-		return nil, nil, err
-	}
-	out := rpc.NewReply(&begun{Reply: reply, first: first})
-	out.Header, out.Revision = reply.Header, reply.Revision
-	return out, first, nil
-}
-
-// begun is a reply whose first message has been looked at.
-type begun struct {
-	*rpc.Reply
-	first *rpc.Message
-}
-
-// Next implements [rpc.Source].
-func (b *begun) Next() (*rpc.Message, error) {
-	if m := b.first; m != nil {
-		b.first = nil
-		return m, nil
-	}
-	return b.Reply.Next()
 }
 
 func isNotFound(m *rpc.Message) bool {

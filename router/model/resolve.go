@@ -64,10 +64,8 @@ func (r *Router) Locate(c *rpc.Call) error {
 		return unknownModel(name)
 	}
 	c.Target = target
-	if r.Route != nil {
-		if err := r.Route(c); err != nil {
-			return err
-		}
+	if err := r.route(c); err != nil {
+		return err
 	}
 	c.Record.Note(rpc.Routed, c.Target.Upstream, 0)
 	return nil

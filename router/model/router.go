@@ -14,9 +14,9 @@ type Deps struct {
 	Models []Entry // in the order of the configuration
 	// Sees reports whether a caller may know of a model. Nil lets everybody.
 	Sees func(c *rpc.Call, t *rpc.Target) bool
-	// Route has rules choose who serves a call that has been resolved: they may change the upstream of its target, and its own
-	// name there.
-	Route func(c *rpc.Call) error
+	// Route returns what the rule says that matches a call of which it is known which model it is about, and the model that serves it instead,
+	// by any of its names; empty if none does. Nil has no rules.
+	Route func(c *rpc.Call) (rule *rpc.Route, to string)
 	// Jobs serves invoke_async, and status and cancel of jobs.
 	Jobs rpc.Handler
 	// Logs serves logs.
@@ -83,6 +83,14 @@ func (r *Router) Handle(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 
 // invoke passes an invoke to the pool of its model.
 func (r *Router) invoke(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
+	if c.Route != nil && len(c.Route.Fallback) > 0 {
+		return r.invokeOrFallBack(ctx, c)
+	}
+	return r.send(ctx, c)
+}
+
+// send passes an invoke to the pool of its target.
+func (r *Router) send(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 	e := r.served[c.Target.Upstream]
 	if e == nil {
 		return nil, unknownModel(c.Target.Exposed)

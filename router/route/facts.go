@@ -32,17 +32,20 @@ func (f *facts) ResolveName(name string) (any, bool) {
 		return cmp.Or(f.target.Canonical, f.target.Own), true // the URI of a resource that nobody is known to have
 	case config.FactArguments:
 		if f.arguments == nil {
-			f.arguments, f.err = read(f.call.Message)
+			f.arguments, f.err = read(f.call.Message, f.target.Kind)
 		}
 		return f.arguments, true
 	}
 	return nil, false
 }
 
-// read returns the arguments of a call, an empty object where there are none.
-func read(m *rpc.Message) (any, error) {
+// read returns the arguments of a call, an empty object where there are none. Those of a model are all its params.
+func read(m *rpc.Message, kind rpc.Kind) (any, error) {
 	none := map[string]any{}
 	text, ok := m.Get("arguments")
+	if kind == rpc.Model {
+		text, ok = m.Params, m.Params != nil
+	}
 	switch {
 	case !ok:
 		return none, nil

@@ -51,10 +51,10 @@ func (r *Rule) concerns(kind rpc.Kind) bool {
 // matches reports whether a call of a kind that the rule concerns fits all its
 // parts.
 func (r *Rule) matches(c *rpc.Call, t *rpc.Target) bool {
-	if r.name != "" && !config.Match(r.name, t.Canonical) && (t.Kind != rpc.Resource || !config.Match(r.name, t.Own)) {
+	if r.name != "" && !config.Match(r.name, t.Canonical) && !r.matchesOther(t) {
 		return false
 	}
-	if t.Kind == rpc.None && r.method != "" && !config.Match(r.method, c.Method.Name) {
+	if (t.Kind == rpc.None || t.Kind == rpc.Model) && r.method != "" && !config.Match(r.method, c.Method.Name) {
 		return false
 	}
 	if p := &c.Principal; !r.anybody && !r.who.Matches(p.Org, p.Team, p.Key, p.User) {
@@ -66,6 +66,18 @@ func (r *Rule) matches(c *rpc.Call, t *rpc.Target) bool {
 		}
 	}
 	return r.when == nil || r.holds(c, t)
+}
+
+// matchesOther reports whether a rule fits another name of a target than the canonical one: the URI of a resource as its server writes it, or
+// what a client calls a model.
+func (r *Rule) matchesOther(t *rpc.Target) bool {
+	switch t.Kind {
+	case rpc.Resource:
+		return config.Match(r.name, t.Own)
+	case rpc.Model:
+		return config.Match(r.name, t.Exposed)
+	}
+	return false
 }
 
 // in reports whether a field of the name has a value that fits, whichever of several.

@@ -43,6 +43,37 @@ func New(rules []config.RouteRule, serves func(upstream string) bool) *Table {
 	return t
 }
 
+// Models is the rules of a configuration that are about models. It never changes and may be used by any number of goroutines at once.
+type Models struct{ rules []*Rule }
+
+// NewModels compiles the rules about models. It returns nil where there are none. Serves reports whether a model is there, by any of its names.
+func NewModels(rules []config.RouteRule, serves func(model string) bool) *Models {
+	m := &Models{}
+	for i := range rules {
+		if rules[i].Match.Models() {
+			m.rules = append(m.rules, newRule(i, &rules[i], serves))
+		}
+	}
+	if len(m.rules) == 0 {
+		return nil
+	}
+	return m
+}
+
+// Match returns the first rule that matches a call of which it is known which model it is about; nil if none does. A model is matched by what
+// the client calls it and by its own name.
+func (m *Models) Match(c *rpc.Call) *Rule {
+	if m == nil {
+		return nil
+	}
+	for _, r := range m.rules {
+		if r.matches(c, &c.Target) {
+			return r
+		}
+	}
+	return nil
+}
+
 // add puts a rule into the lanes of the calls that it can match.
 func (t *Table) add(r *Rule) {
 	t.rules++
@@ -101,7 +132,7 @@ func (c *cursor) next() *Rule {
 
 // verbOf returns the method as which a call is matched: what is completed is matched as if it were used.
 func verbOf(c *rpc.Call, kind rpc.Kind) string {
-	if kind == rpc.None {
+	if kind == rpc.None || kind == rpc.Model {
 		return c.Method.Name
 	}
 	return mcp.VerbOf(kind)
@@ -116,7 +147,7 @@ func newRule(i int, from *config.RouteRule, serves func(string) bool) *Rule {
 			Timeout: from.Timeout, MaxTimeout: from.MaxTimeout,
 		},
 		order: i, method: m.Method, who: m.Who(), anybody: m.Who() == config.Who{}, when: m.When, to: from.To,
-		name: cmp.Or(m.Tool, m.Prompt, m.URI), kind: rpc.None,
+		name: cmp.Or(m.Tool, m.Prompt, m.URI, m.Model), kind: rpc.None,
 	}
 	switch {
 	case m.Tool != "":
@@ -125,6 +156,8 @@ func newRule(i int, from *config.RouteRule, serves func(string) bool) *Rule {
 		r.kind = rpc.Prompt
 	case m.URI != "":
 		r.kind = rpc.Resource
+	case m.Models():
+		r.kind = rpc.Model
 	}
 	for name, value := range m.Header {
 		r.headers = append(r.headers, headerOf(name, value))
