@@ -196,8 +196,9 @@ func (s *relayStream) next(t *tally) ([]byte, error) {
 		case p.Done:
 			return nil, io.EOF
 		case p.Chunk != nil:
-			t.piece(produced(p.Chunk))
-			return p.Chunk, nil
+			made, err := s.p.produced(p.Chunk)
+			t.piece(made)
+			return p.Chunk, err
 		}
 		if err := s.take(p.Result, t); err != nil {
 			return nil, err
@@ -205,13 +206,15 @@ func (s *relayStream) next(t *tally) ([]byte, error) {
 	}
 }
 
-// produced is how many bytes the model has made in a chunk.
-func produced(chunk []byte) int {
+// produced checks a chunk, and returns how many bytes the model has made in it.
+func (p *peer) produced(chunk []byte) (n int, err error) {
 	o, err := rpc.ReadObject(chunk)
 	if err != nil {
-		return len(chunk)
+		return 0, p.fault.malformed(err, "a chunk")
 	}
-	n := 0
+	if text, ok := o.Get("text"); ok && text[0] != '"' {
+		return 0, p.fault.malformed(nil, "a chunk")
+	}
 	o.Each(func(name string, value json.RawMessage) bool {
 		switch name {
 		case "text":
@@ -222,7 +225,7 @@ func produced(chunk []byte) int {
 		}
 		return true
 	})
-	return n
+	return n, nil
 }
 
 // take reads the response, of which there is one.
