@@ -17,7 +17,6 @@ func Session(t *testing.T, target Target) {
 	}
 	for name, dial := range transports {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			first, err := dial(t.Context(), target)
 			if err != nil {
 				t.Fatal(err)
