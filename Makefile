@@ -87,8 +87,9 @@ soak: ## Run what is statistical, random or destructive as often as is promised 
 	HEADGATE_SOAK=1 $(GO) test ./test/e2e -count=1 -timeout 1h -v -run T33_
 
 .PHONY: bench
-bench: ## Measure direct, through a tuned reverse proxy and through Headgate in one run
+bench: ## Measure direct, through a tuned reverse proxy and through Headgate in one run: calls, then streams of tokens
 	$(GO) run ./test/load/bench
+	$(GO) run ./test/load/bench -streams 100 -duration 5s
 
 .PHONY: schema
 schema: ## Generate the configuration's JSON Schema anew

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,7 +18,7 @@ import (
 
 // TestMain makes the test binary take the roles of children, as the program itself does.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && (os.Args[1] == upstreamRole || os.Args[1] == proxyRole) {
+	if len(os.Args) > 1 && slices.Contains([]string{upstreamRole, proxyRole, engineRole, modelProxyRole}, os.Args[1]) {
 		main()
 		return
 	}
@@ -194,7 +195,7 @@ func TestProcessorTimeIsThatOfTheProcess(t *testing.T) {
 
 func TestOptionsAreChecked(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{{"x"}, {"-rounds", "-1"}, {"-o", "xml"}, {"-targets", "direct,nowhere"}, {"-idle", "-1"}} {
+	for _, args := range [][]string{{"x"}, {"-rounds", "-1"}, {"-o", "xml"}, {"-targets", "direct,nowhere"}, {"-idle", "-1"}, {"-streams", "-1"}} {
 		if _, err := parseOptions(args); err == nil {
 			t.Errorf("%v was accepted", args)
 		}

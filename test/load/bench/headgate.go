@@ -112,7 +112,10 @@ func startGateway(ctx context.Context, o *options, upstreams []string, era, rest
 // gatewayConfig returns the configuration: the upstreams and what is given, everything else as it comes.
 func gatewayConfig(g *gateway, dir string, upstreams []string, era, rest string) []byte {
 	var text strings.Builder
-	fmt.Fprintf(&text, "version: 1\nlisten: %s\nadmin: {listen: %s}\ndata_dir: %s\nupstreams:\n", g.address, g.admin, filepath.Join(dir, "data"))
+	fmt.Fprintf(&text, "version: 1\nlisten: %s\nadmin: {listen: %s}\ndata_dir: %s\n", g.address, g.admin, filepath.Join(dir, "data"))
+	if len(upstreams) > 0 {
+		text.WriteString("upstreams:\n")
+	}
 	for i, address := range upstreams {
 		fmt.Fprintf(&text, "  %s:\n    url: http://%s/mcp\n", upstreamName(i), address)
 		if era != "" {

@@ -5,6 +5,7 @@
 //
 //	go run ./test/load/bench                the whole matrix; about a quarter of an hour
 //	go run ./test/load/bench -quick         16 connections, three rounds
+//	go run ./test/load/bench -streams 100   streams of tokens, 50 a second each
 //	go run ./test/load/bench -idle 10000    what idle legacy streams cost
 //
 // Upstream, proxy and gateway are processes of their own, so that the processor time and the memory of each can be told
@@ -45,6 +46,10 @@ func run(ctx context.Context, args []string) error {
 			return serveProxy(args[1:], os.Stdin, os.Stdout)
 		case collectorRole:
 			return serveCollector(os.Stdin, os.Stdout)
+		case engineRole:
+			return serveEngine(ctx, args[1:], os.Stdin, os.Stdout)
+		case modelProxyRole:
+			return serveModelProxy(args[1:], os.Stdin, os.Stdout)
 		}
 	}
 	o, err := parseOptions(args)
@@ -63,8 +68,11 @@ func run(ctx context.Context, args []string) error {
 	if err := buildHeadgate(ctx, o); err != nil {
 		return err
 	}
-	if o.idle > 0 {
+	switch {
+	case o.idle > 0:
 		return runIdle(ctx, o)
+	case o.streams > 0:
+		return runStreams(ctx, o)
 	}
 	return runMatrix(ctx, o)
 }
@@ -80,6 +88,7 @@ type options struct {
 	out      string
 	budget   float64
 	idle     int
+	streams  int
 	hold     time.Duration
 	dir      string // for what the children write
 }
@@ -90,12 +99,13 @@ func parseOptions(args []string) (*options, error) {
 	flags.BoolVar(&o.quick, "quick", false, "16 connections only, and three rounds unless -rounds says otherwise")
 	flags.IntVar(&o.rounds, "rounds", 0, "rounds over the targets, whose median counts; 7 by default")
 	flags.DurationVar(&o.duration, "duration", time.Second, "length of one measurement")
-	targets := flags.String("targets", "direct,proxy,headgate,policies,observed", "what to measure, in this order; everything is there too")
+	targets := flags.String("targets", "", "what to measure, in this order; direct,proxy,headgate,policies,observed by default, everything is there too; with -streams direct,proxy,headgate by default, policies are there too")
 	flags.StringVar(&o.headgate, "headgate", "", "a headgate binary; built from this module by default")
 	flags.StringVar(&o.format, "o", "markdown", "markdown or json")
 	flags.StringVar(&o.out, "out", "", "write the report to this file instead of the standard output")
-	flags.Float64Var(&o.budget, "budget", 0, "fail when the last target needs more: times the processor time of the proxy at 16 connections; with -idle, KiB per stream")
+	flags.Float64Var(&o.budget, "budget", 0, "fail when the last target needs more: times the processor time of the proxy, of calls at 16 connections; with -idle, KiB per stream")
 	flags.IntVar(&o.idle, "idle", 0, "measure this many idle legacy streams instead of calls")
+	flags.IntVar(&o.streams, "streams", 0, "measure this many streams of tokens at a time instead of calls")
 	flags.DurationVar(&o.hold, "hold", 10*time.Second, "with -idle: how long to hold the streams before something happens")
 	if err := flags.Parse(args); err != nil {
 		return nil, err
@@ -106,12 +116,18 @@ func parseOptions(args []string) (*options, error) {
 			o.rounds = 3
 		}
 	}
+	if *targets == "" {
+		*targets = "direct,proxy,headgate,policies,observed"
+		if o.streams > 0 {
+			*targets = "direct,proxy,headgate"
+		}
+	}
 	o.targets = strings.Split(*targets, ",")
 	switch {
 	case flags.NArg() > 0:
 		return nil, fmt.Errorf("unexpected argument %q", flags.Arg(0))
-	case o.rounds < 1, o.duration <= 0, o.idle < 0:
-		return nil, fmt.Errorf("-rounds, -duration and -idle must not be negative")
+	case o.rounds < 1, o.duration <= 0, o.idle < 0, o.streams < 0:
+		return nil, fmt.Errorf("-rounds, -duration, -idle and -streams must not be negative")
 	case o.format != "markdown" && o.format != "json":
 		return nil, fmt.Errorf("-o %q: must be markdown or json", o.format)
 	}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httputil"
@@ -21,6 +22,19 @@ func serveProxy(args []string, stdin io.Reader, stdout io.Writer) error {
 	for i, address := range args {
 		upstreams[proxyPath(i)] = &url.URL{Scheme: "http", Host: address, Path: "/mcp"}
 	}
+	return serveTuned(upstreams, stdin, stdout)
+}
+
+// serveModelProxy is the same in front of the engine whose address is the argument.
+func serveModelProxy(args []string, stdin io.Reader, stdout io.Writer) error {
+	if len(args) != 1 {
+		return errors.New("usage: modelproxy ADDRESS")
+	}
+	return serveTuned(map[string]*url.URL{enginePath: {Scheme: "http", Host: args[0], Path: enginePath}}, stdin, stdout)
+}
+
+// serveTuned serves a proxy to URLs by their paths here.
+func serveTuned(upstreams map[string]*url.URL, stdin io.Reader, stdout io.Writer) error {
 	const buffer = 16 << 10
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
