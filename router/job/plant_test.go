@@ -173,14 +173,34 @@ func (p *plant) operators(id string) job.View {
 	return v
 }
 
-// answers is a model that answers with its prompt.
+// answers is a model that answers with its prompt, in chunks.
 func answers(_ context.Context, c *rpc.Call) (*rpc.Reply, error) {
 	try := c.Record.Try(rpc.Hop{Upstream: "m"})
 	try.Uses(rpc.Usage{Input: 3, Output: 5})
 	try.End(nil)
-	prompt, _ := c.Message.Get("prompt")
-	return rpc.Respond(rpc.NewResult(c.Message.ID, fmt.Appendf(nil, `{"output":%s,"n":1.50}`, prompt))), nil
+	var out script
+	prompt, _ := c.Message.Text("prompt")
+	for _, letter := range prompt {
+		out = append(out, infer.TextChunk(string(letter)))
+	}
+	out = append(out, rpc.NewResult(c.Message.ID, []byte(`{"finish_reason":"stop","n":1.50}`)))
+	return rpc.NewReply(&out), nil
 }
+
+// script is a reply that is known beforehand.
+type script []*rpc.Message
+
+func (s *script) Next() (*rpc.Message, error) {
+	if len(*s) == 0 {
+		return nil, io.EOF
+	}
+	m := (*s)[0]
+	*s = (*s)[1:]
+	return m, nil
+}
+
+func (*script) Answer(*rpc.Message) error { return rpc.ErrNoQuestion }
+func (*script) Close() error              { return nil }
 
 // hangs is a model that does not answer before it is told that nobody waits.
 type hangs struct {

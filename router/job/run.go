@@ -78,7 +78,7 @@ func (o *order) overdue(now, deadline time.Time) *rpc.Error {
 func (j *Jobs) answer(ctx context.Context, c *rpc.Call, into *outcome) error {
 	reply, err := j.Run.Handle(ctx, c)
 	if err == nil {
-		err = read(reply, into)
+		err = j.read(reply, c.Target.Canonical, into)
 		_ = reply.Close() // the answer is there, or the reason why not
 	}
 	if err != nil && ctx.Err() != nil {
@@ -87,8 +87,12 @@ func (j *Jobs) answer(ctx context.Context, c *rpc.Call, into *outcome) error {
 	return err
 }
 
-// read pulls a reply to its response.
-func read(reply *rpc.Reply, into *outcome) error {
+// chunkOverhead is how much larger the chunks of an answer are than the answer, at most, in any case that is worth keeping.
+const chunkOverhead = 64
+
+// read pulls a reply to its response, and makes one answer of its chunks.
+func (j *Jobs) read(reply *rpc.Reply, model string, into *outcome) error {
+	var answer infer.Answer
 	for {
 		m, err := reply.Next()
 		switch {
@@ -96,12 +100,19 @@ func read(reply *rpc.Reply, into *outcome) error {
 			return rpc.Errorf(rpc.UpstreamFailed, "the model gave no answer")
 		case err != nil:
 			return err
+		case m.Method == infer.Chunk:
+			if err := answer.Add(m.Params); err != nil {
+				return rpc.Errorf(rpc.UpstreamFailed, "a chunk of the answer cannot be read: %w", err)
+			}
+			if n := answer.Size(); n > chunkOverhead*j.config.Load().MaxResult {
+				return j.tooLarge(n)
+			}
 		case !m.IsResponse():
 		case m.Err != nil:
 			into.Err = &rpc.WireError{Code: m.Err.Code, Message: m.Err.Message, Data: append([]byte(nil), m.Err.Data...)}
 			return nil
 		default:
-			into.result = m.AppendResult(nil)
+			into.result = answer.Response(m, model).AppendResult(nil)
 			return nil
 		}
 	}
@@ -110,22 +121,28 @@ func read(reply *rpc.Reply, into *outcome) error {
 // errLarge is in the chain of the error for an answer that is not kept.
 var errLarge = errors.New("an answer larger than max_result")
 
+func (j *Jobs) tooLarge(n int) *rpc.Error {
+	most := j.config.Load().MaxResult
+	e := rpc.Errorf(rpc.UpstreamFailed, "the answer has %d bytes, and that of a job may have %d; ask for fewer tokens, or by invoke", n, most)
+	e.Cause = errLarge
+	return e
+}
+
 // maxFailure bounds what is kept of a failure, in bytes.
 const maxFailure = 64 << 10
 
 // conclude writes the outcome as it is kept, within its bounds.
 func (j *Jobs) conclude(a *attempt, request string, end *ending) {
 	text, err := end.encode()
-	most := j.config.Load().MaxResult
 	if end.failure == nil && end.Err == nil {
-		if err == nil && len(text) <= most {
+		switch {
+		case err != nil:
+			end.failure = internal(err)
+		case len(text) > j.config.Load().MaxResult:
+			end.failure = j.tooLarge(len(text))
+		default:
 			end.text = text
 			return
-		}
-		end.failure = internal(err)
-		if err == nil {
-			end.failure = rpc.Errorf(rpc.UpstreamFailed, "the answer has %d bytes, and that of a job may have %d; ask for fewer tokens, or by invoke", len(text), most)
-			end.failure.Cause = errLarge
 		}
 	}
 	if end.result = nil; end.failure != nil {

@@ -78,6 +78,7 @@ func (j *Jobs) spec(ctx context.Context, c *rpc.Call, s *infer.Submission) (stat
 		return state.JobSpec{}, err
 	}
 	m.Drop("deadline")
+	m.Set("stream", []byte("true")) // so that it is known what was used when a run is stopped, and that it goes on when it is not
 	o := order{Principal: c.Principal, Remote: c.Remote, Endpoint: c.Endpoint, Deadline: s.Deadline, params: m.AppendParams(nil)}
 	if len(o.params) > cfg.MaxParams {
 		return state.JobSpec{}, rpc.Errorf(rpc.TooLarge, "the params have %d bytes; those of a job may have %d", len(o.params), cfg.MaxParams)

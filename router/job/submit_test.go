@@ -51,7 +51,7 @@ func TestTheRunIsACallOfWhoSubmitted(t *testing.T) {
 		p.does(who, infer.InvokeAsync, `{"deadline":5, "x" : {"b":1,"a":1.50} ,"idempotency_key":"k","model":"m","prompt":"p"}`)
 		p.start()
 		c := <-h.begun
-		if got := string(c.Message.Params); got != `{ "x" : {"b":1,"a":1.50},"model":"m","prompt":"p"}` {
+		if got := string(c.Message.Params); got != `{ "x" : {"b":1,"a":1.50},"model":"m","prompt":"p","stream":true}` {
 			t.Errorf("params: %s", got)
 		}
 		if c.Principal.Key != "ann" || c.Principal.Scopes[0] != "infer:*" || !c.Principal.Expires.Equal(who.Expires) ||
