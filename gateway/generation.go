@@ -12,6 +12,7 @@ import (
 	"github.com/headgate/headgate/router"
 	"github.com/headgate/headgate/router/catalog"
 	"github.com/headgate/headgate/router/model"
+	"github.com/headgate/headgate/router/modeltool"
 	"github.com/headgate/headgate/router/pin"
 	"github.com/headgate/headgate/router/route"
 	"github.com/headgate/headgate/rpc"
@@ -46,6 +47,7 @@ type generation struct {
 	router   *router.Router
 	pools    []*modelMember // enabled models, in order
 	models   *model.Router
+	tools    map[string]*modeltool.Server // that show models, by the names that the catalogue knows them by
 
 	remote rpc.Handler // of clients that connect
 	local  rpc.Handler // of the client that started the process, who is not asked who it is
@@ -101,7 +103,8 @@ func (g *Gateway) generate(cfg *config.Config, old *generation) (n *generation, 
 	}
 	n.memory = g.watchMemory(cfg)
 	n.tracer = g.newTracer(cfg)
-	n.lists = g.catalog.Prepare(g.sources(n))
+	g.toolsOfModels(n)
+	n.lists = g.catalog.Prepare(append(g.sources(n), g.toolSources(n)...))
 	n.views = n.viewsOf()
 	n.router = router.New(n.views, g.below(n))
 	n.models = g.modelRouter(n)
@@ -138,8 +141,11 @@ func (g *Gateway) below(n *generation) router.Deps {
 	n.handlers = make(map[string]rpc.Handler, len(n.servers))
 	titles := make(map[string]string, len(n.servers))
 	for _, m := range n.servers {
-		n.handlers[m.Name()] = g.pins.Gate(m.Name(), n.modes[m.Name()], g.bridge.Cross(m))
+		n.handlers[m.Name()] = g.pins.Gate(m.Name(), n.modes[m.Name()], g.bridge.Cross(g.sampled(n, m)))
 		titles[m.Name()] = n.upstream(m.Name()).Title()
+	}
+	for name, s := range n.tools {
+		n.handlers[name] = g.bridge.Cross(s)
 	}
 	table := route.New(n.cfg.Routes, func(upstream string) bool { return n.handlers[upstream] != nil })
 	if table == nil && g.routed {
@@ -167,6 +173,9 @@ func (n *generation) viewsOf() []catalog.View {
 	for _, e := range n.cfg.Endpoints {
 		v := view
 		v.Endpoint, v.Upstreams, v.Prefix, v.Allows = e.Path, e.Upstreams, catalog.Prefix(e.Prefix), e.Tools.Allows
+		if name := toolSource(e.Path); n.tools[name] != nil {
+			v.Upstreams = append(slices.Clone(e.Upstreams), name)
+		}
 		out = append(out, v)
 	}
 	for _, m := range n.servers {

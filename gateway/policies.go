@@ -82,7 +82,7 @@ func (n *generation) seer() func(*rpc.Call, *rpc.Target) bool {
 
 // sees reports whether a caller may know of a target.
 func (n *generation) sees(c *rpc.Call, t *rpc.Target) bool {
-	return n.access.Sees(&c.Principal, c.Dialect, mcp.VerbOf(t.Kind), t)
+	return n.access.Sees(&c.Principal, c.Dialect, mcp.VerbOf(t.Kind), t) && n.seesTool(c, t)
 }
 
 // mayRead reports whether a caller may read a resource that an upstream calls own.

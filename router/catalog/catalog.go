@@ -23,6 +23,7 @@ type Source struct {
 	Unsaid   time.Duration                                  // how long lists are kept of which it does not say that; 0 for 30 seconds
 	Review   Reviewer                                       // of what it lists; nil if everything is delivered
 	Listed   bool                                           // only what it lists and nobody withholds may be called
+	Apart    bool                                           // it is the gateway's own: shown where a view names it, and its tools are called what it calls them
 }
 
 // Description is what a server says of itself.

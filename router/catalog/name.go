@@ -28,6 +28,20 @@ func Canonical(upstream, own string) string {
 // Plain returns own as a merged endpoint may show it without its upstream.
 func Plain(own string) string { return fit("", own) }
 
+// Bare returns the canonical name of what belongs to the gateway itself, and to no upstream: its own one, at most 64 characters of
+// [A-Za-z0-9_-] without the separator, so that it is no upstream's.
+func Bare(own string) string {
+	name := fit("", own)
+	if !strings.Contains(name, separator) {
+		return name
+	}
+	for strings.Contains(name, separator) {
+		name = strings.ReplaceAll(name, separator, "_")
+	}
+	sum := sha256.Sum256([]byte(own))
+	return strings.TrimRight(name[:min(len(name), maxName-1-hashLen)], "_-") + "_" + hex.EncodeToString(sum[:])[:hashLen]
+}
+
 func fit(prefix, own string) string {
 	name := prefix + strings.Map(allowed, own)
 	if name == prefix+own && len(name) <= maxName {

@@ -54,3 +54,22 @@ func TestCorner5_4_CanonicalNamesAreNeverShared(t *testing.T) {
 		}
 	})
 }
+
+// What is the gateway's own is called by its own name, which is never an upstream's.
+func TestNamesOfTheGatewaysOwn(t *testing.T) {
+	t.Parallel()
+	if got := Bare("invoke_llama-70b"); got != "invoke_llama-70b" {
+		t.Errorf("a good name becomes %q", got)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.OneOf(rapid.StringMatching(`[a-z_/:.-]{1,80}`), rapid.String())
+		a, b := text.Draw(t, "a"), text.Draw(t, "b")
+		x, y := Bare("invoke_"+a), Bare("invoke_"+b)
+		if !conforming.MatchString(x) || strings.Contains(x, separator) {
+			t.Fatalf("%q is no name of the gateway's own", x)
+		}
+		if x == y && a != b {
+			t.Fatalf("%q and %q are both %q", a, b, x)
+		}
+	})
+}

@@ -18,7 +18,9 @@ func (c *Catalog) Prepare(sources []Source) *Set {
 	old := c.set.Load()
 	s := &Set{feeds: make(map[string]*[listCount]feed, len(sources))}
 	for _, source := range sources {
-		s.order = append(s.order, source.Name)
+		if !source.Apart {
+			s.order = append(s.order, source.Name)
+		}
 		if feeds := old.feeds[source.Name]; feeds != nil && source.Key != nil && feeds[0].source.Key == source.Key {
 			s.feeds[source.Name] = feeds
 			continue

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/headgate/headgate/rpc"
 	"github.com/headgate/headgate/rpc/mcp"
 )
 
@@ -142,4 +143,29 @@ func TestSourcesThatWentAreLeftAlone(t *testing.T) {
 			t.Errorf("asked %d times", a.asked())
 		}
 	})
+}
+
+// A source that is apart is the gateway's own: it is shown where a view names it, by the names that it has itself.
+func TestSourcesApart(t *testing.T) {
+	t.Parallel()
+	c := newCatalog(t)
+	own := sourceOf(named{"models:/mcp", listing("invoke_a", "invoke_b:1")}, "1")
+	own.Apart = true
+	everything := adopted(c, 1, sourceOf(named{"one", listing("invoke_a")}, "1"), own)
+	if diff := cmp.Diff([]string{"one__invoke_a"}, names(t, c, everything, listCall(""))); diff != "" {
+		t.Errorf("a view that names nobody (-want +got):\n%s", diff)
+	}
+	for prefix, want := range map[Prefix][]string{
+		Always: {"one__invoke_a", "invoke_a", Bare("invoke_b:1")}, Never: {"one__invoke_a", "invoke_a", Bare("invoke_b:1")},
+	} {
+		v := *everything
+		v.Endpoint, v.Prefix, v.Upstreams = "/mcp/"+string(prefix), prefix, []string{"one", "models:/mcp"}
+		if diff := cmp.Diff(want, names(t, c, &v, listCall(""))); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", prefix, diff)
+		}
+		target, err := c.ResolveTool(t.Context(), &v, rpc.Client{}, want[2])
+		if err != nil || target.Own != "invoke_b:1" || target.Canonical != want[2] || target.Upstream != "models:/mcp" {
+			t.Errorf("%s: %s leads to %+v, %v", prefix, want[2], target, err)
+		}
+	}
 }

@@ -152,6 +152,9 @@ func (d *drainer) add(text json.RawMessage) {
 		return
 	}
 	i, err := readItem(d.list, d.source.Name, text, d.strict)
+	if d.source.Apart && err == nil {
+		i.canonical = Bare(i.own)
+	}
 	switch {
 	case err != nil:
 		d.problems = append(d.problems, fmt.Errorf("%s left out: %w", d.noun, err))
