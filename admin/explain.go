@@ -16,9 +16,9 @@ type Question struct {
 	Address   string            `json:"address,omitempty"` // of the client; a loopback one if it is left out
 	Headers   map[string]string `json:"headers,omitempty"` // of the request, for routing rules that look at them
 	Endpoint  string            `json:"endpoint"`
-	Method    string            `json:"method"` // tools/call, prompts/get or resources/read
-	Name      string            `json:"name"`   // of the tool or prompt, or the URI
-	Arguments json.RawMessage   `json:"arguments,omitempty"`
+	Method    string            `json:"method"`              // tools/call, prompts/get, resources/read or invoke
+	Name      string            `json:"name"`                // of the tool, prompt or model, or the URI
+	Arguments json.RawMessage   `json:"arguments,omitempty"` // of invoke, the params beside the model
 }
 
 // Explanation is the answer: what each stage on the way of the call would do, up to the

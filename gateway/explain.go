@@ -13,6 +13,7 @@ import (
 	"github.com/headgate/headgate/admin"
 	"github.com/headgate/headgate/config"
 	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/infer"
 	"github.com/headgate/headgate/rpc/mcp"
 )
 
@@ -37,10 +38,6 @@ func (g *Gateway) Explain(ctx context.Context, q admin.Question) (admin.Explanat
 
 // supposed makes the call that a question is about.
 func (g *Gateway) supposed(q admin.Question) (*rpc.Call, error) {
-	method, ok := mcp.Lookup(q.Method, mcp.LatestModern)
-	if !ok || method.Dest != rpc.Owner || method.Subject == "" {
-		return nil, fmt.Errorf("method %q names nothing that could be explained: ask for tools/call, prompts/get or resources/read", q.Method)
-	}
 	if len(q.Arguments) > 0 && q.Arguments[0] != '{' {
 		return nil, fmt.Errorf("arguments must be an object")
 	}
@@ -52,20 +49,32 @@ func (g *Gateway) supposed(q admin.Question) (*rpc.Call, error) {
 	if err != nil {
 		return nil, err
 	}
+	header := http.Header{}
+	for name, value := range q.Headers {
+		header.Set(name, value)
+	}
+	c := &rpc.Call{Received: time.Now(), Header: header, Bare: true, Remote: netip.AddrPortFrom(address, 0), Principal: principal}
+	if q.Method == infer.Invoke {
+		supposeInvoke(c, q)
+		return c, nil
+	}
+	return c, suppose(c, q)
+}
+
+// suppose makes a call about a tool, a prompt or a resource.
+func suppose(c *rpc.Call, q admin.Question) error {
+	method, ok := mcp.Lookup(q.Method, mcp.LatestModern)
+	if !ok || method.Dest != rpc.Owner || method.Subject == "" {
+		return fmt.Errorf("method %q names nothing that could be explained: ask for tools/call, prompts/get, resources/read or invoke", q.Method)
+	}
 	m := rpc.NewRequest(rpc.NumberID(1), method.Name, nil)
 	m.Set(string(method.Subject), rpc.AppendString(nil, q.Name))
 	if len(q.Arguments) > 0 {
 		m.Set("arguments", q.Arguments)
 	}
-	header := http.Header{}
-	for name, value := range q.Headers {
-		header.Set(name, value)
-	}
-	return &rpc.Call{
-		Message: m.Clone(), Method: method, Dialect: rpc.MCP, Received: time.Now(), Endpoint: cmp.Or(q.Endpoint, config.DefaultEndpoint),
-		Header: header, Bare: true, Remote: netip.AddrPortFrom(address, 0), Principal: principal,
-		Client: rpc.Client{Revision: mcp.LatestModern, Era: rpc.Modern, Capabilities: json.RawMessage("{}")},
-	}, nil
+	c.Message, c.Method, c.Dialect, c.Endpoint = m.Clone(), method, rpc.MCP, cmp.Or(q.Endpoint, config.DefaultEndpoint)
+	c.Client = rpc.Client{Revision: mcp.LatestModern, Era: rpc.Modern, Capabilities: json.RawMessage("{}")}
+	return nil
 }
 
 // supposedCaller is who makes the call: the bearer of a key, or who the question
@@ -114,6 +123,9 @@ func (e *explaining) identity(c *rpc.Call) {
 
 // resolve reports whether the call is about anything that somebody serves.
 func (e *explaining) resolve(ctx context.Context, c *rpc.Call) bool {
+	if c.Dialect == rpc.Infer {
+		return e.resolveModel(c)
+	}
 	err := e.generation.router.Locate(ctx, c)
 	if err != nil && c.Route == nil {
 		known := rpc.AsError(err)
@@ -161,6 +173,10 @@ func (e *explaining) limits(ctx context.Context, c *rpc.Call) {
 }
 
 func (e *explaining) upstream(c *rpc.Call) {
+	if c.Target.Kind == rpc.Model {
+		e.model(c)
+		return
+	}
 	for _, u := range e.gateway.Upstreams() {
 		if u.Name != c.Target.Upstream {
 			continue

@@ -3,6 +3,7 @@ package policy
 import (
 	"math"
 	"math/bits"
+	"time"
 
 	"github.com/headgate/headgate/rpc"
 )
@@ -38,8 +39,10 @@ type Price struct {
 const (
 	// outputStep is how many tokens of output are reserved at a time where a call does not say how many there will be.
 	outputStep = 256
-	// outputAhead is how many of them are always left, for what a model makes until it knows that it shall stop.
+	// outputAhead is how many of them are always left, for what a model makes until it knows that it shall stop: at least,
+	// and of a fast one as many as it makes in that time, up to a step.
 	outputAhead = 64
+	stopTime    = 100 * time.Millisecond
 )
 
 // measure sees to it that d is what a call asks of a model, and reports false if it asks nothing of one.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/headgate/headgate/rpc"
 	"github.com/headgate/headgate/state"
@@ -21,6 +22,9 @@ type metered struct {
 	attempt spent  // what is reserved for one of its attempts
 	collect bool   // the client gets one answer, though it comes in chunks
 	given   bool   // up: there is no more of a limit that is only watched
+
+	number int       // of the attempt that answers
+	began  time.Time // when it did
 
 	mu       sync.Mutex
 	reserved []int64 // by charge
@@ -82,11 +86,20 @@ func (m *metered) cover() error {
 	if m.demand.Output > 0 && last.Usage.Output <= m.demand.Output { // it was reserved at first, but for what was wrong with the estimate of the prompt
 		return m.take(u, u)
 	}
-	least := u.plus(meter.cost(last.Upstream, rpc.Usage{Output: outputAhead}))
+	least := u.plus(meter.cost(last.Upstream, rpc.Usage{Output: m.ahead(&last)}))
 	if m.lack(least) == nil {
 		return nil
 	}
 	return m.take(least.plus(meter.cost(last.Upstream, rpc.Usage{Output: outputStep})), least)
+}
+
+// ahead is how many tokens an attempt makes until it is stopped.
+func (m *metered) ahead(a *rpc.Attempt) int64 {
+	if a.Number != m.number {
+		m.number, m.began = a.Number, time.Now()
+	}
+	took := max(time.Since(m.began), stopTime)
+	return min(max(outputAhead, int64(float64(a.Usage.Output)*float64(stopTime)/float64(took))), outputStep)
 }
 
 // again reserves one more attempt.

@@ -12,6 +12,7 @@ import (
 	"github.com/headgate/headgate/admin"
 	"github.com/headgate/headgate/config"
 	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/infer"
 	"github.com/headgate/headgate/rpc/mcp"
 )
 
@@ -19,7 +20,7 @@ import (
 const explainTimeout = 15 * time.Second
 
 // explained are the words for what can be explained, and the methods behind them.
-var explained = map[string]string{"call": mcp.ToolsCall, "prompt": mcp.PromptsGet, "read": mcp.ResourcesRead}
+var explained = map[string]string{"call": mcp.ToolsCall, "prompt": mcp.PromptsGet, "read": mcp.ResourcesRead, "invoke": infer.Invoke}
 
 func (a *app) explainCommand() *cobra.Command {
 	var q admin.Question
@@ -27,17 +28,18 @@ func (a *app) explainCommand() *cobra.Command {
 	var verbatim string
 	var headers []string
 	cmd := &cobra.Command{
-		Use: "explain call|prompt|read NAME [KEY=VALUE...]", Short: "Say why something is hidden, denied or limited", Args: someArgs("what to explain"),
+		Use: "explain call|prompt|read|invoke NAME [KEY=VALUE...]", Short: "Say why something is hidden, denied or limited", Args: someArgs("what to explain"),
 		Long: "Ask a running gateway on this machine what would become of a call, without making it: who the caller is, which upstream it goes to by which routing rule,\n" +
 			"which scope or rule stands in its way, and how the limits stand that it counts against. The exit code is 8 if it would be refused.\n\n" +
 			"--as names an API key by its id, never the key itself. Other callers are described by --org, --team, --user and --scope.",
 		Example: "  headgate explain call files__write_file --as ci\n" +
 			"  headgate explain call search__find query=all --org acme --team build --scope 'mcp:*'\n" +
-			"  headgate explain read file:///etc/hosts --as ci -o json",
+			"  headgate explain read file:///etc/hosts --as ci -o json\n" +
+			"  headgate explain invoke llama-70b max_tokens=500 stream=true --as ci",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var err error
 			if q.Method = explained[args[0]]; q.Method == "" || len(args) < 2 {
-				return usage("explain takes call, prompt or read, and a name: headgate explain call NAME")
+				return usage("explain takes call, prompt, read or invoke, and a name: headgate explain call NAME")
 			}
 			q.Name = args[1]
 			if q.Arguments, err = a.arguments(args[2:], verbatim, cmd.Flags().Changed("json")); err != nil {
