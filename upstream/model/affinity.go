@@ -5,13 +5,15 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/headgate/headgate/rpc/infer"
 )
 
 // A backend that has computed the beginning of a prompt before has it in its cache, and need not do so again. Calls whose prompts begin
 // alike therefore go to the same backend, as long as that has not more than its part of the load allows: consistent hashing with bounded loads
 // (Mirrokni, Thorup and Zadimoghaddam, 2018), on tokens. Prompts are compared by hashes of their first blocks, each of which covers those
-// before it. Where a prompt has gone is remembered, so that a conversation stays where it is while it grows; what is not remembered goes
-// where its first bytes are hashed to, which is the same in each process.
+// before it. Where a prompt has gone is remembered, so that a conversation stays where it is while it grows; what is not remembered, or
+// has more than its part, goes where its hash leads to, which is the same in each process.
 const (
 	prefixBlock = 512
 	minPrefix   = 2 * prefixBlock
@@ -81,21 +83,22 @@ func (h *homes) note(chain []uint64, m *replica) {
 	}
 }
 
-// find returns the backend that has the longest beginning of a prompt, of those in a list; nil if none has any.
-func (h *homes) find(chain []uint64, list []*replica) *replica {
+// find returns the backend that has the longest beginning of a prompt, by its place in a list, and how many bytes that is. The place is -1 if none has any.
+func (h *homes) find(chain []uint64, list []*replica) (at, bytes int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, key := range slices.Backward(chain) {
+	for i, key := range slices.Backward(chain) {
 		for _, generation := range [...]map[uint64]*replica{h.now, h.old} {
-			if m := generation[key]; m != nil && slices.Contains(list, m) {
-				return m
+			if at = slices.Index(list, generation[key]); at >= 0 {
+				return at, minPrefix + i*prefixBlock
 			}
 		}
 	}
-	return nil
+	return -1, 0
 }
 
-// home returns the backend for a call with a long prompt, of several; nil if all have more than their part of the load.
+// home returns the backend for a call with a long prompt, of several; nil if all have more than their part of the load. One that has the
+// beginning may have as much more as need not be computed again there.
 func (p *Pool) home(l *load, list []*replica, now time.Duration) *replica {
 	parts, total, load := make([]float64, len(list)), 0.0, l.tokens()
 	speed, measured := 0.0, 0.0
@@ -113,17 +116,19 @@ func (p *Pool) home(l *load, list []*replica, now time.Duration) *replica {
 		total += parts[i]
 		load += m.tokens.Load()
 	}
-	fits := func(i int) bool { return float64(list[i].tokens.Load()) <= overload*float64(load)*parts[i]/total }
-	if m := p.homes.find(l.chain, list); m != nil && fits(slices.Index(list, m)) {
-		return m
+	fits := func(i int, saved int64) bool {
+		return float64(list[i].tokens.Load()-saved) <= overload*float64(load)*parts[i]/total
+	}
+	if at, bytes := p.homes.find(l.chain, list); at >= 0 && fits(at, infer.EstimateTokens(bytes)) {
+		return list[at]
 	}
 	var best *replica
 	most := math.Inf(-1)
 	for i, m := range list {
-		if !fits(i) {
+		if !fits(i, 0) {
 			continue
 		}
-		u := (float64(mix(l.chain[0]^m.seed())>>11) + 0.5) / (1 << 53)
+		u := (float64(mix(l.chain[len(l.chain)-1]^m.seed())>>11) + 0.5) / (1 << 53)
 		if score := -parts[i] / math.Log(u); score > most {
 			best, most = m, score
 		}

@@ -70,7 +70,6 @@ func newAttempt(ctx context.Context, m *replica, c *rpc.Call, l *load) *attempt 
 	a := &attempt{replica: m, call: c, load: l, parent: ctx, began: now, before: c.Record.Usage()}
 	a.may = m.deadlines(c, l)
 	a.ctx, a.cancel = context.WithCancelCause(ctx)
-	a.since.Store(1)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.timer = time.AfterFunc(a.left(0), a.check)
@@ -88,11 +87,14 @@ func (a *attempt) silence() time.Duration {
 // left returns when to look next whether a deadline has passed.
 func (a *attempt) left(now time.Duration) time.Duration {
 	left := a.may.total - now
-	if silent := a.silence(); silent > 0 {
-		if since := time.Duration(a.since.Load()); since > 0 {
-			silent -= now - since
-		}
-		left = min(left, silent)
+	switch since := time.Duration(a.since.Load()); {
+	case a.silence() == 0:
+	case !a.begun.Load():
+		left = min(left, a.may.first-now)
+	case since > 0:
+		left = min(left, a.may.between-(now-since))
+	default: // it does not wait
+		left = min(left, a.may.between)
 	}
 	return left
 }

@@ -78,10 +78,13 @@ func (m meter) Limit() int64 {
 		all += slots
 		if b.Usable() {
 			usable = true
-			sum += slots
+			sum += max(slots-b.earlier(), b.flying.Load())
 		} else {
 			sum += b.flying.Load()
 		}
+	}
+	for _, b := range *m.p.leavers.Load() {
+		sum += b.flying.Load()
 	}
 	if !usable { // nobody is to wait for what does not come: they are told so
 		sum = all

@@ -47,7 +47,8 @@ type Pool struct {
 
 	mu      sync.Mutex // held to change the members
 	members atomic.Pointer[[]*replica]
-	moved   signal // a slot came free, or a backend has loaded its model
+	leavers atomic.Pointer[[]*replica] // that are no members any more and still have calls
+	moved   signal                     // a slot came free, or a backend has loaded its model
 
 	prompts infer.Estimator // of prompts, in tokens
 	answers mean            // of answers without a limit, in tokens
@@ -78,6 +79,7 @@ func NewPool(cfg config.Model, deps PoolDeps) (*Pool, error) {
 	}
 	p.pool = upstream.NewPool(pool)
 	p.members.Store(&[]*replica{})
+	p.leavers.Store(&[]*replica{})
 	enabled := cfg.Enabled()
 	for _, b := range enabled {
 		if _, err := p.join(b); err != nil {
@@ -99,6 +101,11 @@ func (p *Pool) join(cfg config.ModelBackend) (*replica, error) {
 		return nil, err
 	}
 	m := newReplica(p, cfg, server)
+	for _, old := range *p.leavers.Load() {
+		if same(old.cfg, cfg) {
+			m.before = old
+		}
+	}
 	m.Backend = p.pool.Make(upstream.BackendConfig{ID: p.idOf(cfg), Weight: cfg.Weight, Handler: m, Probe: server.Probe})
 	all := append(slices.Clone(*p.members.Load()), m)
 	p.members.Store(&all)

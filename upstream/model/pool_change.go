@@ -71,7 +71,9 @@ func (p *Pool) SetBackends(backends []config.ModelBackend) (leave func(ctx conte
 		}
 		m, err := p.join(b)
 		if err != nil {
-			p.part(slices.DeleteFunc(slices.Clone(*p.members.Load()), func(m *replica) bool { return slices.Contains(old, m) }))(p.life)
+			fresh := slices.DeleteFunc(slices.Clone(*p.members.Load()), func(m *replica) bool { return slices.Contains(old, m) })
+			leave := p.part(fresh)
+			p.work.Go(func() { leave(p.life) })
 			return nil, err
 		}
 		if p.cfg.WarmUp.At == "start" {
@@ -97,6 +99,8 @@ func (p *Pool) SetBackends(backends []config.ModelBackend) (leave func(ctx conte
 // part takes members out of the pool. The lock is held.
 func (p *Pool) part(gone []*replica) (leave func(ctx context.Context)) {
 	now := slices.DeleteFunc(slices.Clone(*p.members.Load()), func(m *replica) bool { return slices.Contains(gone, m) })
+	leavers := append(slices.Clone(*p.leavers.Load()), gone...)
+	p.leavers.Store(&leavers)
 	p.members.Store(&now)
 	drained := make([]<-chan struct{}, len(gone))
 	for i, m := range gone {
@@ -115,5 +119,9 @@ func (p *Pool) part(gone []*replica) (leave func(ctx context.Context)) {
 			})
 		}
 		all.Wait()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		left := slices.DeleteFunc(slices.Clone(*p.leavers.Load()), func(m *replica) bool { return slices.Contains(gone, m) })
+		p.leavers.Store(&left)
 	}
 }

@@ -19,6 +19,7 @@ type replica struct {
 
 	slots  atomic.Int64    // calls that it takes at a time; 0 for any number
 	flying atomic.Int64    // calls that it has
+	before *replica        // the same server as it was when it left, and may still have calls; nil if it has not been here
 	tokens atomic.Int64    // of them, estimated
 	life   context.Context //nolint:containedctx // of warm-ups, ended by stop
 	stop   context.CancelCauseFunc
@@ -36,14 +37,22 @@ func newReplica(p *Pool, cfg config.ModelBackend, server Backend) *replica {
 // room reports whether a slot is free.
 func (m *replica) room() bool {
 	slots := m.slots.Load()
-	return slots == 0 || m.flying.Load() < slots
+	return slots == 0 || m.flying.Load()+m.earlier() < slots
+}
+
+// earlier returns how many calls the server still has from before it left and came back.
+func (m *replica) earlier() (n int64) {
+	for m = m.before; m != nil; m = m.before {
+		n += m.flying.Load()
+	}
+	return n
 }
 
 // enter takes a slot, if one is free.
 func (m *replica) enter() bool {
 	for {
 		n, slots := m.flying.Load(), m.slots.Load()
-		if slots > 0 && n >= slots {
+		if slots > 0 && n+m.earlier() >= slots {
 			return false
 		}
 		if m.flying.CompareAndSwap(n, n+1) {
