@@ -52,6 +52,8 @@ type Options struct {
 type Gateway struct {
 	now      atomic.Pointer[generation] // what follows from the configuration; all else outlives it
 	log      *slog.Logger
+	written  *slog.Logger       // log, of what no client is to read
+	journal  *telemetry.Journal // what clients may read of the log
 	version  string
 	environ  []string
 	started  time.Time
@@ -118,6 +120,7 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*Gateway, error
 	g.life, g.endLife = context.WithCancel(ctx)
 	g.waits, g.endWaits = context.WithCancel(g.life)
 	g.observers = []rpc.Observer{g.calls}
+	g.openJournal(cfg)
 	if err := g.build(ctx, cfg); err != nil {
 		return nil, errors.Join(err, g.Stop(ctx))
 	}

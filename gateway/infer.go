@@ -16,7 +16,7 @@ import (
 func (g *Gateway) modelRouter(n *generation) *model.Router {
 	return model.New(model.Deps{
 		Models: n.modelEntries(), Sees: n.seesModel, Route: n.modelRules(),
-		Jobs: g.jobHandler(), Holder: g.sessions, Open: g.openConversation, Session: g.conversationOf,
+		Jobs: g.jobHandler(), Logs: rpc.HandlerFunc(g.serveLogs), Holder: g.sessions, Open: g.openConversation, Session: g.conversationOf,
 		Info: g.info, Version: g.version, Started: g.started,
 	})
 }

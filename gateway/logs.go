@@ -12,9 +12,9 @@ import (
 // logCalls makes calls be logged, and their messages where the configuration wants to see them. It comes before the chain of
 // policies is made.
 func (g *Gateway) logCalls(ctx context.Context, c config.Logs) {
-	g.observers = append(g.observers, policy.NewAccessLog(ctx, c, g.log))
-	if g.messages = pass; c.Messages && g.log.Enabled(ctx, slog.LevelDebug) {
-		g.messages = policy.Messages(g.log)
+	g.observers = append(g.observers, policy.NewAccessLog(ctx, c, g.written))
+	if g.messages = pass; c.Messages && g.written.Enabled(ctx, slog.LevelDebug) {
+		g.messages = policy.Messages(g.written)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/headgate/headgate/admin"
 	"github.com/headgate/headgate/admin/live"
 	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/infer"
 	"github.com/headgate/headgate/rpc/mcp"
 )
 
@@ -28,6 +29,10 @@ func kindOf(c *rpc.Call) live.Kind {
 	switch c.Method.Name {
 	case mcp.SessionStream, mcp.SessionResume, mcp.Listen:
 		return live.Stream
+	case infer.Logs:
+		if c.Dialect == rpc.Infer {
+			return live.Stream
+		}
 	}
 	if c.Message.IsRequest() {
 		return live.Request

@@ -78,6 +78,7 @@ func (g *Gateway) endStreams() {
 	if g.subscriptions != nil {
 		g.subscriptions.EndStreams()
 	}
+	g.journal.Close()
 }
 
 // StopNow is [Gateway.Stop] without the drain time: calls in flight are given up.
