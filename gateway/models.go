@@ -53,6 +53,7 @@ func (g *Gateway) newModel(cfg *config.Config, m config.Model) (*model.Pool, err
 		Open: func(b config.ModelBackend) (model.Backend, error) {
 			return model.NewBackend(b, model.BackendDeps{
 				Model: m.Name, Log: log, MaxResult: int64(cfg.Bounds.Result), Agent: "headgate/" + g.version, Tool: rpc.HandlerFunc(g.modelTool),
+				Tokens: g.tokens.Tokens,
 			})
 		},
 	})

@@ -29,6 +29,9 @@ type BackendDeps struct {
 	Log       *slog.Logger
 	MaxResult int64  // of an answer in bytes
 	Agent     string // what the gateway calls itself toward servers
+	// Tokens guesses how many tokens params of so many bytes are to a model, by what was learned from others. Without it a token is four bytes
+	// of the prompt, which is also the least that is taken for one.
+	Tokens func(model string, bytes int) int64
 	// HTTP makes the requests. Without it each backend has a client of its own, as it should where connections are bound to credentials.
 	HTTP *upstream.Client
 	// Tool makes a call of a tool at an MCP upstream, for backends of kind mcp. The call's target has the upstream and the tool's own

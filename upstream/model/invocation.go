@@ -12,6 +12,7 @@ import (
 // invocation is what a client wants of a model, as the gateway has edited it. Values are texts of JSON, as they were written.
 type invocation struct {
 	params   rpc.Object
+	bytes    int    // of the params
 	name     string // of the model, at the backend
 	shown    string // of the model, in the answer
 	prompt   json.RawMessage
@@ -22,11 +23,12 @@ type invocation struct {
 
 // read takes a call apart. The router has checked what the dialect's schema says.
 func read(c *rpc.Call, cfg *config.ModelBackend) (invocation, error) {
-	o, err := rpc.ReadObject(c.Message.AppendParams(nil))
+	text := c.Message.AppendParams(nil)
+	o, err := rpc.ReadObject(text)
 	if err != nil {
 		return invocation{}, rpc.Errorf(rpc.InvalidParams, "params: %w", err)
 	}
-	v := invocation{params: o, name: cfg.Model, shown: c.Target.Canonical}
+	v := invocation{params: o, bytes: len(text), name: cfg.Model, shown: c.Target.Canonical}
 	if v.name == "" {
 		v.name = c.Target.Own
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/headgate/headgate/config"
 	"github.com/headgate/headgate/rpc"
 	"github.com/headgate/headgate/test/fake/engine"
+	"github.com/headgate/headgate/upstream/model"
 )
 
 const typeEvents = "text/event-stream"
@@ -211,6 +212,24 @@ func TestOpenAIUsageThatIsMissing(t *testing.T) {
 				t.Errorf("at once: usage %+v, want %+v", got.Usage, tt.want)
 			}
 		})
+	}
+}
+
+// What was learned of a model makes estimates better, and never smaller.
+func TestUsageIsEstimatedByWhatWasLearned(t *testing.T) {
+	t.Parallel()
+	params := `{"model":"default","prompt":"abcdef"}`
+	for _, tt := range []struct{ learned, want int64 }{{40, 40}, {1, 9}} {
+		url, _ := serve(t, script{kind: "application/json", body: `{"choices":[{"message":{"content":"x"}}]}`})
+		b := backendOf(t, openAI(url), model.BackendDeps{Tokens: func(name string, bytes int) int64 {
+			if name != "big" || bytes != len(params) {
+				t.Errorf("%d bytes for %q", bytes, name)
+			}
+			return tt.learned
+		}})
+		if got := ask(t.Context(), t, b, invoke(t, params)); got.Usage.Input != tt.want || !got.Usage.Estimated {
+			t.Errorf("usage %+v, want %d", got.Usage, tt.want)
+		}
 	}
 }
 

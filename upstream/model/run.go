@@ -66,8 +66,17 @@ func (p *peer) begin(ctx context.Context, c *rpc.Call, v *invocation) *run {
 	}
 	r.ctx, r.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	r.stop = context.AfterFunc(ctx, func() { r.cancel(context.Cause(ctx)) })
-	r.tally = newTally(r.try, v.size(), v.limit)
+	r.tally = newTally(r.try, p.estimate(v), v.limit)
 	return r
+}
+
+// estimate guesses how many tokens the prompt has.
+func (p *peer) estimate(v *invocation) int64 {
+	least := infer.EstimateTokens(v.size())
+	if p.deps.Tokens == nil {
+		return least
+	}
+	return max(least, p.deps.Tokens(v.shown, v.bytes))
 }
 
 // respond ends an attempt whose answer came as a whole.

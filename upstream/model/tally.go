@@ -31,10 +31,10 @@ type tally struct {
 	extra  []member  // of the backend's usage, that are no part of ours
 }
 
-// newTally begins to count. The prompt has so many bytes.
-func newTally(try *rpc.Try, prompt int, limit int64) tally {
+// newTally begins to count. The prompt is taken to have so many tokens.
+func newTally(try *rpc.Try, prompt, limit int64) tally {
 	t := tally{try: try, began: time.Now(), limit: limit}
-	t.used.Input = infer.EstimateTokens(prompt)
+	t.used.Input = prompt
 	return t
 }
 
