@@ -14,6 +14,7 @@ func (s *Server) routes() {
 	s.closed.HandleFunc("POST /explain", s.explain)
 	s.closed.HandleFunc("GET /api/v1/overview", func(w http.ResponseWriter, _ *http.Request) { respond(w, http.StatusOK, g.Overview()) })
 	s.closed.HandleFunc("GET /api/v1/upstreams", listing(g.Upstreams))
+	s.closed.HandleFunc("GET /api/v1/models", listing(g.Models))
 	s.closed.HandleFunc("GET /api/v1/calls", listing(g.Calls))
 	s.closed.HandleFunc("DELETE /api/v1/calls/{id}", s.ending(s.stop))
 	s.closed.HandleFunc("GET /api/v1/streams", listing(g.Streams))

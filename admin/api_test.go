@@ -37,6 +37,7 @@ func (g *shown) Calls() []live.Call {
 	}
 	return out
 }
+func (*shown) Models() []Model           { return nil }
 func (*shown) Streams() []live.Call      { return nil }
 func (*shown) Recent() []live.Ended      { return nil }
 func (*shown) Stop(id uint64) bool       { return id == 7 }

@@ -13,6 +13,8 @@ type Gateway interface {
 	Overview() Overview
 	// Upstreams returns all that are configured, in order.
 	Upstreams() []Upstream
+	// Models returns all that are configured, in order.
+	Models() []Model
 	// Calls returns the calls in flight, the oldest first, and Streams the streams that
 	// stand open.
 	Calls() []live.Call
@@ -67,10 +69,20 @@ type Upstream struct {
 	Mirror    *Mirror    `json:"mirror,omitempty"` // where it gets copies of calls
 }
 
-// Backend is a replica of an upstream.
+// Model is what was last seen of a model's backends.
+type Model struct {
+	Name     string    `json:"name"`  // of its entry in the configuration: a name or a glob
+	State    string    `json:"state"` // up, loading, down or disabled
+	Aliases  []string  `json:"aliases,omitempty"`
+	Note     string    `json:"note,omitempty"` // what people should know
+	Backends []Backend `json:"backends,omitempty"`
+	Queue    *Queue    `json:"queue,omitempty"` // where it takes so many calls at a time
+}
+
+// Backend is a replica of an upstream, or one of those that run a model.
 type Backend struct {
 	Backend   string  `json:"backend"`           // HOST:PORT; empty for a program
-	State     string  `json:"state"`             // up, down, open, ejected or draining
+	State     string  `json:"state"`             // up, down, open, ejected or draining; of a model also cold or loading
 	Breaker   string  `json:"breaker,omitempty"` // closed, open or half-open
 	InFlight  int     `json:"inFlight"`
 	Weight    int     `json:"weight"`

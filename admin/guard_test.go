@@ -19,6 +19,7 @@ type nothing struct{ Gateway }
 
 func (nothing) Overview() Overview    { return Overview{} }
 func (nothing) Upstreams() []Upstream { return nil }
+func (nothing) Models() []Model       { return nil }
 
 func newServer(cfg Config) *Server {
 	return New(context.Background(), cfg, Deps{

@@ -155,6 +155,16 @@ func (g *Gateway) retireModels(old, next *generation) {
 	}
 }
 
+// namesOf returns the models of a glob that no other entry serves.
+func (n *generation) namesOf(m *modelMember) func() []string {
+	return func() []string {
+		return slices.DeleteFunc(slices.Clone(m.Names()), func(name string) bool {
+			_, owner := config.FindModel(n.cfg.Models, name)
+			return owner == nil || owner.Name != m.Name()
+		})
+	}
+}
+
 // modelRules are the routing rules about models; nil where there are none.
 func (n *generation) modelRules() func(c *rpc.Call) (*rpc.Route, string) {
 	rules := route.NewModels(n.cfg.Routes, func(name string) bool {
@@ -177,6 +187,10 @@ func (n *generation) modelEntries() []router.Entry {
 	out := make([]router.Entry, 0, len(n.pools))
 	for _, m := range n.pools {
 		cfg := n.modelConfig(m.Name())
+		var names func() []string
+		if cfg.Glob() {
+			names = n.namesOf(m)
+		}
 		out = append(out, router.Entry{
 			Name: cfg.Name, Aliases: cfg.Aliases, Context: int64(cfg.Context), Labels: cfg.Labels, Streams: true, Handler: m,
 			Status: func() router.Status {
@@ -185,7 +199,7 @@ func (n *generation) modelEntries() []router.Entry {
 					Available: s.Available, Warming: s.Warming, QueueDepth: s.Waiting, InFlight: s.InFlight, Healthy: s.Healthy, Total: s.Total,
 				}
 			},
-			Place: m.Place,
+			Place: m.Place, Names: names,
 		})
 	}
 	return out

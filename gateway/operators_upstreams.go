@@ -37,13 +37,20 @@ func (m *member) show(u *admin.Upstream) {
 	if state.Status == mcpserver.Down && state.Err != nil {
 		u.Error = noteOf(u.Name, state.Err)
 	}
-	for _, b := range m.Backends() {
-		u.Backends = append(u.Backends, admin.Backend{
+	u.Backends = backendsOf(m.Backends())
+	u.Queue = queueOf(m.queue.Status())
+}
+
+// backendsOf shows backends.
+func backendsOf(all []upstream.BackendStatus) []admin.Backend {
+	out := make([]admin.Backend, len(all))
+	for i, b := range all {
+		out[i] = admin.Backend{
 			Backend: b.Backend, State: b.State, Breaker: b.Breaker, InFlight: b.InFlight, Weight: b.Weight, Share: b.Share,
 			Row: b.Row, Failures: b.Failures, Ejections: b.Ejections, Back: millis(b.Back),
-		})
+		}
 	}
-	u.Queue = queueOf(m.queue.Status())
+	return out
 }
 
 // queueOf shows a queue; nil where there is none.

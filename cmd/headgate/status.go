@@ -20,6 +20,7 @@ const statusTimeout = 10 * time.Second
 type standing struct {
 	Overview    admin.Overview               `json:"overview"`
 	Upstreams   admin.Part[admin.Upstream]   `json:"upstreams"`
+	Models      admin.Part[admin.Model]      `json:"models"`
 	Calls       admin.Part[live.Call]        `json:"calls"`
 	Streams     admin.Part[live.Call]        `json:"streams"`
 	Connections admin.Part[admin.Connection] `json:"connections"`
@@ -33,7 +34,7 @@ func (a *app) statusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "status", Short: "Show how a running gateway and its upstreams are", Args: noArgs,
 		Long: "Show a running gateway on one page: the process, each upstream with its replicas, breakers and queue, the sessions used last, and how the\n" +
-			"limits stand for those who call most. The exit code is 7 if some upstream is down.",
+			"limits stand for those who call most. The exit code is 7 if some upstream or model is down.",
 		Example: "  headgate status\n  headgate status -o json\n  HEADGATE_ADMIN_URL=http://127.0.0.1:9001 headgate status",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.status(cmd.Context(), &to) },
 	}
@@ -52,6 +53,7 @@ func (a *app) status(ctx context.Context, to *operators) error {
 	}{
 		{"overview", &s.Overview},
 		{"upstreams?limit=1000", &s.Upstreams},
+		{"models?limit=1000", &s.Models},
 		{"sessions?limit=10", &s.Sessions},
 		{"limits?limit=20", &s.Limits},
 	} {
@@ -61,7 +63,7 @@ func (a *app) status(ctx context.Context, to *operators) error {
 	}
 	var err error
 	if a.output == asJSON {
-		err = a.printJSON(map[string]any{"overview": s.Overview, "upstreams": s.Upstreams, "sessions": s.Sessions, "limits": s.Limits})
+		err = a.printJSON(map[string]any{"overview": s.Overview, "upstreams": s.Upstreams, "models": s.Models, "sessions": s.Sessions, "limits": s.Limits})
 	} else {
 		err = s.page(a.out)
 	}
@@ -71,7 +73,7 @@ func (a *app) status(ctx context.Context, to *operators) error {
 	return s.degraded()
 }
 
-// degraded is the failure of a gateway with an upstream that is down; nil if none is.
+// degraded is the failure of a gateway with an upstream or a model that is down; nil if none is.
 func (s *standing) degraded() error {
 	var down []string
 	for _, u := range s.Upstreams.Items {
@@ -79,12 +81,21 @@ func (s *standing) degraded() error {
 			down = append(down, u.Name)
 		}
 	}
+	what, all := "upstreams", len(s.Upstreams.Items)
+	if len(down) == 0 {
+		what, all = "models", len(s.Models.Items)
+		for _, m := range s.Models.Items {
+			if m.State == "down" {
+				down = append(down, m.Name)
+			}
+		}
+	}
 	if len(down) == 0 {
 		return nil
 	}
 	return &failure{
 		exit: exitDegraded, Code: "degraded", Hint: invocation() + " doctor tells more",
-		Message: fmt.Sprintf("%d of %d upstreams are down: %s", len(down), len(s.Upstreams.Items), strings.Join(down, ", ")),
+		Message: fmt.Sprintf("%d of %d %s are down: %s", len(down), all, what, strings.Join(down, ", ")),
 	}
 }
 
@@ -93,7 +104,7 @@ func (s *standing) page(w io.Writer) error {
 	if _, err := fmt.Fprintln(w, s.headline()); err != nil {
 		return err
 	}
-	for _, t := range []table{s.upstreams(), s.backends(), s.sessions(), s.limits()} {
+	for _, t := range []table{s.upstreams(), s.models(), s.backends(), s.sessions(), s.limits()} {
 		if err := t.below(w); err != nil {
 			return err
 		}

@@ -41,21 +41,45 @@ func (s *standing) upstreams() table {
 		for _, b := range u.Backends {
 			flying += b.InFlight
 		}
-		if q := u.Queue; q != nil {
-			waiting = strconv.Itoa(q.Waiting)
-			if q.Waiting > 0 {
-				waiting += " (" + age(q.Oldest) + ")"
-			}
-			var n uint64
-			for _, count := range q.Shed {
-				n += count
-			}
-			shed = strconv.FormatUint(n, 10)
+		if u.Queue != nil {
+			waiting, shed = queued(u.Queue)
 		}
 		t.rows = append(t.rows, []string{
 			u.Name, u.State, dash(u.Era), dash(u.Transport), strconv.Itoa(u.Tools), strconv.Itoa(flying), waiting, shed, strconv.Itoa(u.Restarts),
 			shorten(firstOr(u.Error, firstOr(u.Note, mirrored(u.Mirror))), 100),
 		})
+	}
+	return t
+}
+
+// queued says how many calls wait, and how many were refused.
+func queued(q *admin.Queue) (waiting, shed string) {
+	waiting = strconv.Itoa(q.Waiting)
+	if q.Waiting > 0 {
+		waiting += " (" + age(q.Oldest) + ")"
+	}
+	var n uint64
+	for _, count := range q.Shed {
+		n += count
+	}
+	return waiting, strconv.FormatUint(n, 10)
+}
+
+func (s *standing) models() table {
+	t := table{header: []string{"MODEL", "STATE", "BACKENDS", "IN FLIGHT", "WAITING", "SHED", "NOTE"}, more: s.Models.Total - len(s.Models.Items)}
+	for i := range s.Models.Items {
+		m := &s.Models.Items[i]
+		flying, well, waiting, shed := 0, 0, "-", "-"
+		for _, b := range m.Backends {
+			flying += b.InFlight
+			if b.State == "up" {
+				well++
+			}
+		}
+		if m.Queue != nil {
+			waiting, shed = queued(m.Queue)
+		}
+		t.rows = append(t.rows, []string{m.Name, m.State, fmt.Sprintf("%d of %d up", well, len(m.Backends)), strconv.Itoa(flying), waiting, shed, shorten(m.Note, 100)})
 	}
 	return t
 }
@@ -68,13 +92,12 @@ func mirrored(m *admin.Mirror) string {
 	return fmt.Sprintf("mirror: %d equal, %d different, %d failed, %d dropped", m.Equal, m.Different, m.Failed, m.Dropped)
 }
 
-// backends are those of upstreams with several, and those that something is wrong with.
+// backends are those of upstreams and models with several, and those that something is wrong with.
 func (s *standing) backends() table {
-	t := table{header: []string{"UPSTREAM", "BACKEND", "STATE", "BREAKER", "IN FLIGHT", "WEIGHT", "FAILURES", "EJECTIONS", "BACK IN"}}
-	for i := range s.Upstreams.Items {
-		u := &s.Upstreams.Items[i]
-		for _, b := range u.Backends {
-			if len(u.Backends) == 1 && b.State == "up" && (b.Breaker == "" || b.Breaker == "closed") {
+	t := table{header: []string{"OF", "BACKEND", "STATE", "BREAKER", "IN FLIGHT", "WEIGHT", "FAILURES", "EJECTIONS", "BACK IN"}}
+	add := func(name string, all []admin.Backend) {
+		for _, b := range all {
+			if len(all) == 1 && b.State == "up" && (b.Breaker == "" || b.Breaker == "closed") {
 				continue
 			}
 			back := "-"
@@ -82,10 +105,16 @@ func (s *standing) backends() table {
 				back = age(b.Back)
 			}
 			t.rows = append(t.rows, []string{
-				u.Name, dash(b.Backend), b.State, dash(b.Breaker), strconv.Itoa(b.InFlight), fmt.Sprintf("%g", float64(b.Weight)*b.Share),
+				name, dash(b.Backend), b.State, dash(b.Breaker), strconv.Itoa(b.InFlight), fmt.Sprintf("%g", float64(b.Weight)*b.Share),
 				strconv.FormatUint(b.Failures, 10), strconv.Itoa(b.Ejections), back,
 			})
 		}
+	}
+	for i := range s.Upstreams.Items {
+		add(s.Upstreams.Items[i].Name, s.Upstreams.Items[i].Backends)
+	}
+	for i := range s.Models.Items {
+		add(s.Models.Items[i].Name, s.Models.Items[i].Backends)
 	}
 	return t
 }

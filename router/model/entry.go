@@ -53,5 +53,8 @@ func (e *Entry) models() []rpc.Target {
 	for _, name := range e.Names() {
 		out = append(out, e.target(name))
 	}
+	if len(out) == 0 {
+		return []rpc.Target{e.target(e.Name)}
+	}
 	return out
 }

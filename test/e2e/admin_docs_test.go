@@ -21,6 +21,7 @@ import (
 var inAPI = map[string]func() any{
 	"/api/v1/overview":    func() any { return new(admin.Overview) },
 	"/api/v1/upstreams":   func() any { return new(admin.Part[admin.Upstream]) },
+	"/api/v1/models":      func() any { return new(admin.Part[admin.Model]) },
 	"/api/v1/calls":       func() any { return new(admin.Part[live.Call]) },
 	"/api/v1/streams":     func() any { return new(admin.Part[live.Call]) },
 	"/api/v1/connections": func() any { return new(admin.Part[admin.Connection]) },
@@ -77,7 +78,7 @@ func TestTheOperatorsAPIIsAsDocumented(t *testing.T) {
 		}
 	}
 	want := []string{
-		"GET /api/v1/overview", "GET /api/v1/upstreams", "GET /api/v1/calls", "DELETE /api/v1/calls/{id}", "GET /api/v1/streams", "DELETE /api/v1/streams/{id}",
+		"GET /api/v1/overview", "GET /api/v1/upstreams", "GET /api/v1/models", "GET /api/v1/calls", "DELETE /api/v1/calls/{id}", "GET /api/v1/streams", "DELETE /api/v1/streams/{id}",
 		"GET /api/v1/connections", "DELETE /api/v1/connections/{id}", "GET /api/v1/sessions", "DELETE /api/v1/sessions/{id}", "GET /api/v1/recent",
 		"GET /api/v1/limits", "GET /api/v1/jobs", "GET /api/v1/jobs/{id}", "POST /api/v1/jobs/{id}/cancel", "POST /api/v1/jobs/{id}/redrive",
 		"GET /api/v1/events", "POST /explain",

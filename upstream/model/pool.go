@@ -53,6 +53,7 @@ type Pool struct {
 	prompts infer.Estimator // of prompts, in tokens
 	answers mean            // of answers without a limit, in tokens
 	homes   homes           // of prompts
+	names   names
 }
 
 var _ rpc.Handler = (*Pool)(nil)

@@ -175,10 +175,15 @@ func modelOf(t troupe, slots int, more func(*config.Model)) config.Model {
 // newPool makes a pool that is closed when the test ends: in a bubble, before that does.
 func newPool(t *testing.T, of troupe, cfg config.Model) *model.Pool {
 	t.Helper()
+	return poolOf(t, cfg, of.open)
+}
+
+func poolOf(t *testing.T, cfg config.Model, open func(config.ModelBackend) (model.Backend, error)) *model.Pool {
+	t.Helper()
 	random := rand.New(rand.NewPCG(1, 2))
 	var mu sync.Mutex
 	p, err := model.NewPool(cfg, model.PoolDeps{
-		Log: slog.New(slog.DiscardHandler), Life: t.Context(), Open: of.open,
+		Log: slog.New(slog.DiscardHandler), Life: t.Context(), Open: open,
 		Rank: func(*rpc.Principal) config.Priority { return config.Priority{Band: "default", Weight: 1} },
 		Random: func() uint64 {
 			mu.Lock()
