@@ -40,7 +40,7 @@ func TestTheExamplesSectionsAreValid(t *testing.T) {
 	if len(c.Models) != 2 || len(c.Models[0].Backends) != 2 || len(c.Warnings) > 0 {
 		t.Errorf("models %+v, warnings %v", c.Models, c.Warnings)
 	}
-	if len(c.Access) != 2 || len(c.Priorities) != 2 || len(c.Limits) != 6 || c.Cache == nil || c.Audit == nil {
+	if len(c.Access) != 3 || len(c.Priorities) != 2 || len(c.Limits) != 9 || c.Cache == nil || c.Audit == nil {
 		t.Errorf("access %+v, limits %+v, cache %+v, audit %+v", c.Access, c.Limits, c.Cache, c.Audit)
 	}
 }
@@ -64,7 +64,7 @@ func TestTheDocumentedPoliciesAreValid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(c.Access) != 3 || len(c.Limits) != 6 || c.Cache == nil || c.Audit == nil {
+	if len(c.Access) != 3 || len(c.Limits) != 9 || c.Cache == nil || c.Audit == nil {
 		t.Errorf("access %+v, limits %+v, cache %+v, audit %+v", c.Access, c.Limits, c.Cache, c.Audit)
 	}
 }
