@@ -48,23 +48,24 @@ func TestTheExamplesSectionsAreValid(t *testing.T) {
 // What the documentation shows of the configuration can be copied from it.
 func TestTheDocumentedPoliciesAreValid(t *testing.T) {
 	t.Parallel()
-	data, err := os.ReadFile("../docs/policies.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := "version: 1\n"
-	for _, block := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(data), -1) {
-		text += block[1]
-	}
-	path := filepath.Join(t.TempDir(), "headgate.yaml")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	c, err := config.Load(path, environment)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(c.Access) != 3 || len(c.Limits) != 9 || c.Cache == nil || c.Audit == nil {
-		t.Errorf("access %+v, limits %+v, cache %+v, audit %+v", c.Access, c.Limits, c.Cache, c.Audit)
+	for page, want := range map[string]struct{ access, limits, models int }{"policies.md": {3, 6, 0}, "tokens.md": {0, 4, 1}} {
+		data, err := os.ReadFile("../docs/" + page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := "version: 1\n"
+		for _, block := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(data), -1) {
+			text += block[1]
+		}
+		c, err := load(t, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(c.Access) != want.access || len(c.Limits) != want.limits || len(c.Models) != want.models || len(c.Warnings) > 0 {
+			t.Errorf("%s: access %+v, limits %+v, models %+v, warnings %v", page, c.Access, c.Limits, c.Models, c.Warnings)
+		}
+		if page == "policies.md" && (c.Cache == nil || c.Audit == nil) {
+			t.Errorf("%s: cache %+v, audit %+v", page, c.Cache, c.Audit)
+		}
 	}
 }

@@ -44,6 +44,7 @@ func (l *limit) refuse(c *rpc.Call, r *state.Refusal) error {
 	}
 	switch {
 	case r.RetryAfter == state.Never:
+		out.RetryAfter = -1
 		out.Message = fmt.Sprintf("one call costs more than the limit %q of %s allows at all", l.Name, l.text())
 	case r.RetryAfter > 0:
 		out.RetryAfter = r.RetryAfter

@@ -79,7 +79,7 @@ type Error struct {
 	Message    string
 	Upstream   string        // the upstream concerned, if one is
 	Header     http.Header   // further HTTP header fields of the answer
-	RetryAfter time.Duration // when trying again makes sense; 0 if unknown
+	RetryAfter time.Duration // when trying again makes sense; 0 if unknown, negative if it never does
 	NotRun     bool          // the upstream certainly has not seen the call, so that it can be made again
 	Data       any           // members of the error's data beside the gateway's own
 	Cause      error

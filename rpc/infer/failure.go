@@ -91,8 +91,8 @@ const soon = time.Second
 
 // wait returns when trying again makes sense; 0 where it does not by itself.
 func (f failure) wait(e *rpc.Error) time.Duration {
-	if e.RetryAfter > 0 || !f.later {
-		return e.RetryAfter
+	if e.RetryAfter != 0 || !f.later {
+		return max(e.RetryAfter, 0)
 	}
 	return soon
 }
