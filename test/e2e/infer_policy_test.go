@@ -32,8 +32,8 @@ type inferred struct {
 	}
 }
 
-// infer sends a message over HTTP with a key.
-func infer(t *testing.T, g *gateway.Gateway, key, method, params string) (out inferred) {
+// inferring sends a message over HTTP with a key.
+func inferring(t *testing.T, g *gateway.Gateway, key, method, params string) (out inferred) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, endpoint(g, "/rpc"), strings.NewReader(fmt.Sprintf(`{"id":1,"method":%q,"params":%s}`, method, params)))
 	if err != nil {
@@ -134,7 +134,7 @@ access:
 		{mcp, "heartbeat", `{}`, 0, ""},
 		{"not-a-key-of-anybody", "heartbeat", `{}`, -32000, ""},
 	} {
-		got := infer(t, g, tc.key, tc.method, tc.params)
+		got := inferring(t, g, tc.key, tc.method, tc.params)
 		if got.code() != tc.code || (got.status == http.StatusForbidden) != (tc.code == -32001) {
 			t.Errorf("%s with %s: %d, status %d, want %d", tc.method+" "+tc.params, tc.key, got.code(), got.status, tc.code)
 		}
@@ -148,7 +148,7 @@ access:
 	for key, want := range map[string][]string{dev: {"llama-70b", "secret-7b"}, ci: {"llama-70b"}, mcp: nil} {
 		for _, method := range []string{"initialize", "status"} {
 			var shown struct{ Models []struct{ Name string } }
-			if err := json.Unmarshal(infer(t, g, key, method, `{}`).objects[0].Result, &shown); err != nil {
+			if err := json.Unmarshal(inferring(t, g, key, method, `{}`).objects[0].Result, &shown); err != nil {
 				t.Fatal(err)
 			}
 			var names []string
@@ -171,22 +171,22 @@ limits:
   - {name: day, scope: key, unit: tokens, model: "llama-*", limit: 1000, per: day}
 `)
 	const dev, ci = "the-key-of-developers", "the-key-of-machines-1"
-	got := infer(t, g, dev, "invoke", `{"model":"llama-70b","prompt":"?","max_tokens":50}`)
+	got := inferring(t, g, dev, "invoke", `{"model":"llama-70b","prompt":"?","max_tokens":50}`)
 	if got.status != http.StatusOK || !strings.HasPrefix(got.header.Get("RateLimit"), `"day";r=9`) || got.header.Get("RateLimit-Policy") != `"day";q=1000;w=86400;qu="tokens"` {
 		t.Errorf("%d %v", got.status, got.header)
 	}
 	// Twice as long as it may be: the second is cut where the budget ends, with what was said until then.
 	for range 2 {
-		got = infer(t, g, dev, "invoke", `{"model":"llama-70b","prompt":"?","stream":true}`)
+		got = inferring(t, g, dev, "invoke", `{"model":"llama-70b","prompt":"?","stream":true}`)
 	}
-	for ; got.code() == 0; got = infer(t, g, dev, "invoke", `{"model":"llama-70b","prompt":"?","stream":true}`) {
+	for ; got.code() == 0; got = inferring(t, g, dev, "invoke", `{"model":"llama-70b","prompt":"?","stream":true}`) {
 	}
 	if last := got.objects[len(got.objects)-1]; got.code() != -32003 || last.Error.Data["reason"] != "quota_exhausted" || last.Error.Data["limit_name"] != "day" ||
 		last.Error.Data["unit"] != "tokens" || last.Error.Data["scope"] != "key" || last.Error.Data["limit"] != 1000.0 || last.Error.Data["model"] != "llama-70b" ||
 		last.Error.Data["reset_at"] == nil || last.Error.Data["retry_after_ms"] == nil || last.Error.Data["request_id"] == nil || last.Error.Data["remaining"] == nil {
 		t.Errorf("%d %+v", got.status, last.Error)
 	}
-	got = infer(t, g, dev, "invoke", `{"model":"llama-70b","prompt":"?","max_tokens":999}`)
+	got = inferring(t, g, dev, "invoke", `{"model":"llama-70b","prompt":"?","max_tokens":999}`)
 	if got.status != http.StatusTooManyRequests || got.code() != -32003 || got.header.Get("RateLimit") == "" || got.header.Get("Retry-After") != "" ||
 		got.objects[0].Error.Data["retry_after_ms"] != nil { // it will never fit
 		t.Errorf("%d %+v %v", got.status, got.objects, got.header)
@@ -209,7 +209,7 @@ limits:
 	if diff := cmp.Diff(want, steps); diff != "" || explained.Outcome != "forbidden" {
 		t.Errorf("%s: %s", explained.Outcome, diff)
 	}
-	if got := infer(t, g, ci, "invoke", `{"model":"llama-70b","prompt":"?","max_tokens":50}`); got.code() != 0 {
+	if got := inferring(t, g, ci, "invoke", `{"model":"llama-70b","prompt":"?","max_tokens":50}`); got.code() != 0 {
 		t.Errorf("another key: %+v", got.objects)
 	}
 }
@@ -227,10 +227,10 @@ limits:
 	var job struct {
 		ID string `json:"job_id"`
 	}
-	if err := json.Unmarshal(infer(t, g, dev, "invoke_async", `{"model":"llama-70b","prompt":"?"}`).objects[0].Result, &job); err != nil {
+	if err := json.Unmarshal(inferring(t, g, dev, "invoke_async", `{"model":"llama-70b","prompt":"?"}`).objects[0].Result, &job); err != nil {
 		t.Fatal(err)
 	}
-	got := infer(t, g, dev, "status", fmt.Sprintf(`{"job_id":%q,"wait":20}`, job.ID))
+	got := inferring(t, g, dev, "status", fmt.Sprintf(`{"job_id":%q,"wait":20}`, job.ID))
 	if !strings.Contains(string(got.objects[0].Result), `"succeeded"`) {
 		t.Fatalf("%s", got.objects[0].Result)
 	}
@@ -279,9 +279,9 @@ cache:
 	for _, params := range []string{
 		`{"model":"llama-70b","prompt":"?","temperature":0}`, `{"model":"llama-70b","prompt":"?","temperature":0,"stream":true}`,
 	} {
-		first := infer(t, g, dev, "invoke", params)
+		first := inferring(t, g, dev, "invoke", params)
 		before, begun := tokensLeft(t, g, "day"), e.Stats().Requests
-		second := infer(t, g, dev, "invoke", params)
+		second := inferring(t, g, dev, "invoke", params)
 		if diff := cmp.Diff(first.objects, second.objects); diff != "" || first.text(t) == "" {
 			t.Errorf("%q: %s", first.text(t), diff)
 		}
@@ -293,7 +293,7 @@ cache:
 	for _, other := range []struct{ key, params string }{
 		{ci, `{"model":"llama-70b","prompt":"?","temperature":0}`}, {dev, `{"model":"llama-70b","prompt":"?"}`}, {dev, `{"model":"llama-70b","prompt":"?","temperature":0,"top_p":1}`},
 	} {
-		infer(t, g, other.key, "invoke", other.params)
+		inferring(t, g, other.key, "invoke", other.params)
 		if begun++; e.Stats().Requests != begun {
 			t.Errorf("%s of %s was not made", other.params, other.key)
 		}
