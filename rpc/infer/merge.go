@@ -101,7 +101,7 @@ func (n *node) take(name string, value json.RawMessage, depth int) error {
 	switch {
 	case string(value) == "null":
 		if n.empty() {
-			n.last = value
+			n.last = json.RawMessage("null")
 		}
 		return nil
 	case depth > maxNesting:

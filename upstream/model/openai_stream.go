@@ -19,6 +19,7 @@ type openAIStream struct {
 	silent int      // bytes in a row that gave nothing
 	ended  []byte   // why the first text ended; nil while it has not
 	kept   []member
+	last   likeness
 }
 
 var _ parts = (*openAIStream)(nil)
@@ -56,6 +57,13 @@ func (s *openAIStream) next(t *tally) ([]byte, error) {
 
 // take reads an event.
 func (s *openAIStream) take(text []byte, t *tally) error {
+	if chunk, made, ok := s.last.take(text); ok {
+		s.last.one[0] = chunk
+		s.ready = s.last.one[:]
+		t.piece(made)
+		return nil
+	}
+	s.last.forget()
 	o, err := s.p.object(text)
 	if err != nil {
 		return err
@@ -66,10 +74,14 @@ func (s *openAIStream) take(text []byte, t *tally) error {
 		if err != nil {
 			return s.p.fault.malformed(err, "an event")
 		}
+		var k choice
 		for _, item := range items {
-			if err := s.choose(item, t); err != nil {
+			if k, err = s.choose(item, t); err != nil {
 				return err
 			}
+		}
+		if len(items) == 1 && len(s.ready) == 1 && k.index == 0 && k.finish == nil && given(o, "usage") == nil {
+			s.last.learn(text, &k, s.ready[0])
 		}
 	}
 	s.kept = keep(s.kept, o, answerMembers...)
@@ -78,10 +90,10 @@ func (s *openAIStream) take(text []byte, t *tally) error {
 }
 
 // choose makes a chunk of a choice, if there is anything in it.
-func (s *openAIStream) choose(text []byte, t *tally) error {
+func (s *openAIStream) choose(text []byte, t *tally) (choice, error) {
 	k, err := s.p.readChoice(text)
 	if err != nil {
-		return err
+		return k, err
 	}
 	w := writer{text: []byte{'{'}}
 	k.write(&w, "text")
@@ -97,7 +109,7 @@ func (s *openAIStream) choose(text []byte, t *tally) error {
 		s.ready = append(s.ready, append(w.text, '}'))
 		t.piece(k.made())
 	}
-	return nil
+	return k, nil
 }
 
 // finish implements [parts].

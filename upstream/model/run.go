@@ -53,6 +53,7 @@ type run struct {
 	tally   tally
 	parts   parts
 	relayed int64 // bytes of chunks
+	chunk   rpc.Notice
 	over    error // what Next returns from now on
 }
 
@@ -161,7 +162,7 @@ func (r *run) Next() (*rpc.Message, error) {
 	}
 	r.relayed += int64(len(chunk))
 	r.tally.note()
-	m := rpc.NewNotification(infer.Chunk, chunk)
+	m := r.chunk.Make(infer.Chunk, chunk)
 	r.try.Saw(m)
 	return m, nil
 }

@@ -1,0 +1,73 @@
+package model
+
+import (
+	"bytes"
+	"unicode/utf8"
+)
+
+// likeness is what the last event of a stream looked like. The next one nearly always differs from it in nothing but the text that
+// the model has said, and need not be read again then: what stands before and behind a JSON string is the same bytes, so
+// that all other members are the same too.
+type likeness struct {
+	head, tail []byte // of the event, around the string; nil where there is nothing to go by
+	rest       []byte // of the chunk that was made of it, behind the string
+	made       int    // what the model has made beside the string, in bytes
+
+	chunk []byte // the last that was made
+	one   [1][]byte
+}
+
+// chunkHead is how each chunk begins that has a text.
+const chunkHead = `{"text":`
+
+// learn notes an event that a chunk was made of, because of a text in it. Where the text stands in the event has to be
+// certain.
+func (l *likeness) learn(event []byte, k *choice, chunk []byte) {
+	text, ok := bytes.CutPrefix(chunk, []byte(chunkHead))
+	if !ok || !isPlainText(k.text) || !bytes.HasPrefix(text, k.text) || bytes.Count(event, k.text) != 1 {
+		return
+	}
+	at := bytes.Index(event, k.text)
+	l.head = append(l.head[:0], event[:at]...)
+	l.tail = append(l.tail[:0], event[at+len(k.text):]...)
+	l.rest = append(l.rest[:0], text[len(k.text):]...)
+	l.made = k.made() - len(k.text)
+}
+
+// forget makes the next event one that is read.
+func (l *likeness) forget() { l.head = l.head[:0] }
+
+// take makes a chunk of an event that is like the last one, and says how many bytes of it the model has made. The chunk is
+// good until the next one is made.
+func (l *likeness) take(event []byte) (chunk []byte, made int, ok bool) {
+	if len(l.head) == 0 || len(event) < len(l.head)+len(l.tail) || !bytes.HasPrefix(event, l.head) || !bytes.HasSuffix(event, l.tail) {
+		return nil, 0, false
+	}
+	text := event[len(l.head) : len(event)-len(l.tail)]
+	if !isPlainText(text) {
+		return nil, 0, false
+	}
+	l.chunk = append(append(append(l.chunk[:0], chunkHead...), text...), l.rest...)
+	return l.chunk, len(text) + l.made, true
+}
+
+// isPlainText reports whether a text is one JSON string that is not empty (RFC 8259 §7). Those with escapes other than that of
+// a line end are left to who reads all of JSON.
+func isPlainText(text []byte) bool {
+	last := len(text) - 1
+	if last < len(`"a`) || text[0] != '"' || text[last] != '"' {
+		return false
+	}
+	ascii := true
+	for i := 1; i < last; i++ {
+		switch c := text[i]; {
+		case c == '\\' && text[i+1] == 'n' && i+1 < last:
+			i++
+		case c == '"' || c == '\\' || c < ' ':
+			return false
+		case c >= utf8.RuneSelf:
+			ascii = false
+		}
+	}
+	return ascii || utf8.Valid(text)
+}
