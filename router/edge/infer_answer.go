@@ -104,7 +104,11 @@ func (a *inferAnswer) finish(m *rpc.Message, status int) {
 	case x.phase == over || x.isLost():
 	case m.Err == nil && a.part != "":
 		x.stream()
-		x.put(a.next(m))
+		if x.lines {
+			x.write(x.line(a.next(m))) // which goes out with what follows
+		} else {
+			x.event(a.next(m))
+		}
 		x.event(a.next(nil))
 	case x.phase == streaming:
 		x.event(a.next(m))

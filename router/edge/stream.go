@@ -121,22 +121,15 @@ func (x *exchange) commit() {
 	}
 }
 
-// event writes one message as one event, and at once.
-func (x *exchange) event(u utterance) {
-	x.put(u)
-	x.flush()
-	x.settle()
-}
-
-// put writes one message as one event, or as a line where those make up the stream. Where the client has come back
+// event writes one message as one event, or as a line where those make up the stream. Where the client has come back
 // for the stream on another connection, it is that one's.
-func (x *exchange) put(u utterance) {
-	buf := u.AppendTo(x.events.space(&x.buffers, 2*u.Size()+64))
-	data := buf[:len(buf):len(buf)]
+func (x *exchange) event(u utterance) {
 	if x.lines {
-		x.write(frame.AppendLine(buf, data)[len(data):])
+		x.emit(x.line(u))
 		return
 	}
+	buf := u.AppendTo(x.events.space(&x.buffers, 2*u.Size()+64))
+	data := buf[:len(buf):len(buf)]
 	ev := frame.Event{Data: data}
 	if x.track != nil {
 		id, ours := x.track.Add(bytes.Clone(data))
@@ -150,7 +143,29 @@ func (x *exchange) put(u utterance) {
 		ev.Name = "message"
 	}
 	buf = frame.AppendEvent(buf, ev)
-	x.write(buf[len(data):])
+	x.emit(buf[len(data):])
+	x.settle()
+}
+
+// line returns a message as a line, good until the next event.
+func (x *exchange) line(u utterance) []byte {
+	buf := u.AppendTo(x.events.space(&x.buffers, 2*u.Size()+1))
+	text := len(buf)
+	return frame.AppendLine(buf, buf[:text])[text:]
+}
+
+// emit writes what must not wait for more.
+func (x *exchange) emit(p []byte) {
+	now, ok := x.w.(interface {
+		WriteNow(p []byte, within time.Duration) error
+	})
+	switch {
+	case !ok || len(p) > writeChunk:
+		x.write(p)
+		x.flush()
+	case !x.isLost() && now.WriteNow(p, x.cfg().SlowReader) != nil:
+		x.lose()
+	}
 }
 
 // single writes the only message of an answer.

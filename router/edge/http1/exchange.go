@@ -118,6 +118,22 @@ func (x *exchange) WriteWhole(p, q []byte) error {
 	return err
 }
 
+// WriteNow writes a part of the content that must not wait for more, and gives the client a while to take it: what Write, Flush and
+// SetWriteDeadline do together, for answers that consist of a great many parts.
+func (x *exchange) WriteNow(p []byte, within time.Duration) error {
+	if err := x.conn.setWriteDeadline(time.Now().Add(within)); err != nil {
+		return err
+	}
+	if !x.begun || x.bare() || x.length >= 0 {
+		if _, err := x.write(p, nil); err != nil {
+			return err
+		}
+		return x.FlushError()
+	}
+	x.written += int64(len(p))
+	return x.send(p, nil, false)
+}
+
 // Write implements [http.ResponseWriter]. It returns [http.ErrContentLength] for more than the header promises. What is
 // short is sent when the handler has returned, so that a client that has its answer finds nothing of its call left.
 func (x *exchange) Write(p []byte) (int, error) { return x.write(p, nil) }

@@ -145,7 +145,7 @@ func (r *readers) read(ctx context.Context) (*tally, error) {
 	defer resp.Body.Close()
 	out := &tally{}
 	var text []byte
-	tokens := 0
+	tokens, ended := 0, false
 	in := bufio.NewScanner(resp.Body)
 	for in.Scan() {
 		line, ok := bytes.CutPrefix(in.Bytes(), d.data)
@@ -153,7 +153,8 @@ func (r *readers) read(ctx context.Context) (*tally, error) {
 			continue
 		}
 		if bytes.Equal(line, d.end) {
-			return out, r.check(string(text), tokens)
+			ended = true // the connection can be used again once it is read to the end
+			continue
 		}
 		token, ok := d.token(line)
 		if !ok {
@@ -165,6 +166,9 @@ func (r *readers) read(ctx context.Context) (*tally, error) {
 		tokens++
 		text = append(text, token...)
 		r.token(out, tokens, &last)
+	}
+	if ended && in.Err() == nil {
+		return out, r.check(string(text), tokens)
 	}
 	return out, errors.Join(in.Err(), fmt.Errorf("the stream ended after %d tokens", tokens))
 }
