@@ -19,8 +19,8 @@ import (
 // TestOpenAIClients holds the two clients to each other: they read the same answers, of the simulator and of a real engine.
 func TestOpenAIClients(t *testing.T) {
 	t.Parallel()
-	real, simulated := peer.ServeEngine(t), engine.Start(t, engine.Config{Models: []string{peer.TinyModel}, PrefixCache: true})
-	for name, url := range map[string]string{"real": real.URL, "simulated": simulated.URL} {
+	ollama, simulated := peer.ServeEngine(t), engine.Start(t, engine.Config{Models: []string{peer.TinyModel}, PrefixCache: true})
+	for name, url := range map[string]string{"real": ollama.URL, "simulated": simulated.URL} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var questions []peer.Question

@@ -3,7 +3,6 @@ package engine
 import (
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 )
 
@@ -28,7 +27,7 @@ func (e *Engine) metrics(w http.ResponseWriter, _ *http.Request) {
 	reasons := []string{"abort", "length", "stop"}
 	counts := []int64{e.finished["abort"], e.finished["length"], e.finished["stop"]}
 	e.mu.Unlock()
-	for i, reason := range slices.All(reasons) {
+	for i, reason := range reasons {
 		fmt.Fprintf(&out, "vllm:request_success_total{%s,finished_reason=%q} %d\n", labels, reason, counts[i])
 	}
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
