@@ -15,6 +15,7 @@ type Invocation struct {
 	Messages    json.RawMessage // the text of an array of objects; nil if there is a prompt
 	Stream      bool
 	MaxTokens   int64 // 0 if the client did not say
+	Most        int64 // tokens that the answer can have; 0 if the client did not say, or said something that can make it more
 	Temperature float64
 	Tempered    bool // the client said a temperature
 }
@@ -41,10 +42,22 @@ func (p *params) invocation() Invocation {
 	if out.Model == "" {
 		p.fail("model", "the name of a model")
 	}
+	out.Most = out.MaxTokens
+	for name, harmless := range lengthening {
+		if v, said := p.get(name); said && string(v) != harmless {
+			out.Most = 0
+		}
+	}
 	out.Temperature, out.Tempered = p.number("temperature")
 	p.stop()
 	out.Prompt, out.Messages = p.said()
 	return out
+}
+
+// lengthening are parameters of backends that ask for several answers, or say in another way how long one may be, which counts more
+// with some than max_tokens does; each with the value with which it does no such thing.
+var lengthening = map[string]string{
+	"n": "1", "best_of": "1", "num_return_sequences": "1", "max_completion_tokens": "", "max_new_tokens": "", "num_predict": "", "n_predict": "",
 }
 
 // said returns what the model is told: a prompt or messages, and not both.

@@ -158,7 +158,7 @@ func TestReadInvocation(t *testing.T) {
 	t.Parallel()
 	got, err := infer.ReadInvocation(request(t, infer.Invoke,
 		`{"model":"m\u0031","prompt":"a\n","max_tokens":7,"temperature":0.0,"stream":true,"top_p":0.1}`))
-	want := infer.Invocation{Model: "m1", Prompt: json.RawMessage(`"a\n"`), Stream: true, MaxTokens: 7, Tempered: true}
+	want := infer.Invocation{Model: "m1", Prompt: json.RawMessage(`"a\n"`), Stream: true, MaxTokens: 7, Most: 7, Tempered: true}
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
@@ -395,5 +395,21 @@ func TestVerbs(t *testing.T) {
 	}
 	if _, ok := infer.Lookup("chunk"); ok {
 		t.Error("clients can send chunks")
+	}
+}
+
+func TestMostIsKnownOnlyWhereNothingMakesItMore(t *testing.T) {
+	t.Parallel()
+	for params, want := range map[string]int64{
+		``: 0, `,"max_tokens":7`: 7, `,"max_tokens":7,"n":1`: 7, `,"max_tokens":7,"n":null`: 7, `,"max_tokens":7,"n":2`: 0, `,"max_tokens":7,"n":1.0`: 0,
+		`,"max_tokens":7,"best_of":3`: 0, `,"max_tokens":7,"max_completion_tokens":7`: 0, `,"max_completion_tokens":7`: 0, `,"max_tokens":7,"n_predict":-1`: 0,
+	} {
+		m, err := rpc.Parse([]byte(`{"jsonrpc":"2.0","id":1,"method":"invoke","params":{"model":"m","prompt":"a"`+params+`}}`), rpc.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := infer.ReadInvocation(m); err != nil || got.Most != want {
+			t.Errorf("%s: %d, %v, want %d", params, got.Most, err, want)
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -108,5 +109,44 @@ func TestAnEngineNoticesWhoLeaves(t *testing.T) {
 				t.Errorf("the engine went on for %v", took)
 			}
 		})
+	}
+}
+
+// A bound that is not the answer's, or not the only one, does not get round a budget.
+func TestABudgetHoldsWhateverTheParamsSay(t *testing.T) {
+	t.Parallel()
+	const budget = 300
+	for name, more := range map[string]map[string]any{
+		"several answers": {"max_tokens": 200, "n": 16}, "another bound": {"max_tokens": 1, "max_completion_tokens": 5000},
+		"another bound for each kind": {"max_tokens": 1, "num_predict": 5000}, "an option": {"max_tokens": 1, "options": map[string]any{"num_predict": 5000}},
+	} {
+		for _, kind := range []string{"openai", "ollama"} {
+			t.Run(name+" "+kind, func(t *testing.T) {
+				t.Parallel()
+				sim := engine.Start(t, engine.Config{TokenRate: 500, Length: func(*engine.Request) int { return 5000 }})
+				url := sim.URL
+				if kind == "openai" {
+					url += "/v1"
+				}
+				g := startGateway(t, fmt.Sprintf("limits: [{name: day, scope: ip, unit: tokens, model: \"*\", limit: %d, per: day}]\nmodels:\n  sim: {warm_up: {at: never}, backends: [{kind: %s, url: %q}]}\n", budget, kind, url))
+				c := &invoker{t: t, url: endpoint(g, "/rpc")}
+				params := map[string]any{"model": "sim", "prompt": "a", "ignore_eos": true}
+				maps.Copy(params, more)
+				for range 3 {
+					c.ask("invoke", params)
+				}
+				for sim.Stats().Unsettled > 0 {
+					time.Sleep(time.Millisecond)
+				}
+				used := int64(0)
+				for _, r := range sim.Ledger() {
+					used += r.Input + r.Output
+				}
+				if used > 2*budget { // the exact bound has tests of its own, which no busy machine disturbs
+
+					t.Errorf("%d tokens of a budget of %d", used, budget)
+				}
+			})
+		}
 	}
 }

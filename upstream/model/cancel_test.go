@@ -152,6 +152,21 @@ func TestCancelBeforeTheAnswer(t *testing.T) {
 	}
 }
 
+// What is counted of an answer that nobody has seen is as much as it can have been.
+func TestAnAnswerThatIsLost(t *testing.T) {
+	t.Parallel()
+	for params, want := range map[string]int64{
+		``: 0, `,"max_tokens":7`: 7, `,"max_tokens":7,"max_completion_tokens":9`: 9, `,"max_tokens":7,"n":3`: 21, `,"max_tokens":7,"n":1e9,"best_of":"x"`: 7,
+		`,"max_tokens":7,"options":{"num_predict":30}`: 30, `,"max_tokens":7,"n":99999`: 7 << 10, `,"max_tokens":-1,"options":[]`: 0,
+	} {
+		url, _ := serve(t, script{status: 500})
+		got := ask(t.Context(), t, backend(t, openAI(url)), invoke(t, `{"model":"default","prompt":"a"`+params+`}`))
+		if got.Usage.Output != want {
+			t.Errorf("%s: usage %+v, want %d", params, got.Usage, want)
+		}
+	}
+}
+
 // Whatever becomes of a stream, what is noted is at least what the engine has made.
 func TestNotedIsAtLeastWhatWasMade(t *testing.T) {
 	t.Parallel()

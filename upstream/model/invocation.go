@@ -3,7 +3,6 @@ package model
 import (
 	"encoding/json"
 	"slices"
-	"strconv"
 
 	"github.com/headgate/headgate/config"
 	"github.com/headgate/headgate/rpc"
@@ -39,14 +38,30 @@ func read(c *rpc.Call, cfg *config.ModelBackend) (invocation, error) {
 	}
 	stream, _ := o.Get("stream")
 	v.stream = string(stream) == "true"
-	for _, name := range [...]string{"max_tokens", "max_completion_tokens"} {
-		if text, ok := o.Get(name); ok {
-			n, _ := strconv.ParseInt(string(text), 10, 64) // what is no number is the backend's to judge
-			v.limit = max(v.limit, n)
-		}
-	}
+	v.limit = v.most()
 	return v, nil
 }
+
+// most is how many tokens the answer can have at most, of all that the parameters say; 0 if they say nothing. What is no number
+// is the backend's to judge.
+func (v *invocation) most() int64 {
+	bound, answers := int64(0), int64(1)
+	own, _ := rpc.ReadObject(given(v.params, "options"))
+	for _, name := range [...]string{"max_tokens", "max_completion_tokens", "max_new_tokens", "num_predict", "n_predict"} {
+		for _, o := range [...]rpc.Object{v.params, own} {
+			n, _ := count(o, name)
+			bound = max(bound, n)
+		}
+	}
+	for _, name := range [...]string{"n", "best_of", "num_return_sequences"} {
+		n, _ := count(v.params, name)
+		answers = max(answers, min(n, maxAnswers))
+	}
+	return bound * answers
+}
+
+// maxAnswers is how many answers to one prompt are counted with.
+const maxAnswers = 1 << 10
 
 // size is how much there is for the model to work on, in bytes: what a chat is written in becomes tokens, too.
 func (v *invocation) size() int {

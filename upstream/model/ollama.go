@@ -77,10 +77,12 @@ var options = map[string]string{
 	"repeat_penalty": "repeat_penalty",
 }
 
-// request writes what is sent. What the client has put into options itself counts more.
+// request writes what is sent. What the client has put into options itself counts more, but for the length of the answer,
+// which is reserved by what the dialect calls it.
 func (o *ollama) request(v *invocation) []byte {
 	w := writer{text: []byte{'{'}}
 	own := writer{text: []byte{'{'}}
+	own.optional("num_predict", given(v.params, "max_tokens"))
 	if text, ok := v.params.Get("options"); ok {
 		if given, err := rpc.ReadObject(text); err == nil {
 			own.rest(given)

@@ -57,9 +57,9 @@ func TestOllamaRequest(t *testing.T) {
 			want: `{"model":"sim","prompt":"a\u00e9","context":[1,2],"format":"json","x":1.0,"stream":false}`,
 		},
 		"options": {
-			params: `{"model":"default","prompt":"a","max_tokens":5,"temperature":0.70,"stop":"\n","options":{"num_ctx":512,"temperature":0.1},"seed":1,"stream":true}`,
+			params: `{"model":"default","prompt":"a","max_tokens":5,"temperature":0.70,"stop":"\n","options":{"num_ctx":512,"temperature":0.1,"num_predict":99},"seed":1,"stream":true}`,
 			path:   "/api/generate",
-			want:   `{"model":"sim","prompt":"a","stream":true,"options":{"num_ctx":512,"temperature":0.1,"num_predict":5,"stop":["\n"],"seed":1}}`,
+			want:   `{"model":"sim","prompt":"a","stream":true,"options":{"num_predict":5,"num_ctx":512,"temperature":0.1,"stop":["\n"],"seed":1}}`,
 		},
 		"several stops": {
 			params: `{"model":"default","prompt":"a","stop":["a","b"],"stream":false}`, path: "/api/generate",

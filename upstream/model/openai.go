@@ -121,7 +121,7 @@ func (o *openAI) Probe(ctx context.Context) error {
 		switch {
 		case status == http.StatusOK:
 			return nil
-		case status < 400 || status >= 500 && status != http.StatusNotImplemented:
+		case status == 0 || status >= 500 && status != http.StatusNotImplemented:
 			return err
 		}
 		o.healthless.Store(true)

@@ -291,6 +291,7 @@ func TestOpenAIProbeWithoutHealth(t *testing.T) {
 		"nothing":            {404, 500, ``, false},
 		"a bad engine":       {503, 200, `{"data":[]}`, false},
 		"no such method":     {405, 200, `{"data":[{"id":"x"}]}`, true},
+		"a health elsewhere": {301, 200, `{"data":[]}`, true},
 		"a guarded health":   {401, 200, `{"data":[]}`, true},
 		"a guarded list":     {404, 401, ``, false},
 	} {

@@ -59,7 +59,7 @@ func (b *relay) Handle(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 	if err != nil {
 		return nil, r.fail(err)
 	}
-	if v.stream && resp.Status == http.StatusOK {
+	if v.stream && resp.Status == http.StatusOK && mediaType(resp) != typeJSON {
 		if err := b.expect(resp, typeLines); err != nil {
 			return nil, r.fail(err)
 		}

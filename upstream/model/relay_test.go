@@ -196,6 +196,14 @@ func TestRelayErrors(t *testing.T) {
 	}
 }
 
+// An error can come as a message of its own where a stream was asked for.
+func TestRelayErrorInsteadOfAStream(t *testing.T) {
+	t.Parallel()
+	url, _ := serve(t, script{kind: "application/json", body: `{"id":1,"error":{"code":-32004,"message":"slow"}}`})
+	b := backend(t, both["http"](url))
+	check(t, ask(t.Context(), t, b, invoke(t, `{"model":"default","prompt":"a","stream":true}`)), rpc.Overloaded, "no more requests")
+}
+
 // A cancel is passed on, and ends the socket: what may still come for the call is no other one's.
 func TestRelayCancelsOverASocket(t *testing.T) {
 	t.Parallel()

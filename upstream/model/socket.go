@@ -251,9 +251,7 @@ func (f *socketFrames) close(whole bool) {
 		f.b.put(f.s)
 		return
 	}
-	cancel := rpc.NewNotification(infer.Cancel, fmt.Appendf(nil, `{"id":%s}`, f.id.Raw()))
-	_ = f.s.write(cancel.AppendTo(nil), farewell)
-	f.s.end()
+	f.s.quit(rpc.NewNotification(infer.Cancel, fmt.Appendf(nil, `{"id":%s}`, f.id.Raw())).AppendTo(nil))
 }
 
 // socket is a WebSocket. One goroutine reads from it as long as it lasts.
@@ -290,6 +288,16 @@ func (s *socket) write(text []byte, within time.Duration) error {
 	defer s.writing.Unlock()
 	_ = s.conn.SetWriteDeadline(time.Now().Add(within))
 	return s.conn.WriteMessage(websocket.TextMessage, text)
+}
+
+// quit sends a last message, if that takes no time, and closes the socket.
+func (s *socket) quit(text []byte) {
+	if s.writing.TryLock() {
+		_ = s.conn.SetWriteDeadline(time.Now().Add(farewell))
+		_ = s.conn.WriteMessage(websocket.TextMessage, text)
+		s.writing.Unlock()
+	}
+	s.end()
 }
 
 // read takes frames until the socket ends. A frame is held until the call takes it; pings are answered here.

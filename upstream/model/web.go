@@ -140,8 +140,7 @@ const maxMembers = 256
 
 // expect checks the media type of an answer. Some servers name none.
 func (w *web) expect(resp *upstream.Response, want ...string) error {
-	kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
-	kind = strings.ToLower(strings.TrimSpace(kind))
+	kind := mediaType(resp)
 	if kind == "" || slices.Contains(want, kind) {
 		return nil
 	}
@@ -155,6 +154,12 @@ func (w *web) expect(resp *upstream.Response, want ...string) error {
 		}
 	}
 	return w.fault.failed(nil, "answered with %s instead of %s", rpc.Excerpt(kind), want[0])
+}
+
+// mediaType returns the media type of an answer in lower case, without parameters.
+func mediaType(resp *upstream.Response) string {
+	kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
+	return strings.ToLower(strings.TrimSpace(kind))
 }
 
 // get asks for something that is no invocation, and returns the body of an answer whose status is no error. The status
