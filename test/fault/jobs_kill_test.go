@@ -75,7 +75,7 @@ func killRound(t *testing.T, round, queued, running int) (out killed) {
 	p.configure(s.URL, running)
 	first := p.launch()
 	jobs := p.submit(round, running+queued, 32)
-	eventually(t, "jobs run", func() bool { return s.Stats().Running >= running*9/10 })
+	eventually(t, "jobs run", func() bool { n := s.Stats(); return n.Running+n.Waiting >= running*9/10 })
 	stop, more := context.WithCancel(t.Context())
 	extra := make(chan map[string]string)
 	go func() { extra <- p.submitUntil(stop, round) }()
