@@ -65,6 +65,9 @@ func (r *Router) invokeOrFallBack(ctx context.Context, c *rpc.Call) (*rpc.Reply,
 		if !ok {
 			continue
 		}
+		if !rpc.AsError(err).NotRun && next.Record.Afford() != nil {
+			break // what has failed may have cost something
+		}
 		tried = append(tried, next.Target)
 		next.Record.Again("fallback")
 		reply, _, err = rpc.Open(ctx, rpc.HandlerFunc(r.send), next)

@@ -84,6 +84,32 @@ func invoked(t *testing.T, r *model.Router, name string) (messages int, err erro
 
 func down(text string) error { return &rpc.Error{Code: rpc.UpstreamDown, Message: text} }
 
+// broke is a stake that pays for nothing more.
+type broke struct{}
+
+func (broke) Retain()      {}
+func (broke) Release()     {}
+func (broke) Again() error { return &rpc.Error{Code: rpc.QuotaExhausted, Message: "used up"} }
+
+// Who stands in for a model that may have done some of its work has to be paid for.
+func TestWhoStandsInIsPaidFor(t *testing.T) {
+	t.Parallel()
+	for err, want := range map[*rpc.Error]int{
+		{Code: rpc.UpstreamDown, Message: "it broke off"}:                  1,
+		{Code: rpc.UpstreamDown, Message: "it is not there", NotRun: true}: 2,
+	} {
+		p := &pools{err: map[string]error{"big": err}}
+		r := model.New(model.Deps{
+			Models: []model.Entry{p.entry("big"), p.entry("next")},
+			Route:  func(*rpc.Call) (*rpc.Route, string) { return &rpc.Route{Fallback: []string{"next"}}, "" },
+		})
+		_, failed := ask(t, r, infer.Invoke, `{"model":"big","prompt":"?"}`, func(c *rpc.Call) { c.Record = &rpc.Record{Stake: broke{}} })
+		if len(p.asked) != want || (failed == nil) != (want == 2) {
+			t.Errorf("%v: %q were asked, then %v", err, p.asked, failed)
+		}
+	}
+}
+
 func TestRulesChooseTheModel(t *testing.T) {
 	t.Parallel()
 	refused := &rpc.Error{Code: rpc.InvalidParams, Message: "refused"}

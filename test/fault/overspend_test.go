@@ -79,7 +79,7 @@ func spendthrifts(t *testing.T) []*engine.Engine {
 	return out
 }
 
-var mostTokens = regexp.MustCompile(`"max_tokens":\d+,?|,?"max_tokens":\d+`)
+var mostTokens = regexp.MustCompile(`"(max_tokens|num_predict)":\d+,?|,?"(max_tokens|num_predict)":\d+`)
 
 // lying serves an engine that does not look at max_tokens where a prompt says so.
 func lying(t *testing.T, e *engine.Engine) string {
@@ -102,13 +102,13 @@ func lying(t *testing.T, e *engine.Engine) string {
 }
 
 // spend makes a call and does with its answer what the kind says. It reports whether it was refused for the budget.
-func (s *spender) spend(ctx context.Context, url, prompt string) (refused bool, err error) {
+func (s *spender) spend(ctx context.Context, url, model, prompt string) (refused bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if s.leave > 0 {
 		time.AfterFunc(s.leave, cancel)
 	}
-	body := fmt.Sprintf(`{"id":1,"method":"invoke","params":{"model":"sim","prompt":%q,%s}}`, prompt, s.params)
+	body := fmt.Sprintf(`{"id":1,"method":"invoke","params":{"model":%q,"prompt":%q,%s}}`, model, prompt, s.params)
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))
 	if err != nil {
 		return false, err
@@ -175,12 +175,13 @@ func TestT33_NobodyOverspends(t *testing.T) {
 	budget := int64(total) * 70
 	row := &Row{
 		ID: "T33", What: "Overspend: huge answers, departures, cancels, slow readers, retries, cuts, lies, no usage: never more than the budget, and the ledger has all that was made",
-		Count: fmt.Sprintf("%d calls of %d kinds, 24 at a time, against a budget of %d tokens", total, len(spenders), budget),
+		Count: fmt.Sprintf("%d calls of %d kinds of models behind both APIs, 24 at a time, against a budget of %d tokens", total, len(spenders), budget),
 	}
 	enter(t, row)
 	engines := spendthrifts(t)
+	urls := []string{lying(t, engines[0]), lying(t, engines[1])}
 	g := startGateway(t, fmt.Sprintf(`
-auth: {keys: [{id: k, key: %s, org: acme, scopes: ["infer:*"]}]}
+auth: {keys: [{id: k, key: %[1]s, org: acme, scopes: ["infer:*"]}]}
 models:
   sim:
     price: {input: 1, output: 3}
@@ -188,11 +189,18 @@ models:
     breaker: {failures: 1000}
     slow_start: 0s
     warm_up: {at: never}
-    backends: [{kind: openai, url: %q}, {kind: openai, url: %q}]
+    backends: [{kind: openai, url: %[2]q}, {kind: openai, url: %[3]q}]
+  native:
+    price: {input: 1, output: 3}
+    retry: {attempts: 3, budget: 100%%}
+    breaker: {failures: 1000}
+    slow_start: 0s
+    warm_up: {at: never}
+    backends: [{kind: ollama, model: sim, url: %[4]q}, {kind: ollama, model: sim, url: %[5]q}]
 limits:
-  - {name: tokens, scope: org, unit: tokens, limit: %d, per: month}
+  - {name: tokens, scope: org, unit: tokens, limit: %[6]d, per: month}
   - {name: money, scope: key, unit: usd, limit: 1, per: month}
-`, spendersKey, lying(t, engines[0])+"/v1", lying(t, engines[1])+"/v1", budget))
+`, spendersKey, urls[0]+"/v1", urls[1]+"/v1", urls[0], urls[1], budget))
 	made := func() (n int64) {
 		for _, e := range engines {
 			s := e.Stats()
@@ -208,7 +216,7 @@ limits:
 			for i := range jobs {
 				s := &spenders[i%len(spenders)]
 				prompt := fmt.Sprintf("%s %d %s", s.name, i, strings.Repeat("word ", i%30))
-				short, err := s.spend(t.Context(), "http://"+g.Addr()+"/rpc", prompt)
+				short, err := s.spend(t.Context(), "http://"+g.Addr()+"/rpc", []string{"sim", "native"}[i/len(spenders)%2], prompt)
 				if err != nil {
 					failed.Add(1)
 					t.Errorf("%s: %v", s.name, err)
