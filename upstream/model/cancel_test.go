@@ -82,7 +82,7 @@ func TestCancelReachesTheServer(t *testing.T) {
 					leave(cancel, reply)
 					took := (<-left).Sub(at)
 					t.Logf("the server knew after %v", took)
-					if took > time.Second { // a tenth of that on a machine that is not busy with other tests
+					if took > 5*time.Second { // on a machine that is busy with other tests; the exact bound is that of another test
 						t.Errorf("the server knew after %v", took)
 					}
 					if pulls == 2 {
@@ -182,9 +182,12 @@ func TestNotedIsAtLeastWhatWasMade(t *testing.T) {
 	}
 }
 
+// notices is how long the engine takes to notice that a connection was closed.
+const notices = 30 * time.Millisecond
+
 // leave makes a call, reads so many chunks, lets others come, and closes the reply.
 func leave(t *testing.T, cfg config.ModelBackend, rate float64, read int) {
-	sim := engine.New(engine.Config{Key: secret, TokenRate: rate, AbortDelay: 30 * time.Millisecond, Length: func(*engine.Request) int { return 300 }})
+	sim := engine.New(engine.Config{Key: secret, TokenRate: rate, AbortDelay: notices, Length: func(*engine.Request) int { return 300 }})
 	client := upstream.NewClient(upstream.ClientConfig{DialContext: sim.Dial})
 	defer client.CloseIdle()
 	c := invoke(t, `{"model":"default","prompt":"once upon a time","stream":true}`)
@@ -199,9 +202,13 @@ func leave(t *testing.T, cfg config.ModelBackend, rate float64, read int) {
 		}
 	}
 	time.Sleep(time.Duration(read) * 5 * time.Millisecond) // tokens come that nobody reads
+	at := time.Now()
 	_ = reply.Close()
 	noted := c.Record.Usage()
 	made := settled(t, sim, c.Record.ID)
+	if took := made.Ended.Sub(at) - notices; took > 10*time.Millisecond {
+		t.Errorf("the connection was closed after %v", took)
+	}
 	if noted.Output < made.Output || noted.Input < made.Input {
 		t.Errorf("noted %+v, but made %d of %d", noted, made.Output, made.Input)
 	}

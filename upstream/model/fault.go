@@ -34,6 +34,17 @@ type fault struct {
 	secrets []string // what no client may read: where the backend is, and what it is sent to be let in
 }
 
+// hide has no client read the words of a header, but for those that are too short to be a secret, or say only of which kind
+// the secret is.
+func (f *fault) hide(value string) {
+	const least = 6
+	for _, word := range strings.Fields(value) {
+		if len(word) >= least && !strings.EqualFold(word, "Bearer") {
+			f.secrets = append(f.secrets, word)
+		}
+	}
+}
+
 func (f *fault) make(code rpc.Code, cause error, format string, args ...any) *rpc.Error {
 	return &rpc.Error{
 		Code: code, Upstream: f.model, Cause: cause,

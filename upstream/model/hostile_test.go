@@ -190,6 +190,7 @@ func TestStatusesThatAreErrors(t *testing.T) {
 		"detail":         {422, "", `{"detail":[{"loc":["body"]}]}`, rpc.InvalidParams, `[{"loc":["body"]}]`, 0, false},
 		"too large":      {413, "", `{"error":"too long"}`, rpc.InvalidParams, "too long", 0, false},
 		"indiscreet":     {400, "", `{"error":{"message":"ask http://internal.example/ or ` + secret + `"}}`, rpc.InvalidParams, "does not accept the request", 0, false},
+		"of no secret":   {400, "", `{"error":{"message":"no Bearer of a b"}}`, rpc.InvalidParams, "no Bearer of a b", 0, false},
 		"told twice":     {400, "", `{"error":{"message":"` + secret + `"}}`, rpc.InvalidParams, "does not accept the request", 0, false},
 		"long":           {400, "", `{"error":{"message":"` + strings.Repeat("€", 5000) + `"}}`, rpc.InvalidParams, "€€€", 0, false},
 		"failure":        {500, "", `{"error":{"message":"CUDA error at internal.c:7"}}`, rpc.UpstreamFailed, "HTTP status 500", 0, false},

@@ -163,7 +163,15 @@ func (w *web) names(body []byte, list, name string) ([]string, error) {
 
 // Warm implements [Backend].
 func (o *openAI) Warm(ctx context.Context, model string) error {
-	body := append([]byte(`{"messages":[{"role":"user","content":"hi"}],"max_tokens":1,"stream":false,"model":`), rpc.AppendString(nil, model)...)
-	_, err := o.ask(ctx, o.chat, append(body, '}'))
+	to, w := o.chat, writer{text: []byte{'{'}}
+	w.string("model", model)
+	if o.cfg.Prompts == promptsAsText { // a server may have no template for chats
+		to = o.completions
+		w.string("prompt", "hi")
+	} else {
+		w.add("messages", []byte(`[{"role":"user","content":"hi"}]`))
+	}
+	w.number("max_tokens", 1)
+	_, err := o.ask(ctx, to, append(w.text, '}'))
 	return err
 }

@@ -272,6 +272,14 @@ func TestOpenAIProbe(t *testing.T) {
 	if last := sim.Ledger()[len(sim.Ledger())-1]; last.Output != 1 || last.Model != "two" {
 		t.Errorf("to get warm: %+v", last)
 	}
+	asText := openAI(sim.URL)
+	asText.Prompts = "completions"
+	if err := backend(t, asText).Warm(t.Context(), "one"); err != nil {
+		t.Error(err)
+	}
+	if last := sim.Ledger()[len(sim.Ledger())-1]; last.Output != 1 || last.Path != "/v1/completions" {
+		t.Errorf("to get warm: %+v", last)
+	}
 	sim.Kill()
 	if err := b.Probe(t.Context()); err == nil {
 		t.Error("a server that is not there is said to be well")

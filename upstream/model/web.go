@@ -57,7 +57,7 @@ func newWeb(cfg config.ModelBackend, deps BackendDeps) (*web, error) {
 			continue // they are what the gateway says of its own messages
 		}
 		w.fixed = append(w.fixed, upstream.Field{Name: name, Value: value.Reveal()})
-		w.fault.secrets = append(w.fault.secrets, strings.Fields(value.Reveal())...)
+		w.fault.hide(value.Reveal())
 	}
 	slices.SortFunc(w.fixed, func(a, b upstream.Field) int { return strings.Compare(a.Name, b.Name) })
 	return w, nil
