@@ -39,6 +39,7 @@ func sections(g Gateway) []section {
 	return []section{
 		{"overview", func(context.Context) (any, error) { return g.Overview(), nil }},
 		{"upstreams", func(context.Context) (any, error) { return part(g.Upstreams(), top), nil }},
+		{"models", func(context.Context) (any, error) { return part(g.Models(), top), nil }},
 		{"calls", func(context.Context) (any, error) { return part(g.Calls(), top), nil }},
 		{"streams", func(context.Context) (any, error) { return part(g.Streams(), top), nil }},
 		{"connections", func(context.Context) (any, error) { return part(g.Connections(), top), nil }},

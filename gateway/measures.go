@@ -66,7 +66,7 @@ func (g *Gateway) measure(cfg *config.Config) error {
 	g.measures.calls = metrics.NewCalls(known)
 	g.observers = append(g.observers, g.measures.calls)
 	g.measures.sessions = metrics.NewSessions(known)
-	registry, err := metrics.NewRegistry(g.samples, g.upstreamSamples, g.measures.calls.Samples, g.measures.sessions.Samples)
+	registry, err := metrics.NewRegistry(g.samples, g.upstreamSamples, g.modelSamples, g.measures.calls.Samples, g.measures.sessions.Samples)
 	if err != nil {
 		return fmt.Errorf("metrics: %w", err)
 	}
@@ -167,10 +167,13 @@ func backendSamples(s *metrics.Sink, b *upstream.BackendStatus) {
 	if b.Breaker == "" {
 		return
 	}
-	for _, state := range []string{"closed", "half-open", "open"} {
+	for _, state := range breakerStates {
 		s.Set(metrics.BreakerState, flag(b.Breaker == state), b.Upstream, b.Backend, state)
 	}
 }
+
+// breakerStates are the states of breakers.
+var breakerStates = []string{"closed", "half-open", "open"}
 
 // flag is 1 for what is so, and 0 for what is not.
 func flag(is bool) float64 {

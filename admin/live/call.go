@@ -31,6 +31,7 @@ type Call struct {
 	Revision  string    `json:"revision,omitempty"` // what its client speaks
 	Remote    string    `json:"remote,omitempty"`
 	Trace     string    `json:"traceId,omitempty"`
+	Usage     *Usage    `json:"usage,omitempty"` // of a model
 	Stoppable bool      `json:"stoppable"`
 }
 
@@ -99,7 +100,7 @@ func show(p *rpc.Place, kind Kind, now time.Time) Call {
 	c := p.Call
 	out := Call{
 		ID: FormatID(p.ID), Method: Clip(c.Method.Name), Received: c.Received.UTC(), Age: millis(now.Sub(c.Received)),
-		Endpoint: c.Endpoint, Request: Clip(c.Message.ID.String()), Stoppable: c.Stopper != nil,
+		Endpoint: c.Endpoint, Request: Clip(requestOf(c)), Stoppable: c.Stopper != nil,
 	}
 	if trace := c.Record.Trace.ID; trace != (rpc.TraceID{}) {
 		out.Trace = trace.String()
@@ -112,6 +113,7 @@ func show(p *rpc.Place, kind Kind, now time.Time) Call {
 	out.Attempts = len(progress.Attempts)
 	if out.Attempts > 0 {
 		out.Backend = progress.Attempts[out.Attempts-1].Backend
+		out.Usage = usageOf(c.Record.Usage())
 	}
 	if !p.Settled.Load() {
 		return out

@@ -27,6 +27,7 @@ type Ended struct {
 	Request   string    `json:"requestId,omitempty"`
 	Remote    string    `json:"remote,omitempty"`
 	Trace     string    `json:"traceId,omitempty"`
+	Usage     *Usage    `json:"usage,omitempty"` // of a model
 	Timing    Timing    `json:"timing"`
 }
 
@@ -68,6 +69,7 @@ type ended struct {
 	cached    bool
 	attempts  int
 	timing    spans
+	used      rpc.Usage
 }
 
 // spans are the times of a call, as [Timing] shows them.
@@ -90,11 +92,15 @@ func (p *past) keep(c *rpc.Call, id uint64) {
 	e.id, e.received, e.endpoint, e.upstream = id, c.Received, c.Endpoint, c.Target.Upstream
 	e.method.set(c.Method.Name)
 	e.target.set(c.Target.Canonical)
-	e.request.set(c.Message.ID.String())
+	e.request.set(requestOf(c))
 	e.principal = rpc.Principal{Org: c.Principal.Org, Team: c.Principal.Team, Key: c.Principal.Key, User: c.Principal.User}
 	e.session, e.remote, e.trace = c.Client.Session, c.Remote, c.Record.Trace.ID
 	e.outcome, e.cached = c.Record.Outcome().String(), c.Record.Cached()
 	e.timing, e.attempts, e.backend = timingOf(c.Record)
+	e.used = rpc.Usage{}
+	if c.Dialect == rpc.Infer {
+		e.used = c.Record.Usage()
+	}
 }
 
 // timingOf says where the time of a call went.
@@ -133,6 +139,7 @@ func (e *ended) show() Ended {
 			Upstream: millis(e.timing.upstream), Relay: millis(e.timing.relay), Total: millis(e.timing.total),
 		},
 	}
+	out.Usage = usageOf(e.used)
 	if e.trace != (rpc.TraceID{}) {
 		out.Trace = e.trace.String()
 	}

@@ -50,7 +50,7 @@ func (a *app) root() *cobra.Command {
 	root.SetErr(a.err)
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
-		a.serveCommand(), a.statusCommand(), a.streamsCommand(), a.topCommand(), a.jobsCommand(), a.reloadCommand(), a.diffCommand(), a.stdioCommand(), a.validateCommand(), a.doctorCommand(), a.toolsCommand(), a.callCommand(),
+		a.serveCommand(), a.statusCommand(), a.streamsCommand(), a.topCommand(), a.jobsCommand(), a.reloadCommand(), a.diffCommand(), a.stdioCommand(), a.validateCommand(), a.doctorCommand(), a.toolsCommand(), a.callCommand(), a.invokeCommand(),
 		a.explainCommand(), a.auditCommand(), a.keysCommand(), a.pinsCommand(), a.importCommand(), a.schemaCommand(), a.healthcheckCommand(),
 		a.versionCommand(),
 	)

@@ -160,8 +160,11 @@ func (s *standing) calls() table {
 		for i := range list {
 			c := &list[i]
 			phase := c.Phase
-			if c.Waits != "" {
+			switch {
+			case c.Waits != "":
 				phase += " (" + c.Waits + ")"
+			case c.Usage != nil:
+				phase += fmt.Sprintf(" (%d tokens)", c.Usage.Output)
 			}
 			t.rows = append(t.rows, []string{
 				c.ID, c.Method, firstOr(shorten(c.Target, 40), c.Endpoint), who(c.Principal), phase, age(c.Age), strings.TrimSpace(c.Upstream + " " + c.Backend),

@@ -116,7 +116,7 @@ func (s *standing) update(data []byte) error {
 		return err
 	}
 	for name, into := range map[string]func(json.RawMessage) error{
-		"overview": section(&s.Overview), "upstreams": section(&s.Upstreams), "calls": section(&s.Calls), "streams": section(&s.Streams),
+		"overview": section(&s.Overview), "upstreams": section(&s.Upstreams), "models": section(&s.Models), "calls": section(&s.Calls), "streams": section(&s.Streams),
 		"connections": section(&s.Connections), "sessions": section(&s.Sessions), "limits": section(&s.Limits), "recent": section(&s.Recent),
 	} {
 		if text := sections[name]; text != nil {
@@ -206,7 +206,7 @@ func (s *standing) frame(w io.Writer) error {
 	if _, err := fmt.Fprintln(w, s.headline()); err != nil {
 		return err
 	}
-	for _, t := range []table{s.upstreams(), s.backends(), s.calls(), s.recent()} {
+	for _, t := range []table{s.upstreams(), s.models(), s.backends(), s.calls(), s.recent()} {
 		if err := t.below(w); err != nil {
 			return err
 		}

@@ -136,6 +136,7 @@ func Definitions() []*Definition {
 	return []*Definition{
 		serverOperation, clientOperation, serverSession, clientSession,
 		inferOperation, modelDuration, modelFirst, modelBetween, inputTokens, outputTokens, cachedTokens, modelQueueWait, modelRetries,
+		ModelUp, ModelInFlight, ModelQueueDepth, ModelQueueShed, ModelBackendUp, ModelBackendInFlight, ModelBackendFailures, ModelBreakerState,
 		BuildInfo, RequestsInFlight, StreamsActive, SessionsActive, CallsParked, CallsFailed, RateLimitRejected, CacheRequests,
 		UpstreamUp, UpstreamRestarts, upstreamRetries, UpstreamInFlight, QueueDepth, QueueShed, queueWait,
 		BackendUp, BackendInFlight, BackendFailures, BreakerState, MirrorAnswers, OverloadShed,

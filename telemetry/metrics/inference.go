@@ -66,6 +66,18 @@ var (
 	modelRetries   = &Definition{"headgate.model.retries", Counter, "", "How often a call was made again after an attempt had failed.", []string{modelName}}
 )
 
+// What is known of models at any time.
+var (
+	ModelUp              = &Definition{"headgate.model.up", Gauge, "", "1 if some backend of a model serves calls, else 0.", []string{modelName}}
+	ModelInFlight        = &Definition{"headgate.model.in_flight", Gauge, "", "Calls that backends of a model have.", []string{modelName}}
+	ModelQueueDepth      = &Definition{"headgate.model.queue.depth", Gauge, "", "Calls that wait for a place at a model.", []string{modelName, "band"}}
+	ModelQueueShed       = &Definition{"headgate.model.queue.shed", Counter, "", "Calls that got no place at a model, by why.", []string{modelName, "reason"}}
+	ModelBackendUp       = &Definition{"headgate.model.backend.up", Gauge, "", "1 if calls go to a backend, 0 while it is down, loading, left alone, put behind others or drained.", []string{modelName, "backend"}}
+	ModelBackendInFlight = &Definition{"headgate.model.backend.in_flight", Gauge, "", "Calls that run at a backend.", []string{modelName, "backend"}}
+	ModelBackendFailures = &Definition{"headgate.model.backend.failures", Counter, "", "Calls that a backend has failed.", []string{modelName, "backend"}}
+	ModelBreakerState    = &Definition{"headgate.model.breaker.state", Gauge, "", "1 for the state that the breaker of a backend is in, else 0.", []string{modelName, "backend", "state"}}
+)
+
 // Labels of the conventions for generative models, and one of our own.
 const (
 	providerName  = "gen_ai.provider.name"

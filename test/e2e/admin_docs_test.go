@@ -40,7 +40,7 @@ func TestTheOperatorsAPIIsAsDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, url := fakeUpstream(t, fake.Config{})
-	g := startGateway(t, "limits: [{name: day, scope: ip, unit: requests, limit: 100, per: day}]\nupstreams:\n"+httpUpstream("one", url))
+	g := startGateway(t, engineModels("http://127.0.0.1:1", "sim")+"limits: [{name: day, scope: ip, unit: requests, limit: 100, per: day}]\nupstreams:\n"+httpUpstream("one", url))
 	legacy(t, endpoint(g, "/mcp"), `{}`).post(`{"jsonrpc":"2.0","id":1,"method":"tools/list"}`, nil)
 	var seen []string
 	for _, section := range strings.Split(string(text), "\n### ")[1:] {

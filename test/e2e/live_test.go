@@ -239,7 +239,7 @@ func TestTheEventStreamEndsAtShutdown(t *testing.T) {
 		}
 	}
 	kind, data := event()
-	for _, section := range []string{"overview", "upstreams", "calls", "streams", "connections", "sessions", "limits", "recent"} {
+	for _, section := range []string{"overview", "upstreams", "models", "calls", "streams", "connections", "sessions", "limits", "recent"} {
 		if data[section] == nil {
 			t.Errorf("the %s has no %s", kind, section)
 		}

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/headgate/headgate/gateway"
 	"github.com/headgate/headgate/test/fake"
+	"github.com/headgate/headgate/test/fake/engine"
 )
 
 // scrape returns what a gateway shows to Prometheus, as the reader of Prometheus understands it.
@@ -92,7 +94,9 @@ func startMeasured(t *testing.T) *gateway.Gateway {
 	}})
 	_, second := fakeUpstream(t, fake.Config{Name: "two"})
 	section, key := keys("acme")
-	g := startGatewayWith(t, section+`
+	section = strings.Replace(section, `scopes: ["mcp:*"]`, `scopes: ["mcp:*", "infer:*"]`, 1)
+	model := engine.Start(t, engine.Config{Slots: 1, TokenRate: 100})
+	g := startGatewayWith(t, section+fmt.Sprintf("models:\n  sim: {max_in_flight: 1, backends: [{kind: openai, url: %q}]}\n  gone: {warm_up: {at: never}, backends: [{kind: openai, url: \"http://127.0.0.1:1\"}]}\n", model.URL+"/v1")+`
 routes: [{match: {tool: "one__echo"}, to: one, mirror: two, mirror_all: true}]
 limits:
   - {name: few, scope: key, unit: requests, rate: 1000/s, burst: 1000, tool: "one__echo"}
@@ -116,6 +120,7 @@ upstreams:
 	if res := attempt(t, http.MethodDelete, merged, as(key1, map[string]string{"Mcp-Session-Id": asked.session})); res.StatusCode >= 300 {
 		t.Errorf("the session was not ended: %s", res.Status)
 	}
+	invokeAll(t, endpoint(g, "/rpc"), key1)
 	call("tools/call", `{"name":"fail","arguments":{}}`)
 	call("tools/call", `{"name":"fail","arguments":{}}`)
 	call("tools/call", `{"name":"unknown","arguments":{}}`)
@@ -125,6 +130,27 @@ upstreams:
 		t.Errorf("the session was not ended: %s", res.Status)
 	}
 	return g
+}
+
+// invokeAll asks a model in parts, twice at a time where it answers one call at a time, and what is refused.
+func invokeAll(t *testing.T, url, key string) {
+	t.Helper()
+	for _, message := range []string{
+		`{"id":1,"method":"invoke","params":{"model":"sim","prompt":"hello","stream":true,"max_tokens":30,"ignore_eos":true}}`,
+		`{"id":1,"method":"invoke","params":{"model":"gone","prompt":"hello"}}`,
+		`{"id":1,"method":"invoke","params":{"model":"none","prompt":"hello"}}`,
+	} {
+		var all sync.WaitGroup
+		for range 2 {
+			all.Go(func() {
+				next := spoken(t, t.Context(), url, key, message)
+				for next() != nil {
+					continue
+				}
+			})
+		}
+		all.Wait()
+	}
 }
 
 // Nobody sees metrics where the configuration says so, and then nothing is counted.
@@ -158,6 +184,14 @@ func TestMetricsCountCalls(t *testing.T) {
 		{"headgate_calls_failed_total", map[string]string{"reason": "quota_exhausted"}, 1},
 		{"headgate_ratelimit_rejected_total", map[string]string{"reason": "quota_exhausted"}, 1},
 		{"headgate_upstream_up", map[string]string{"upstream": "one"}, 1},
+		{"headgate_inference_operation_duration_seconds", map[string]string{"rpc_method": "invoke", "gen_ai_request_model": "sim", "error_type": ""}, 2},
+		{"headgate_inference_operation_duration_seconds", map[string]string{"rpc_method": "invoke", "error_type": "invalid_params"}, 2},
+		{"gen_ai_client_inference_usage_output_tokens_total", map[string]string{"gen_ai_request_model": "sim"}, 60},
+		{"gen_ai_client_inference_time_to_first_chunk_seconds", map[string]string{"gen_ai_request_model": "sim"}, 2},
+		{"gen_ai_client_inference_time_per_output_chunk_seconds", map[string]string{"gen_ai_provider_name": "openai"}, 58},
+		{"gen_ai_client_inference_duration_seconds", map[string]string{"gen_ai_request_model": "sim", "error_type": ""}, 2},
+		{"headgate_inference_operation_duration_seconds", map[string]string{"gen_ai_request_model": "gone", "error_type": "upstream_down"}, 2},
+		{"headgate_model_up", map[string]string{"model": "sim"}, 1},
 	} {
 		if got := total(families[tc.series], tc.labels); got != tc.want {
 			t.Errorf("%s%v is %d, want %d", tc.series, tc.labels, got, tc.want)
