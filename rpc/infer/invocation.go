@@ -62,8 +62,8 @@ var lengthening = map[string]string{
 
 // said returns what the model is told: a prompt or messages, and not both.
 func (p *params) said() (prompt, messages json.RawMessage) {
-	prompt, prompted := p.get("prompt")
-	messages, conversing := p.get("messages")
+	prompt, prompted := p.of.Get("prompt") // null is no prompt: who serves the call would see two things said
+	messages, conversing := p.of.Get("messages")
 	switch {
 	case prompted == conversing:
 		p.fail("prompt", "there, or else params.messages, and not both of them")
