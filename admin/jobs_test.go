@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -44,7 +43,7 @@ func (s *shelf) RedriveJob(context.Context, string) error          { return s.er
 // desk serves jobs, and nothing else.
 func desk(jobs admin.Jobs) func(method, path string) (int, string) {
 	mux := http.NewServeMux()
-	for pattern, handler := range admin.Jobbing(jobs, slog.New(slog.NewTextHandler(io.Discard, nil))) {
+	for pattern, handler := range admin.Jobbing(jobs, slog.New(slog.DiscardHandler)) {
 		mux.Handle(pattern, handler)
 	}
 	return func(method, path string) (int, string) {

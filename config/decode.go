@@ -65,29 +65,38 @@ func (d *decoder) decode(n *node, into reflect.Value, r rules, path string) {
 			d.prepare(into.Interface(), "", n.at)
 			d.decode(n, into.Elem(), r, path)
 		}
-	case kind == reflect.Struct:
+	case kind == reflect.Struct, kind == reflect.Map, kind == reflect.Slice && r.key != "":
 		if d.expect(n, mapping, path) {
-			d.object(n, into, path)
-		}
-	case kind == reflect.Slice && r.key != "":
-		if d.expect(n, mapping, path) {
-			d.named(n, into, r, path)
-		}
-	case kind == reflect.Slice && into.Type().Elem().Kind() == reflect.Struct:
-		if d.expect(n, list, path) {
-			d.objects(n, into, path)
+			d.members(n, into, r, path)
 		}
 	case kind == reflect.Slice:
 		if d.expect(n, list, path) {
-			d.list(n, into, r, path)
-		}
-	case kind == reflect.Map:
-		if d.expect(n, mapping, path) {
-			d.entries(n, into, r, path)
+			d.items(n, into, r, path)
 		}
 	default:
 		d.scalar(n, into, r, path)
 	}
+}
+
+// members reads a mapping.
+func (d *decoder) members(n *node, into reflect.Value, r rules, path string) {
+	switch into.Kind() {
+	case reflect.Struct:
+		d.object(n, into, path)
+	case reflect.Map:
+		d.entries(n, into, r, path)
+	default:
+		d.named(n, into, r, path)
+	}
+}
+
+// items reads a list.
+func (d *decoder) items(n *node, into reflect.Value, r rules, path string) {
+	if into.Type().Elem().Kind() == reflect.Struct {
+		d.objects(n, into, path)
+		return
+	}
+	d.list(n, into, r, path)
 }
 
 // expect reports whether n is of the kind. Nothing at all (a key whose value is commented out) counts as left out, without a problem.
@@ -188,6 +197,15 @@ func (d *decoder) prepare(element any, name string, at Position) {
 	case *Introspection:
 		*e = defaultIntrospection()
 		e.Position = at
+	default:
+		prepareRule(element, at)
+		prepareOption(element)
+	}
+}
+
+// prepareRule is prepare for elements of lists that have no name.
+func prepareRule(element any, at Position) {
+	switch e := element.(type) {
 	case *Certificate:
 		e.Position = at
 	case *AccessRule:
@@ -198,14 +216,20 @@ func (d *decoder) prepare(element any, name string, at Position) {
 		*e = Limit{Position: at, Mode: "enforce"}
 	case *Priority:
 		*e = defaultPriority(at)
+	case *Backend:
+		*e = Backend{Position: at, Weight: 1}
+	}
+}
+
+// prepareOption is prepare for parts that are switched on by being there.
+func prepareOption(element any) {
+	switch e := element.(type) {
 	case *Retry:
 		*e = defaultRetry()
 	case *Cache:
 		*e = defaultCache()
 	case *LogFile:
 		*e = defaultLogFile()
-	case *Backend:
-		*e = Backend{Position: at, Weight: 1}
 	case *Breaker:
 		*e = defaultBreaker()
 	case *Health:

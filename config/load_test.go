@@ -291,8 +291,7 @@ func TestHostileFiles(t *testing.T) {
 			t.Parallel()
 			for _, file := range []string{"headgate.yaml", "headgate.json"} {
 				_, err := config.Load(writeFile(t, file, text), environment)
-				var problems config.Problems
-				if !errors.As(err, &problems) {
+				if _, ok := errors.AsType[config.Problems](err); !ok {
 					t.Errorf("%s: %v", file, err)
 				}
 			}

@@ -166,6 +166,15 @@ func (d *decoder) validateRouteActions(n *node, r *RouteRule, path string) {
 	if r.Mirror != "" && (r.Mirror == r.To || r.Weights[r.Mirror] > 0) {
 		d.fail(n.first("mirror").at, join(path, "mirror"), fmt.Sprintf("%q is where the calls go anyway", r.Mirror), "name another upstream")
 	}
+	d.validateFallback(n, r, path)
+	if most := n.first("max_timeout"); most != nil && 0 < r.MaxTimeout && r.MaxTimeout < r.Timeout {
+		d.fail(most.at, join(path, "max_timeout"), fmt.Sprintf("max_timeout (%s) is shorter than timeout (%s)", r.MaxTimeout, r.Timeout),
+			"make timeout shorter or max_timeout longer")
+	}
+}
+
+// validateFallback refuses stand-ins for themselves, and those that stand twice.
+func (d *decoder) validateFallback(n *node, r *RouteRule, path string) {
 	seen := map[string]bool{}
 	for i, name := range r.Fallback {
 		at, field := n.first("fallback").items[i].at, fmt.Sprintf("%s.fallback[%d]", path, i)
@@ -176,10 +185,6 @@ func (d *decoder) validateRouteActions(n *node, r *RouteRule, path string) {
 			d.fail(at, field, fmt.Sprintf("%q stands a second time", name), "keep one")
 		}
 		seen[name] = true
-	}
-	if most := n.first("max_timeout"); most != nil && 0 < r.MaxTimeout && r.MaxTimeout < r.Timeout {
-		d.fail(most.at, join(path, "max_timeout"), fmt.Sprintf("max_timeout (%s) is shorter than timeout (%s)", r.MaxTimeout, r.Timeout),
-			"make timeout shorter or max_timeout longer")
 	}
 }
 

@@ -59,8 +59,7 @@ func readSecret(path string) (string, error) {
 
 // readError words the reason without the path, which the caller has said.
 func readError(err error) error {
-	var pathErr *fs.PathError
-	if errors.As(err, &pathErr) {
+	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
 		err = pathErr.Err
 	}
 	return fmt.Errorf("cannot be read: %w", err)

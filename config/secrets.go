@@ -33,7 +33,7 @@ func (c *Config) Secrets() []string {
 
 // secretsIn collects the values of type [Secret] in a struct and in what it holds.
 func secretsIn(v reflect.Value, out []string) []string {
-	if s, ok := v.Interface().(Secret); ok {
+	if s, ok := reflect.TypeAssert[Secret](v); ok {
 		return append(out, s.Reveal())
 	}
 	switch v.Kind() {
@@ -118,7 +118,7 @@ func addressSecrets(address string, out []string) []string {
 			}
 		}
 	}
-	for _, segment := range strings.Split(u.Path, "/") {
+	for segment := range strings.SplitSeq(u.Path, "/") {
 		if looksLikeCredential(segment) {
 			out = append(out, segment)
 		}

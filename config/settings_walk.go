@@ -37,7 +37,7 @@ func (w *walker) walk(path string, v reflect.Value, secret bool) {
 	case v.Type() == secretType:
 		w.add(path, v.String(), true)
 	case v.Type() == conditionType:
-		w.add(path, v.Interface().(*Condition).source, secret) //nolint:errcheck // it is one
+		w.add(path, v.Interface().(*Condition).source, secret)
 	case v.Type() == durationType:
 		w.add(path, time.Duration(v.Int()).String(), secret)
 	case v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface:

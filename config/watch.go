@@ -49,7 +49,7 @@ func watch(ctx context.Context, log *slog.Logger, files func() []string, changed
 	for {
 		select {
 		case <-events:
-		case <-losses:
+		case <-losses: //nolint:errcheck // what was lost is looked at with the rest
 		case <-tick.C:
 		case <-ctx.Done():
 			return

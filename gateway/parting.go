@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -45,9 +46,7 @@ func (p *parting) all() map[*member]*generation {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	out := make(map[*member]*generation, len(p.members))
-	for m, n := range p.members {
-		out[m] = n
-	}
+	maps.Copy(out, p.members)
 	return out
 }
 

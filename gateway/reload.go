@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -119,9 +120,7 @@ func differ(others, members []*member) []*member {
 func union[K comparable, V any](a, b map[K]V) map[K]V {
 	out := make(map[K]V, len(a)+len(b))
 	for _, each := range []map[K]V{a, b} {
-		for k, v := range each {
-			out[k] = v
-		}
+		maps.Copy(out, each)
 	}
 	return out
 }

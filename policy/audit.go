@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"net/http"
 	"strings"
 	"sync"
 	"time"
@@ -110,7 +109,7 @@ func traceOf(c *rpc.Call) string {
 	}
 	parent, ok := c.Message.MetaText("traceparent")
 	if !ok {
-		parent = http.Header(c.Header).Get("Traceparent")
+		parent = c.Header.Get("Traceparent")
 	}
 	if len(parent) < 55 || parent[2] != '-' || parent[35] != '-' {
 		return ""

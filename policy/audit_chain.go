@@ -96,7 +96,7 @@ func lastDigest(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer file.Close() //nolint:errcheck // it was only read
+	defer file.Close()
 	info, err := file.Stat()
 	if err != nil || info.Size() == 0 {
 		return "", err

@@ -36,7 +36,7 @@ type Cache struct {
 func NewCache(ctx context.Context, c config.Cache, store state.Cache, lifetime func(*rpc.Message, rpc.Revision) *rpc.Lifetime, log *slog.Logger) *Cache {
 	out := &Cache{models: c.Models, store: store, tools: c.Tools, unsaid: c.Lists.TTL, share: c.SharePublic, lifetime: lifetime, log: log}
 	out.flights.init()
-	out.revivals.ending, out.revivals.end = context.WithCancelCause(ctx)
+	out.revivals.ending, out.revivals.end = context.WithCancelCause(ctx) //nolint:fatcontext // it is made once
 	return out
 }
 

@@ -33,10 +33,10 @@ func (l *limit) refuse(c *rpc.Call, r *state.Refusal) error {
 		Header: http.Header{headerPolicy: {l.policy}, headerLimit: {l.standing(r.Balance)}},
 		Data:   l.data(c, r),
 	}
-	switch {
-	case l.counted.Kind == state.Rate:
+	switch l.counted.Kind {
+	case state.Rate:
 		out.Code, out.Message = rpc.RateLimited, fmt.Sprintf("this %s makes more than %s (limit %q)", l.whose(), l.text(), l.Name)
-	case l.counted.Kind == state.InFlight:
+	case state.InFlight:
 		out.Code, out.Message = rpc.TooManyInFlight, fmt.Sprintf("this %s has %s in flight already (limit %q)", l.whose(), l.text(), l.Name)
 	}
 	if l.metered && r.Balance.Remaining > 0 {
@@ -69,10 +69,10 @@ func (l *limit) data(c *rpc.Call, r *state.Refusal) map[string]any {
 // text is the limit in words, such as "20 requests in 1s".
 func (l *limit) text() string {
 	count := strconv.FormatFloat(l.amount(l.quota()), 'f', -1, 64) + " " + l.Unit
-	switch {
-	case l.counted.Kind == state.InFlight:
+	switch l.counted.Kind {
+	case state.InFlight:
 		return strconv.FormatInt(l.counted.Max, 10) + " calls"
-	case l.counted.Kind == state.Rate || l.counted.Kind == state.Rolling:
+	case state.Rate, state.Rolling:
 		return count + " in " + l.counted.Per.String()
 	}
 	return count + " a " + l.Per
@@ -103,7 +103,7 @@ func (l *Limits) warn(ctx context.Context, c *rpc.Call, each *limit, bucket stri
 		return
 	}
 	out := []slog.Attr{slog.String("limit", each.Name), slog.String("scope", each.Scope), slog.String("unit", each.Unit)}
-	l.log.LogAttrs(ctx, slog.LevelWarn, what, append(out, each.culprit(c)...)...)
+	l.log.LogAttrs(ctx, slog.LevelWarn, what, append(out, each.culprit(c)...)...) //nolint:sloglint // one of three texts
 }
 
 // culprit is whose bucket a call counts against.

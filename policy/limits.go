@@ -107,7 +107,7 @@ func (l *limit) lasts() bool { return l.metered || l.Unit == unitBytes || l.Unit
 
 // billFor collects what a call pays to limits.
 func (l *Limits) billFor(c *rpc.Call, limits []*limit) *bill {
-	b := l.charges.Get().(*bill) //nolint:errcheck // there is nothing else in it
+	b := l.charges.Get().(*bill)
 	for _, each := range limits {
 		b.add(each, c, &l.meter)
 	}

@@ -3,6 +3,7 @@ package policy
 import (
 	"context"
 	"log/slog"
+	"slices"
 
 	"github.com/headgate/headgate/rpc"
 	"github.com/headgate/headgate/telemetry"
@@ -55,6 +56,6 @@ func (s *shown) Answer(m *rpc.Message) error {
 }
 
 func (s *shown) show(direction string, m *rpc.Message) {
-	out := append(s.about[:len(s.about):len(s.about)], slog.String("direction", direction), slog.Int("bytes", m.Size()))
+	out := append(slices.Clip(s.about), slog.String("direction", direction), slog.Int("bytes", m.Size()))
 	s.log.LogAttrs(s.ctx, slog.LevelDebug, "message", append(out, telemetry.Raw(m))...)
 }

@@ -73,7 +73,7 @@ func readReference(m *rpc.Message) (out completable, err error) {
 	if err != nil {
 		return out, err
 	}
-	ok := false
+	var ok bool
 	if out.kind, ok = out.ref.Text("type"); !ok {
 		return out, rpc.Errorf(rpc.InvalidParams, "params.ref.type must be a string")
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -112,7 +111,7 @@ func newGateway(t *testing.T, order []string, upstreams map[string]*upstream) ga
 		})
 		views = append(views, catalog.View{Endpoint: "/mcp/" + name, Upstreams: []string{name}, Single: true, Allows: all})
 	}
-	c := catalog.New(t.Context(), sources, keys, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	c := catalog.New(t.Context(), sources, keys, slog.New(slog.DiscardHandler))
 	t.Cleanup(c.Close)
 	c.Warm(t.Context())
 	return gateway{t, New(views, Deps{Catalog: c, Upstreams: handlers, Info: json.RawMessage(`{}`)}), rpc.Client{Revision: mcp.LatestLegacy}, nil}

@@ -2,6 +2,7 @@ package router
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/headgate/headgate/router/catalog"
@@ -138,10 +139,8 @@ func (r *Router) sender(view *catalog.View) rpc.Handler {
 // standIn returns the call for an upstream that stands in, with what is left of the call's time; false if it cannot be made
 // there.
 func (r *Router) standIn(ctx context.Context, c *rpc.Call, upstream string, tried []string, spent time.Duration) (*rpc.Call, bool) {
-	for _, name := range tried {
-		if name == upstream {
-			return nil, false
-		}
+	if slices.Contains(tried, upstream) {
+		return nil, false
 	}
 	target, err := r.destined(ctx, c, upstream)
 	if err != nil {

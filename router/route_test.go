@@ -3,7 +3,6 @@ package router
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -52,7 +51,7 @@ func newRouted(t *testing.T, rules ...config.RouteRule) *routed {
 		r.libraries[name] = library(name)
 	}
 	r.gateway = newGateway(t, names, r.libraries)
-	r.mirrors = route.NewMirrors(t.Context(), slog.New(slog.NewTextHandler(io.Discard, nil)))
+	r.mirrors = route.NewMirrors(t.Context(), slog.New(slog.DiscardHandler))
 	t.Cleanup(func() { _ = r.mirrors.Close(context.Background()) })
 	var views []catalog.View
 	for _, v := range r.views {

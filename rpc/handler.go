@@ -1,6 +1,9 @@
 package rpc
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // Handler serves calls. The context governs the reply until it is closed: when the
 // context ends, Next returns its cause. An error means that there is no reply; the
@@ -21,8 +24,8 @@ type Middleware func(Handler) Handler
 
 // Chain puts middlewares before a handler; the first is outermost.
 func Chain(h Handler, layers ...Middleware) Handler {
-	for i := len(layers) - 1; i >= 0; i-- {
-		h = layers[i](h)
+	for _, layer := range slices.Backward(layers) {
+		h = layer(h)
 	}
 	return h
 }

@@ -6,10 +6,12 @@ import (
 	"math/rand/v2"
 )
 
-// TraceID and SpanID name a trace and a span (W3C Trace Context, §3.2.2). Zero is none.
+// What names a trace and a span (W3C Trace Context, §3.2.2). Zero is none.
 type (
+	// TraceID names a trace.
 	TraceID [16]byte
-	SpanID  [8]byte
+	// SpanID names a span of it.
+	SpanID [8]byte
 )
 
 // Trace is the place of a call in a trace: the span that stands for it, and where that

@@ -131,7 +131,7 @@ func (e *Exporter) run(ctx context.Context) {
 	due := time.NewTimer(spanDelay)
 	defer due.Stop()
 	for {
-		flush := false
+		var flush bool
 		select {
 		case s := <-e.queue:
 			batch = append(batch, s)

@@ -2,7 +2,6 @@ package telemetry
 
 import (
 	"encoding/json"
-	"net/http"
 	"strings"
 
 	"go.opentelemetry.io/otel/trace"
@@ -64,7 +63,7 @@ func headerContext(c *rpc.Call) (t traceContext, ok bool) {
 	if c.Bare {
 		return t, false
 	}
-	header := http.Header(c.Header)
+	header := c.Header
 	parents := header["Traceparent"]
 	if len(parents) != 1 {
 		return t, false

@@ -232,7 +232,7 @@ func hideRandom(w string) string {
 	var kinds [3]int
 	changes, last := 0, -1
 	for i := range len(w) {
-		kind := -1
+		var kind int
 		switch c := w[i]; {
 		case 'A' <= c && c <= 'Z':
 			kind = 0

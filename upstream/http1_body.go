@@ -95,7 +95,7 @@ func (f *framing) expect(c, want byte, then framingState) error {
 }
 
 func (f *framing) sizeByte(c byte) error {
-	digit := int64(0)
+	var digit int64
 	switch {
 	case c >= '0' && c <= '9':
 		digit = int64(c - '0')

@@ -34,11 +34,11 @@ func newSocket(nc net.Conn) *socket {
 	s.peek = func(fd uintptr) bool {
 		// Sockets of package net do not block.
 		n, _, err := syscall.Recvfrom(int(fd), s.one[:], syscall.MSG_PEEK)
-		for err == syscall.EINTR { //nolint:errorlint // system calls return it bare
+		for err == syscall.EINTR {
 			n, _, err = syscall.Recvfrom(int(fd), s.one[:], syscall.MSG_PEEK)
 		}
 		switch {
-		case err == syscall.EAGAIN: //nolint:errorlint // system calls return it bare
+		case err == syscall.EAGAIN:
 			s.state = quiet
 		case err == nil && n > 0:
 			s.state = readable

@@ -150,7 +150,7 @@ func (p *Pool) Once(ctx context.Context, c *rpc.Call, tried *Tried) (*rpc.Reply,
 		switch {
 		case err == nil:
 			return reply, nil
-		case err == errRefused:
+		case err == errRefused: //nolint:errorlint // it is returned itself
 		case ctx.Err() != nil || !unreached(err):
 			return nil, err
 		default:

@@ -83,7 +83,7 @@ func (b *breaker) enter() (pass, bool) {
 // settle tells the outcome of a call: nil for a success, else errFailed or errNeither.
 func (b *breaker) settle(t pass, outcome error) {
 	mark := b.mark.Load()
-	if b.two == nil || t.done == nil && (outcome == nil && mark&1 == 0 || mark>>1 != t.mark>>1) { //nolint:errorlint // one of three values
+	if b.two == nil || t.done == nil && (outcome == nil && mark&1 == 0 || mark>>1 != t.mark>>1) {
 		return // it changes nothing, or it is older than the state
 	}
 	b.mu.Lock()

@@ -45,7 +45,7 @@ func (b *Backend) status(now int64) BackendStatus {
 	s := BackendStatus{
 		Upstream: b.pool.cfg.Upstream, Backend: b.cfg.ID, State: BackendUp, Breaker: b.breaker.state(),
 		InFlight: int(b.inFlight.Load()), Weight: int(weight), Share: b.share(b.pool.now) / float64(weight),
-		Row: int(b.record.row.Load()), Failures: uint64(b.record.fails.Load()), Ejections: b.record.times, //nolint:gosec // a count
+		Row: int(b.record.row.Load()), Failures: uint64(b.record.fails.Load()), Ejections: b.record.times,
 	}
 	until, open := b.ejected.Load(), b.breaker.until.Load()
 	switch {

@@ -198,8 +198,8 @@ func (q *queue) before(w *waiter, own int) int {
 func (q *queue) among(w *waiter, own int) int {
 	n := 0
 	q.bands[w.band].each(func(f *flow) {
-		switch {
-		case f.tenant == w.tenant:
+		switch f.tenant {
+		case w.tenant:
 			n += own
 		default:
 			n += min(f.waiting, int(int64(own+1)*f.weight/w.weight))

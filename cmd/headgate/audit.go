@@ -34,7 +34,7 @@ func (a *app) verifyAudit(path string) error {
 	if err != nil {
 		return usage("%v", err)
 	}
-	defer file.Close() //nolint:errcheck // it was only read
+	defer file.Close()
 	lines, digest, err := policy.VerifyAudit(file)
 	if broken, ok := errors.AsType[*policy.ChainError](err); ok {
 		return &failure{exit: exitUnexpected, Code: "audit_broken", Message: fmt.Sprintf("%s:%d: the line %s", path, broken.Line, broken.Reason)}

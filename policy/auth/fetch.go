@@ -21,7 +21,7 @@ const (
 	fetchTimeout  = 5 * time.Second
 	maxAnswer     = 1 << 20
 	maxRedirects  = 3
-	maxConnsToIdP = 8
+	maxConnsToIDP = 8
 )
 
 // fetcher gets documents from an identity provider. What a document or a redirect
@@ -56,7 +56,7 @@ func fetcherOver(guarded *net.Dialer, address string, allowPrivate bool) (*fetch
 			DialContext:            f.dialer(guarded),
 			DisableCompression:     true,
 			MaxResponseHeaderBytes: 64 << 10,
-			MaxConnsPerHost:        maxConnsToIdP,
+			MaxConnsPerHost:        maxConnsToIDP,
 			IdleConnTimeout:        30 * time.Second,
 			TLSHandshakeTimeout:    fetchTimeout,
 			ForceAttemptHTTP2:      true,

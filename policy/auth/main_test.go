@@ -49,7 +49,7 @@ func newGate(t testing.TB, cfg *config.Auth, change ...func(*Deps)) *Gate {
 	return g
 }
 
-// callWith is a call with header fields, NAME VALUE NAME VALUE …
+// callWith is a call with header fields, NAME VALUE NAME VALUE ….
 func callWith(fields ...string) *rpc.Call {
 	h := http.Header{}
 	for i := 0; i < len(fields); i += 2 {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"strings"
 	"sync"
@@ -110,7 +109,7 @@ func newCatalog(t *testing.T, upstreams ...named) *Catalog {
 	for _, u := range upstreams {
 		sources = append(sources, Source{Name: u.name, Handler: u.lister, Describe: u.describe, Allows: all})
 	}
-	c := New(t.Context(), sources, keys, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	c := New(t.Context(), sources, keys, slog.New(slog.DiscardHandler))
 	t.Cleanup(c.Close)
 	return c
 }

@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
@@ -33,7 +32,7 @@ func reviewedCatalog(t *testing.T, review func(upstream string, l Listing) map[s
 			Review: func(_ context.Context, l Listing) map[string]string { return review(u.name, l) },
 		})
 	}
-	c := New(t.Context(), sources, keys, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	c := New(t.Context(), sources, keys, slog.New(slog.DiscardHandler))
 	t.Cleanup(c.Close)
 	return c
 }

@@ -102,7 +102,7 @@ const maxTables = 256
 // forgetTables drops the tables of all audiences, which cost little to make again.
 func (c *Catalog) forgetTables() {
 	c.tables.Range(func(key, _ any) bool {
-		if key.(tableKey).audience != Anybody { //nolint:errcheck // there is nothing else in it
+		if key.(tableKey).audience != Anybody {
 			if _, there := c.tables.LoadAndDelete(key); there {
 				c.special.Add(-1)
 			}

@@ -95,7 +95,8 @@ func (x *exchange) runInfer(c *rpc.Call, s *session.Session) error {
 // inferContext returns the context of a call, which ends with its client, or when another request of its session cancels
 // it.
 func (x *exchange) inferContext(c *rpc.Call, s *session.Session, stands bool) context.Context {
-	ctx, cancel := x.r.Context(), context.CancelCauseFunc(nil)
+	ctx := x.r.Context()
+	var cancel context.CancelCauseFunc
 	switch {
 	case stands:
 		ctx = x.lasting(ctx)

@@ -83,7 +83,7 @@ func refuseRequest(w http.ResponseWriter, status int, why string) {
 
 // serverLog brings net/http's own messages into the log. Failed handshakes are what
 // port scanners cause, everything else is worth a look.
-func serverLog(to *slog.Logger) *log.Logger { return log.New(serverLogger{to}, "", 0) }
+func serverLog(to *slog.Logger) *log.Logger { return log.New(serverLogger{to}, "", 0) } //nolint:forbidigo // what net/http takes
 
 type serverLogger struct{ to *slog.Logger }
 

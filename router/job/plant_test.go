@@ -48,7 +48,7 @@ func inPlant(t *testing.T, cfg job.Config, run rpc.HandlerFunc, test func(t *tes
 	synctest.Test(t, func(t *testing.T) {
 		p := &plant{t: t, cfg: cfg, path: path, run: run}
 		answer := func(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) { return p.run(ctx, c) }
-		p.deps = job.Deps{Run: rpc.HandlerFunc(answer), Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
+		p.deps = job.Deps{Run: rpc.HandlerFunc(answer), Log: slog.New(slog.DiscardHandler)}
 		p.open()
 		defer func() { p.close() }()
 		test(t, p)

@@ -50,7 +50,7 @@ func (j *Jobs) verdict(ctx context.Context, a *attempt, end *ending) state.Failu
 	case (e.NotRun || !end.asked) && slices.Contains(refusals, e.Code):
 		out.Spare = true
 		out.After = spread(max(firstPause, min(now.Sub(b.Queued)/10, maxPause), min(e.RetryAfter, maxRetryAfter)))
-	case e != errDeadline && !errors.Is(e, errLarge) && slices.Contains(passing, e.Code): //nolint:errorlint // it is the very one
+	case e != errDeadline && !errors.Is(e, errLarge) && slices.Contains(passing, e.Code):
 		out.Retry, out.After = true, backoff(b.Attempt, e.RetryAfter)
 	}
 	if !out.Spare && !out.Retry {

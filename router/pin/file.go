@@ -187,14 +187,14 @@ func stampOf(path string) (stamp, error) {
 // read reads one of the files; nothing if it is not there.
 func read[T any](dir, name string, parse func([]byte) (T, error)) (out T, err error) {
 	path := filepath.Join(dir, name)
-	f, err := os.Open(path) //nolint:gosec // the operator's own data directory
+	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return out, nil
 	}
 	if err != nil {
 		return out, err
 	}
-	defer f.Close() //nolint:errcheck // it was only read
+	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
 		return out, err

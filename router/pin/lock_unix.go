@@ -14,7 +14,7 @@ const lockWait = 2 * time.Second
 
 // lock keeps other processes from changing the files of a directory until it is released.
 func lock(dir string) (release func(), err error) {
-	f, err := os.Open(dir) //nolint:gosec // the operator's own data directory
+	f, err := os.Open(dir)
 	if err != nil {
 		return nil, err
 	}

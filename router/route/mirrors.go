@@ -59,9 +59,9 @@ type Count struct {
 func (m *Mirrors) Counts() []Count {
 	var out []Count
 	m.byName.Range(func(name, value any) bool {
-		w := value.(*mirror) //nolint:errcheck // there is nothing else in it
+		w := value.(*mirror)
 		out = append(out, Count{
-			Upstream: name.(string), //nolint:errcheck // likewise
+			Upstream: name.(string),
 			Equal:    w.outcomes[equal].Load(), Different: w.outcomes[different].Load(),
 			Failed: w.outcomes[failed].Load(), Dropped: w.outcomes[dropped].Load(),
 		})
@@ -121,10 +121,10 @@ func (w *mirror) leave(o outcome) {
 
 func (m *Mirrors) of(upstream string) *mirror {
 	if w, ok := m.byName.Load(upstream); ok {
-		return w.(*mirror) //nolint:errcheck // there is nothing else in it
+		return w.(*mirror)
 	}
 	w, _ := m.byName.LoadOrStore(upstream, &mirror{})
-	return w.(*mirror) //nolint:errcheck // likewise
+	return w.(*mirror)
 }
 
 // Follow makes a copy of a call whose reply has begun, at the upstream of the name, and compares the answers. It waits

@@ -61,7 +61,7 @@ func gives(messages ...*rpc.Message) rpc.HandlerFunc {
 
 func newMirrors(t *testing.T) *Mirrors {
 	t.Helper()
-	m := NewMirrors(t.Context(), slog.New(slog.NewTextHandler(io.Discard, nil)))
+	m := NewMirrors(t.Context(), slog.New(slog.DiscardHandler))
 	t.Cleanup(func() { _ = m.Close(context.Background()) })
 	return m
 }

@@ -78,7 +78,7 @@ func (m *Models) Match(c *rpc.Call) *Rule {
 func (t *Table) add(r *Rule) {
 	t.rules++
 	for kind := range t.lanes {
-		if !r.concerns(rpc.Kind(kind)) { //nolint:gosec // there are few
+		if !r.concerns(rpc.Kind(kind)) {
 			continue
 		}
 		l := &t.lanes[kind]

@@ -48,9 +48,9 @@ func TestASessionStaysWithWhatItGot(t *testing.T) {
 	before := sessions(weighted(t, map[string]int{"a": 90, "b": 10}, anywhere), n)
 	moved := 0
 	for session, now := range sessions(weighted(t, map[string]int{"b": 20, "a": 80}, anywhere), n) {
-		switch {
-		case before[session] == now:
-		case before[session] == "b":
+		switch before[session] {
+		case now:
+		case "b":
 			t.Fatalf("%s left the upstream whose share has grown", session)
 		default:
 			moved++

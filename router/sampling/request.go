@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/headgate/headgate/rpc"
 )
@@ -113,7 +114,7 @@ func textOf(content json.RawMessage) (string, error) {
 			return "", err
 		}
 	}
-	var all string
+	var all strings.Builder
 	for i, block := range blocks {
 		o, err := rpc.ReadObject(block)
 		if err != nil {
@@ -127,11 +128,11 @@ func textOf(content json.RawMessage) (string, error) {
 			return "", fmt.Errorf("text is missing")
 		}
 		if i > 0 {
-			all += "\n"
+			all.WriteString("\n")
 		}
-		all += text
+		all.WriteString(text)
 	}
-	return all, nil
+	return all.String(), nil
 }
 
 func message(role, text string) []byte {

@@ -3,6 +3,7 @@ package frame
 import (
 	"bytes"
 	"io"
+	"slices"
 )
 
 // LineReader reads newline-delimited messages (MCP, stdio transport). Lines end in LF or CRLF, the last one may lack its end, and
@@ -72,7 +73,7 @@ func (l *LineReader) deliver(line []byte, whole bool) ([]byte, error) {
 		l.skipping = !whole
 		return line[:l.limit:l.limit], ErrTooLong
 	}
-	return line[:len(line):len(line)], nil
+	return slices.Clip(line), nil
 }
 
 // fill reads on; what it cannot read becomes the sticky error.

@@ -178,8 +178,8 @@ func (s *SSEReader) dispatch() (Event, bool) {
 // field takes one line into the block. The line begins at offset at of the buffer.
 func (s *SSEReader) field(line []byte, at int) {
 	name, value := line, line[len(line):]
-	if colon := bytes.IndexByte(line, ':'); colon >= 0 {
-		name, value = line[:colon], line[colon+1:]
+	if before, after, ok := bytes.Cut(line, []byte{':'}); ok {
+		name, value = before, after
 		if len(value) > 0 && value[0] == ' ' {
 			value = value[1:]
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -81,9 +82,7 @@ func TestReadersAgreeWithSchemas(t *testing.T) {
 		"stream": flags, "max_tokens": numbers, "temperature": numbers, "stop": {`"x"`, `["a","b"]`, `[]`, `[1]`, `null`, `{}`}, "other": {`[{"a":null}]`},
 	}
 	async := map[string][]string{"idempotency_key": texts, "deadline": numbers}
-	for name, values := range invoke {
-		async[name] = values
-	}
+	maps.Copy(async, invoke)
 	domain := map[string]map[string][]string{
 		infer.Initialize: {"protocolVersion": {`"1"`, `""`, `7`, `null`}, "clientInfo": objects, "capabilities": objects, "session": {
 			`{}`, `null`, `[]`, `{"history":true}`, `{"history":1}`, `{"ttl":0}`, `{"ttl":-1}`, `{"ttl":0.5,"history":null}`, `{"ttl":null}`, `{"ttl":"1"}`, `{"ttl":31536001}`,

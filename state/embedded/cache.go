@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"hash/maphash"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -194,10 +195,8 @@ func (c *Cache) invalidatedSince(mark uint64, names []string) bool {
 		return true
 	}
 	for n := mark + 1; n <= last; n++ {
-		for _, name := range names {
-			if c.recent[n%maxRemembered] == name {
-				return true
-			}
+		if slices.Contains(names, c.recent[n%maxRemembered]) {
+			return true
 		}
 	}
 	return false

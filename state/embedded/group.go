@@ -3,6 +3,7 @@ package embedded
 import (
 	"fmt"
 	"hash/maphash"
+	"slices"
 	"strings"
 
 	"github.com/headgate/headgate/state"
@@ -60,10 +61,8 @@ func (q *Quota) find(g *group, charges []state.Charge, at []uint8, stay bool) er
 			}
 			b.limit = c.Limit
 		}
-		for _, other := range g.buckets[:i] {
-			if other == b {
-				return fmt.Errorf("%w: %q twice", errCharges, c.Bucket)
-			}
+		if slices.Contains(g.buckets[:i], b) {
+			return fmt.Errorf("%w: %q twice", errCharges, c.Bucket)
 		}
 		g.buckets[i] = b
 		g.n++

@@ -246,7 +246,7 @@ func (p *quotaPlayer) compare(err error, want *state.Refusal, got []state.Balanc
 	}
 	refusal, ok := errors.AsType[*state.Refusal](err)
 	if !ok {
-		return fmt.Errorf("%w, want a refusal: %+v", err, want)
+		return fmt.Errorf("%w, want a refusal: %+v", err, want) //nolint:errorlint // it is not the cause
 	}
 	return differ("refusal", want, refusal)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -35,9 +36,7 @@ func keys(names ...string) (section string, all map[string]string) {
 // as makes a client of one more that sends its messages with a key.
 func as(key string, headers map[string]string) map[string]string {
 	out := map[string]string{"Authorization": "Bearer " + key}
-	for name, value := range headers {
-		out[name] = value
-	}
+	maps.Copy(out, headers)
 	return out
 }
 
@@ -91,9 +90,7 @@ func TestEveryRequestIsAuthenticated(t *testing.T) {
 				out["Authorization"] = wrong
 			}
 			for _, f := range fields {
-				for name, value := range f {
-					out[name] = value
-				}
+				maps.Copy(out, f)
 			}
 			return out
 		}
@@ -167,9 +164,7 @@ func TestT1_CredentialsArePassedToNobody(t *testing.T) {
 	url := endpoint(g, "/mcp")
 	r := &raw{t: t, url: url}
 	inSession := map[string]string{"Mcp-Session-Id": openSession(t, url, key["acme"]), "MCP-Protocol-Version": "2025-11-25"}
-	for name, value := range secrets {
-		inSession[name] = value
-	}
+	maps.Copy(inSession, secrets)
 	for _, name := range []string{"old__echo", "new__echo"} {
 		body := `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"` + name + `","arguments":{"text":"here"}}}`
 		if res, text := r.post(body, inSession); res.StatusCode != http.StatusOK || !strings.Contains(message(res, text), "here") {
@@ -178,9 +173,7 @@ func TestT1_CredentialsArePassedToNobody(t *testing.T) {
 		modern := `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"` + name +
 			`","arguments":{"text":"here"},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`
 		fields := modernHeaders("tools/call", name)
-		for n, value := range secrets {
-			fields[n] = value
-		}
+		maps.Copy(fields, secrets)
 		if res, text := r.post(modern, fields); res.StatusCode != http.StatusOK || !strings.Contains(message(res, text), "here") {
 			t.Errorf("%s: %s: %s", name, res.Status, text)
 		}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -230,9 +231,7 @@ func TestCorner5_15_NothingOfTheClientsHeadersGoesUpstream(t *testing.T) {
 		sessions[old.session] = true
 		old.post(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"`+upstream+`__echo"}}`, headers)
 		modern := modernHeaders("tools/call", upstream+"__echo")
-		for k, v := range headers {
-			modern[k] = v
-		}
+		maps.Copy(modern, headers)
 		(&raw{t: t, url: url}).post(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"`+upstream+`__echo",`+modernMeta+`}}`, modern)
 	}
 	for name, upstream := range upstreams {

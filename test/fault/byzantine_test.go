@@ -122,14 +122,14 @@ func (k *caller) one(t *testing.T, tool string, n int, want fate) {
 	}
 	terminals, progress := 0, -1e9
 	for _, m := range all {
-		switch {
-		case m.Method == "notifications/progress":
+		switch m.Method {
+		case "notifications/progress":
 			var p struct{ Progress float64 }
 			if json.Unmarshal(m.Params, &p) != nil || p.Progress < progress {
 				t.Errorf("%s: progress went back: %s", nonce, m.text)
 			}
 			progress = p.Progress
-		case m.Method == "":
+		case "":
 			terminals++
 			k.judge(t, m, id, nonce, want)
 		}

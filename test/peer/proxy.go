@@ -26,7 +26,7 @@ func (s *Set) ServeProxy(ctx context.Context, name, home, server string) (p *Pro
 	var unwritten error
 	p, err = Launch(ctx, func(addr string) Launched {
 		l := Launched{URL: "http://" + addr}
-		text := ""
+		var text string
 		if name == Nginx {
 			text = nginxConfig(addr, server, home, log)
 			l.Argv = []string{s.debian(Proxies, Nginx), "-p", home, "-e", filepath.Join(home, "error.log"), "-c", file}

@@ -32,7 +32,7 @@ type sseConn struct {
 
 var _ wire = (*sseConn)(nil)
 
-func newSSEConn(d *sseDialer, life context.Context, hangUp context.CancelCauseFunc, resp *upstream.Response) *sseConn {
+func newSSEConn(life context.Context, d *sseDialer, hangUp context.CancelCauseFunc, resp *upstream.Response) *sseConn {
 	c := &sseConn{
 		duplex: newDuplex(d.s, &shared, d.maxResult), d: d, life: life, hangUp: hangUp, resp: resp,
 		events: frame.NewSSEReader(resp, d.maxResult), queue: newOutbox(&shared), posts: make(chan struct{}, maxPosts),

@@ -63,7 +63,7 @@ func (d *sseDialer) subscribe(life context.Context, end context.CancelCauseFunc)
 	if err != nil {
 		return nil, d.s.fault.exchangeFault(err, "cannot be reached")
 	}
-	c := newSSEConn(d, life, end, resp)
+	c := newSSEConn(life, d, end, resp)
 	if c.post, err = d.greet(c); err != nil {
 		_ = resp.Close()
 		return nil, err

@@ -60,7 +60,7 @@ func newWSDialer(s *Server, deps Deps) (*duplexDialer, error) {
 
 // connect implements [connector].
 func (d *wsDialer) connect(ctx context.Context) (*duplex, error) {
-	socket, resp, err := d.dialer.DialContext(ctx, d.url, d.header)
+	socket, resp, err := d.dialer.DialContext(ctx, d.url, d.header) //nolint:bodyclose // it need not be, and is no body
 	switch {
 	case err == nil:
 	case ctx.Err() != nil:

@@ -132,7 +132,7 @@ func (b *socketRelay) send(ctx context.Context, id rpc.ID, message []byte) (*soc
 }
 
 func (b *socketRelay) dial(ctx context.Context) (*socket, error) {
-	conn, resp, err := b.dialer.DialContext(ctx, b.address, b.header)
+	conn, resp, err := b.dialer.DialContext(ctx, b.address, b.header) //nolint:bodyclose // it need not be, and is no body
 	switch {
 	case err == nil:
 	case errors.Is(err, websocket.ErrBadHandshake) && resp != nil:

@@ -104,7 +104,7 @@ func (m *replica) unsure(l *load) bool {
 	}
 	last, known := m.warmth.names.Load(l.name)
 	keeps := m.keeps()
-	return !known || keeps > 0 && m.pool.now()-last.(time.Duration) >= keeps //nolint:errcheck // there is nothing else in it
+	return !known || keeps > 0 && m.pool.now()-last.(time.Duration) >= keeps
 }
 
 // lost notes that it is not known any more whether the member has the model loaded: it was away, or gave no token in time.

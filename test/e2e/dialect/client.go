@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"testing"
 )
@@ -74,9 +75,7 @@ type conversation struct {
 // request returns the params of a request about the model.
 func (c *conversation) request(prompt string, more map[string]any) map[string]any {
 	params := map[string]any{"model": c.target.Model, "prompt": prompt}
-	for name, v := range more {
-		params[name] = v
-	}
+	maps.Copy(params, more)
 	return params
 }
 

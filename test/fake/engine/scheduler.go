@@ -151,7 +151,7 @@ func (s *scheduler) admit() {
 func (s *scheduler) compose() *step {
 	made := &step{}
 	budget := s.config.Chunk
-	for i := 0; i < len(s.running); i++ {
+	for i := 0; i < len(s.running); i++ { //nolint:intrange // it gets shorter
 		q := s.running[i]
 		switch {
 		case q.toFill > 0:

@@ -3,6 +3,7 @@ package generator
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"github.com/headgate/headgate/test/fake/rawjson"
 )
@@ -98,7 +99,7 @@ func nextEvent(stream []byte) (data, rest []byte) {
 		}
 		value = bytes.TrimPrefix(value, []byte(" "))
 		if data == nil {
-			data = value[:len(value):len(value)]
+			data = slices.Clip(value)
 			continue
 		}
 		data = append(append(data, '\n'), value...)

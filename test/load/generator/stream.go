@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/headgate/headgate/test/fake/rawjson"
@@ -79,7 +80,7 @@ func (s *Session) Next() ([]byte, error) {
 		if chunk == nil {
 			return nil, io.EOF
 		}
-		s.pending = append(s.pending[:len(s.pending):len(s.pending)], chunk...)
+		s.pending = append(slices.Clip(s.pending), chunk...)
 	}
 }
 

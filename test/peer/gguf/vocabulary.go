@@ -41,7 +41,7 @@ func newVocabulary() vocabulary {
 		add(single, fmt.Sprintf("<0x%02X>", i))
 	}
 	seen := map[string]bool{}
-	for _, word := range strings.Fields(words) {
+	for word := range strings.FieldsSeq(words) {
 		if !seen[word] {
 			seen[word] = true
 			add(normal, "▁"+word)
