@@ -58,6 +58,7 @@ type sampled struct {
 
 	mu   sync.Mutex
 	open map[string]context.CancelFunc // by the key of the question's id
+	work sync.WaitGroup
 }
 
 // Next implements [rpc.Source]. Answers are made beside it, so that progress goes on being relayed.
@@ -76,8 +77,9 @@ func (s *sampled) Next() (*rpc.Message, error) {
 	}
 }
 
-// Close implements [rpc.Source].
+// Close implements [rpc.Source]. Nothing works for a call that has ended: what that is made of may be used again.
 func (s *sampled) Close() error {
+	defer s.work.Wait()
 	s.cancel(rpc.Errorf(rpc.Cancelled, "the call that asked for the model has ended"))
 	return s.Reply.Close()
 }
@@ -100,14 +102,14 @@ func (s *sampled) take(q *rpc.Message) {
 	s.open[q.ID.Key()] = cancel
 	s.mu.Unlock()
 	s.call.Record.Note(rpc.Asked, q.Method, 0)
-	go func() {
+	s.work.Go(func() {
 		defer s.leave(q.ID, cancel)
 		answer := s.sampler.sample(ctx, s.call, q)
 		if ctx.Err() == nil {
 			s.answer(answer)
 		}
 		s.call.Record.Note(rpc.Replied, "", 0)
-	}()
+	})
 }
 
 // answer sends the upstream what it asked for. One that cannot be told does not wait either.
