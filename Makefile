@@ -91,6 +91,10 @@ bench: ## Measure direct, through a tuned reverse proxy and through Headgate in 
 	$(GO) run ./test/load/bench
 	$(GO) run ./test/load/bench -streams 100 -duration 5s
 
+.PHONY: bench-models
+bench-models: ## Measure how calls are divided among four simulated engines, one of them ten times slower, beside round robin (about four minutes)
+	$(GO) test ./test/load/balance -count=1 -timeout 1h -v -full
+
 .PHONY: schema
 schema: ## Generate the configuration's JSON Schema anew
 	$(GO) generate ./config

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/headgate/headgate/config"
@@ -67,5 +68,34 @@ func TestTheDocumentedPoliciesAreValid(t *testing.T) {
 		if page == "policies.md" && (c.Cache == nil || c.Audit == nil) {
 			t.Errorf("%s: cache %+v, audit %+v", page, c.Cache, c.Audit)
 		}
+	}
+}
+
+// What the documentation shows of models, and of rules about them, can be copied from it.
+func TestTheDocumentedModelsAreValid(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile("../docs/models.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := "version: 1\n"
+	for _, block := range regexp.MustCompile("(?s)```yaml\n((?:models|routes):\n.*?)```").FindAllStringSubmatch(string(data), -1) {
+		text += block[1]
+		if strings.HasPrefix(block[1], "models") { // of which further blocks show more, each of the last one
+			for _, more := range regexp.MustCompile("(?s)```yaml\n(    [a-z].*?)```").FindAllStringSubmatch(string(data), -1) {
+				text += more[1]
+			}
+		}
+	}
+	path := filepath.Join(t.TempDir(), "headgate.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := config.Load(path, environment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Models) != 2 || len(c.Routes) != 2 || c.Models[1].MaxInFlight != 16 || c.Models[1].WarmUp.At != "first-call" || len(c.Warnings) > 0 {
+		t.Errorf("models %+v, routes %+v, warnings %v", c.Models, c.Routes, c.Warnings)
 	}
 }

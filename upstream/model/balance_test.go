@@ -270,3 +270,56 @@ func TestWeightedBackends(t *testing.T) {
 		}
 	})
 }
+
+// Ten tenants that always have calls waiting get as many tokens each (Jain's index), though some ask for long answers and some for short ones, and
+// nobody says how long.
+func TestEqualTenantsGetAsManyTokensOfAModel(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const tenants, each = 10, 12_000 // tokens
+		long := func(org string) int { return 8 << (org[len(org)-1] % 4) }
+		of := newTroupe(4, func(c *rpc.Call) plan {
+			return plan{first: 20 * time.Millisecond, chunks: long(c.Principal.Org), every: 5 * time.Millisecond}
+		})
+		p := newPool(t, of, modelOf(of, 2, func(m *config.Model) { m.WarmUp.At, m.Queue.MaxWait, m.Queue.PerTenant = "never", 24*time.Hour, 1<<16 }))
+		defer p.Close() //nolint:errcheck // nothing could fail
+		var all sync.WaitGroup
+		var mu sync.Mutex
+		var served []rpc.Usage
+		var whose []string
+		for i := range tenants {
+			org := fmt.Sprint("org", i)
+			for range each / (long(org) + 4) {
+				c := streamed(t, "x")
+				c.Principal.Org = org
+				all.Go(func() {
+					if _, err := finished(t.Context(), p, c); err != nil {
+						t.Error(err)
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					served, whose = append(served, c.Record.Usage()), append(whose, org)
+				})
+			}
+		}
+		all.Wait()
+		got := map[string]float64{}
+		total := int64(0)
+		for i, u := range served {
+			if total += u.Input + u.Output; total > tenants*each/2 { // half of them: all still wait
+				break
+			}
+			got[whose[i]] += float64(u.Input + u.Output)
+		}
+		var sum, squares float64
+		for _, n := range got {
+			sum += n
+			squares += n * n
+		}
+		index := sum * sum / (tenants * squares)
+		t.Logf("Jain's index is %.4f over %d tokens", index, int64(sum))
+		if len(got) != tenants || index < 0.98 {
+			t.Errorf("Jain's index is %.4f: %v", index, got)
+		}
+	})
+}

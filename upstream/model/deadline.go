@@ -12,13 +12,17 @@ import (
 )
 
 // deadlines are how long an attempt may take. 0 is for ever.
-type deadlines struct{ first, between, total time.Duration }
+type deadlines struct {
+	first, between time.Duration
+	total          time.Duration // what is left of it
+	whole          time.Duration // as it was when the call was first sent
+}
 
 // deadlines returns how long a backend may take for a call: as the routing rule says that it matches, else as the model's configuration does.
 // Only streams show their first token. A model that a backend may have to load first has the time that this may take.
 func (m *replica) deadlines(c *rpc.Call, l *load) deadlines {
 	cfg := &m.pool.cfg.Deadlines
-	d := deadlines{total: max(1, cfg.Total-time.Since(l.began))}
+	d := deadlines{total: max(1, cfg.Total-time.Since(l.began)), whole: cfg.Total}
 	if l.stream {
 		d.first, d.between = cfg.FirstToken, cfg.BetweenTokens
 	}
@@ -27,7 +31,7 @@ func (m *replica) deadlines(c *rpc.Call, l *load) deadlines {
 			d.first, d.between = r.Timeout, r.Timeout
 		}
 		if r.MaxTimeout > 0 {
-			d.total = r.MaxTimeout // what is left of it
+			d.total, d.whole = r.MaxTimeout, r.MaxTimeout // what is left of it, by who makes calls again
 		}
 	}
 	if d.first > 0 && m.unsure(l) {
@@ -113,7 +117,7 @@ func (a *attempt) check() {
 	}
 	switch {
 	case now >= a.may.total:
-		a.expire("total", "did not finish within %v", a.may.total)
+		a.expire("total", "did not finish within %v", a.may.whole)
 	case a.begun.Load():
 		a.expire("between_tokens", "sent nothing more for %v", a.may.between)
 	default:
