@@ -303,7 +303,7 @@ func (f *fault) well(status []byte) error {
 
 // Models returns the names of the models that the gateway lets this one use.
 func (b *relay) Models(ctx context.Context) ([]string, error) {
-	p, err := b.question(ctx, infer.Initialize, []byte("{}"))
+	p, err := b.question(ctx, infer.Status, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -72,7 +72,7 @@ func (g *gateway) converse(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		g.requests <- string(body)
-		if strings.Contains(string(body), `"cancel"`) || !strings.Contains(string(body), `"params"`) {
+		if strings.Contains(string(body), `"cancel"`) {
 			continue
 		}
 		text, _ := g.answer(body)
@@ -322,9 +322,6 @@ func TestRelayProbe(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for status, well := range map[string]bool{"ok": true, "degraded": true, "unavailable": false} {
-				if name == "ws" { // whose script answers requests that have params
-					continue
-				}
 				g := gateway{answers: `{"id":ID,"result":{"status":"` + status + `"}}`}
 				if err := backend(t, way(g.start(t))).Probe(t.Context()); (err == nil) != well {
 					t.Errorf("%s: %v", status, err)
@@ -339,7 +336,9 @@ func TestRelayProbe(t *testing.T) {
 			if err := b.Warm(t.Context(), "org/m"); err != nil {
 				t.Error(err)
 			}
-			<-g.requests
+			if got, want := <-g.requests, `{"jsonrpc":"2.0","id":1,"method":"status"}`; got != want {
+				t.Errorf("%s, want %s", got, want)
+			}
 			if got, want := <-g.requests, `{"jsonrpc":"2.0","id":2,"method":"invoke","params":{"model":"org/m","prompt":"hi","max_tokens":1}}`; got != want {
 				t.Errorf("%s, want %s", got, want)
 			}

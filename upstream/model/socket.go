@@ -199,7 +199,7 @@ func (b *socketRelay) Probe(ctx context.Context) error {
 
 // Models returns the names of the models that the gateway lets this one use.
 func (b *socketRelay) Models(ctx context.Context) ([]string, error) {
-	p, err := b.question(ctx, infer.Initialize, []byte("{}"))
+	p, err := b.question(ctx, infer.Status, nil)
 	if err != nil {
 		return nil, err
 	}
