@@ -72,20 +72,32 @@ func (j *Jobs) List(_ context.Context, filter state.JobFilter) ([]state.Job, err
 	if limit <= 0 {
 		limit = 100
 	}
+	found := j.chosen(filter)
+	slices.SortFunc(found, func(a, b *job) int { return strings.Compare(a.id, b.id) }) // while others go on
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	var found []*job
+	out := make([]state.Job, 0, min(limit, len(found)))
+	for _, b := range found {
+		if len(out) == limit {
+			break
+		}
+		if j.selected(b, filter) {
+			out = append(out, b.record.job(b.id))
+		}
+	}
+	return out, nil
+}
+
+// chosen returns the jobs that a filter selects, in any order.
+func (j *Jobs) chosen(filter state.JobFilter) (found []*job) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	for id, b := range j.jobs {
 		if id > filter.After && j.selected(b, filter) {
 			found = append(found, b)
 		}
 	}
-	slices.SortFunc(found, func(a, b *job) int { return strings.Compare(a.id, b.id) })
-	out := make([]state.Job, 0, min(limit, len(found)))
-	for _, b := range found[:min(limit, len(found))] {
-		out = append(out, b.record.job(b.id))
-	}
-	return out, nil
+	return found
 }
 
 func (j *Jobs) selected(b *job, filter state.JobFilter) bool {

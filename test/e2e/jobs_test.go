@@ -222,6 +222,44 @@ func TestJobsOutliveTheProcess(t *testing.T) {
 	}
 }
 
+// When the gateway is shut down, what can end in its time does, and the rest is given back: the next process begins it again, as if it
+// had not been begun.
+func TestJobsWhenTheGatewayIsShutDown(t *testing.T) {
+	t.Parallel()
+	s := engine.Start(t, engine.Config{TokenRate: 20, Slots: 4})
+	yaml := jobModel(s) + "jobs: {workers: 2}\n"
+	g := startForStop(t, "{grace: 0s, drain: 2s}", yaml)
+	client := submitter{t, g, ""}
+	short := client.submit(`{"model":"m","prompt":"hello","max_tokens":10}`)
+	endless := client.submit(`{"model":"m","prompt":"hello","max_tokens":5000,"ignore_eos":true}`)
+	waiting := client.submit(`{"model":"m","prompt":"hello","max_tokens":1}`)
+	for s.Stats().Running < 2 {
+		time.Sleep(time.Millisecond)
+	}
+	if err := g.Stop(context.WithoutCancel(t.Context())); err != nil {
+		t.Logf("stop: %v", err) // it may say that there was not time for all
+	}
+	client.g = startGatewayAt(t, g.Config().DataDir, yaml, slog.NewTextHandler(logTo{t}, nil))
+	if out := client.ends(short, "succeeded"); out["attempt"] != 1.0 {
+		t.Errorf("what ended in time: %v", out)
+	}
+	if out := client.ends(waiting, "succeeded"); out["attempt"] != 1.0 {
+		t.Errorf("what was not begun: %v", out)
+	}
+	for {
+		out := client.does("status", fmt.Sprintf(`{"job_id":%q}`, endless))
+		if out["state"] == "queued" {
+			time.Sleep(time.Millisecond)
+			continue
+		}
+		if out["state"] != "running" || out["attempt"] != 1.0 {
+			t.Errorf("what was given back: %v", out)
+		}
+		break
+	}
+	client.does("cancel", fmt.Sprintf(`{"job_id":%q}`, endless))
+}
+
 func TestJobsAreReconfigured(t *testing.T) {
 	t.Parallel()
 	s := engine.Start(t, engine.Config{TokenRate: 50, Slots: 8})
