@@ -95,6 +95,11 @@ bench: ## Measure direct, through a tuned reverse proxy and through Headgate in 
 bench-models: ## Measure how calls are divided among four simulated engines, one of them ten times slower, beside round robin (about four minutes)
 	$(GO) test ./test/load/balance -count=1 -timeout 1h -v -full
 
+.PHONY: cluster
+cluster: ## Send equal requests to simulated inference engines in each way there is to choose (about ten minutes)
+	$(GO) run ./test/load/engines -duration 1m
+	$(GO) run ./test/load/engines -duration 1m -slow 10
+
 .PHONY: schema
 schema: ## Generate the configuration's JSON Schema anew
 	$(GO) generate ./config

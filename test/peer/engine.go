@@ -2,6 +2,7 @@ package peer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -56,8 +57,7 @@ func createModel(ctx context.Context, ollama, home string, env []string, name st
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	if err := gguf.Write(f, blocks); err != nil {
+	if err := errors.Join(gguf.Write(f, blocks), f.Close()); err != nil {
 		return err
 	}
 	recipe := filepath.Join(home, name+".Modelfile")

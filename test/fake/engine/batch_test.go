@@ -128,9 +128,9 @@ func TestPrefixesAreShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := engine.New(engine.Config{Prefill: time.Millisecond, PrefixCache: true, Slots: 2, Context: 1024})
 		long := completion(100, 1, "")
-		for i, want := range []time.Duration{100, 100 - 96} {
-			if got := together(t, e, long)[0]; got != want*time.Millisecond {
-				t.Errorf("prompt %d took %s, want %d ms", i, got, want)
+		for i, want := range []time.Duration{100 * time.Millisecond, 4 * time.Millisecond} {
+			if got := together(t, e, long)[0]; got != want {
+				t.Errorf("prompt %d took %s, want %s", i, got, want)
 			}
 		}
 		_, _, body := post(t, client(t, e), "/v1/completions", long)
@@ -172,6 +172,20 @@ func TestWhoFindsNoMemoryIsPreempted(t *testing.T) {
 		got := e.Stats()
 		if got.Preemptions == 0 || got.Sampled != 96 || got.KVUsage != 0 {
 			t.Errorf("%+v", got)
+		}
+	})
+}
+
+func TestContextFitsTheMemory(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := engine.New(engine.Config{KV: 100})
+		c := client(t, e)
+		if status, _, body := post(t, c, "/v1/completions", completion(90, 6, "")); status != 200 || parse(t, body).Usage.Completion != 6 {
+			t.Errorf("as much as there is: %d %s", status, body)
+		}
+		if status, _, body := post(t, c, "/v1/completions", completion(90, 7, "")); status != 400 {
+			t.Errorf("one more: %d %s", status, body)
 		}
 	})
 }

@@ -5,7 +5,7 @@ import "time"
 // Config describes an engine. Its zero value is one that answers at once: each cost is zero until it is said.
 type Config struct {
 	Models  []string // served; none: "sim"
-	Context int      // tokens of prompt and answer together; 0: 8192
+	Context int      // tokens of prompt and answer together; 0: 8192. There are no more than KV
 	Slots   int      // sequences that are computed at the same time; 0: 8
 	Queue   int      // sequences that wait for a slot, the next one is refused with 503; 0: 512, negative: no bound
 
@@ -45,6 +45,7 @@ func (c Config) withDefaults() Config {
 	set(&c.Chunk, 512)
 	set(&c.Block, 16)
 	set(&c.KV, c.Slots*c.Context)
+	c.Context = min(c.Context, c.KV/c.Block*c.Block)
 	set(&c.BytesPerToken, 4)
 	if c.Length == nil {
 		c.Length = func(*Request) int { return 16 }

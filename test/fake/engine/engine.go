@@ -154,10 +154,10 @@ func (e *Engine) length(r *Request) (want int, why string) {
 	return max(1, want), why
 }
 
-// fits refuses what the context or the memory could never hold.
+// fits refuses what the context could never hold.
 func (e *Engine) fits(r *Request, want int) *refusal {
 	prompt, asked := len(r.prompt), max(r.MaxTokens, 1)
-	if prompt+asked <= e.config.Context && prompt < e.scheduler.memory.size*e.config.Block {
+	if prompt+asked <= e.config.Context {
 		return nil
 	}
 	return &refusal{

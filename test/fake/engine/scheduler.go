@@ -170,14 +170,11 @@ func (s *scheduler) compose() *step {
 	return made
 }
 
-// room finds memory for one more token of a sequence, if need be by preempting those that were admitted after it, or itself.
+// room finds memory for one more token of a sequence, if need be by preempting those that were admitted after it, or itself. Alone it always finds
+// some: no sequence is longer than the memory.
 func (s *scheduler) room(q *sequence) bool {
 	for !s.memory.grow(q) {
 		last := s.running[len(s.running)-1]
-		if last == q && len(s.running) == 1 {
-			s.end(s.clock, q) // alone, and too long for the whole memory
-			return false
-		}
 		s.preempt(last)
 		if last == q {
 			return false

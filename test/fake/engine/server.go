@@ -98,7 +98,7 @@ func (e *Engine) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	listener := &single{conn: far, closed: make(chan struct{})}
 	server.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateClosed || state == http.StateHijacked {
-			listener.Close()
+			_ = listener.Close() // never fails
 		}
 	}
 	go func() { _ = server.Serve(listener) }() // until the connection is closed

@@ -7,7 +7,7 @@
 //	go run ./test/load/engines -load 1.2 -duration 1m   more than they can
 //
 // Requests come at random times (a Poisson process), whether earlier ones have ended or not. Most continue one of a number of long prompts, as chats and agents do;
-// lengths of answers are exponential. What goes wrong is counted and printed, and the exit status is 1.
+// lengths of answers are exponential, and clients wait a minute. Who had to wait for longer is counted; whatever else goes wrong is too, and makes the exit status 1.
 package main
 
 import (
@@ -68,13 +68,21 @@ func parseOptions(args []string) (options, error) {
 	return o, nil
 }
 
+// cluster says what there is.
+func (o options) cluster() string {
+	if o.slow > 1 {
+		return fmt.Sprintf("%d engines, one of them %g times slower", o.engines, o.slow)
+	}
+	return fmt.Sprintf("%d engines", o.engines)
+}
+
 func run(ctx context.Context, args []string, out io.Writer) error {
 	o, err := parseOptions(args)
 	if err != nil {
 		return err
 	}
 	requests := traffic(o)
-	fmt.Fprintf(out, "%d engines, %.0f %% load, %d requests in %s\n\n", o.engines, 100*o.load, len(requests), o.duration)
+	fmt.Fprintf(out, "%s, %.0f %% load, %d requests in %s\n\n", o.cluster(), 100*o.load, len(requests), o.duration)
 	var results []result
 	for _, way := range o.ways {
 		r, err := measure(ctx, o, way, requests)

@@ -46,10 +46,13 @@ func TestEveryWayServesEverything(t *testing.T) {
 
 func TestFailuresAreReported(t *testing.T) {
 	t.Parallel()
-	r := result{way: direct, failed: map[string]int{"503: no": 2}}
-	var out bytes.Buffer
-	if err := report(&out, []result{r}); err == nil || !strings.Contains(out.String(), "2 × 503: no") {
-		t.Errorf("%v\n%s", err, &out)
+	for why, fails := range map[string]bool{"503: no": true, errPatience.Error(): false} {
+		r := result{way: direct, requests: 7, failed: map[string]int{why: 2}}
+		var out bytes.Buffer
+		err := report(&out, []result{r})
+		if (err != nil) != fails || !strings.Contains(out.String(), "| 5 of 7 |") || !strings.Contains(out.String(), "2 × "+why) {
+			t.Errorf("%v\n%s", err, &out)
+		}
 	}
 }
 

@@ -6,35 +6,40 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 )
 
-// report prints a table with a line for each way, and returns an error when anything went wrong.
+// report prints a table in Markdown with a line for each way. It returns an error when requests failed otherwise than by being too late: to be late
+// is what ways are compared by.
 func report(out io.Writer, results []result) error {
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "way\trequests\tfailed\ttokens/s\tfirst token p50\tp99\tbetween p50\tp99\tprompts cached\trequests of each engine\t")
+	lines := [][]string{
+		{"way", "answers", "tokens/s", "first token p50", "p99", "between tokens p50", "p99", "prompts cached", "requests of each engine"},
+		slices.Repeat([]string{"---"}, 9),
+	}
 	failed := 0
+	var reasons strings.Builder
 	for _, r := range results {
-		failures := 0
-		for _, n := range r.failed {
-			failures += n
-		}
-		failed += failures
-		fmt.Fprintf(table, "%s\t%d\t%d\t%.0f\t%s\t%s\t%s\t%s\t%.0f %%\t%s\t\n", r.way, r.requests, failures, float64(r.tokens)/r.took.Seconds(),
-			milliseconds(r.first.Quantile(0.5)), milliseconds(r.first.Quantile(0.99)), milliseconds(r.gap.Quantile(0.5)), milliseconds(r.gap.Quantile(0.99)),
-			100*r.cached(), r.shares())
-	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
-	for _, r := range results {
+		missing := 0
 		for _, why := range slices.Sorted(maps.Keys(r.failed)) {
-			fmt.Fprintf(out, "\n%s: %d × %s", r.way, r.failed[why], why)
+			n := r.failed[why]
+			if missing += n; why != errPatience.Error() {
+				failed += n
+			}
+			fmt.Fprintf(&reasons, "%s: %d × %s\n", r.way, n, why)
 		}
+		lines = append(lines, []string{
+			r.way, fmt.Sprintf("%d of %d", r.requests-missing, r.requests), fmt.Sprintf("%.0f", float64(r.tokens)/r.took.Seconds()),
+			milliseconds(r.first.Quantile(0.5)), milliseconds(r.first.Quantile(0.99)), milliseconds(r.gap.Quantile(0.5)), milliseconds(r.gap.Quantile(0.99)),
+			fmt.Sprintf("%.0f %%", 100*r.cached()), r.shares(),
+		})
+	}
+	for _, cells := range lines {
+		fmt.Fprintln(out, "| "+strings.Join(cells, " | ")+" |")
+	}
+	if reasons.Len() > 0 {
+		fmt.Fprintf(out, "\n%s", &reasons)
 	}
 	if failed > 0 {
-		fmt.Fprintln(out)
 		return fmt.Errorf("%d requests failed", failed)
 	}
 	return nil
