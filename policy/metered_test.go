@@ -508,3 +508,39 @@ func TestLearningFromWhatWasCounted(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// BenchmarkMeteredChunk is what budgets of tokens and money cost each chunk of a stream.
+func BenchmarkMeteredChunk(b *testing.B) {
+	l := newMetered(b, meter(), tokens(1<<40), config.Limit{Name: "money", Scope: "org", Unit: "usd", Limit: amount(1 << 40), Per: "month"})
+	endless := endlessly{rpc.NewNotification("chunk", []byte(`{"text":"word"}`)), nil, &rpc.Usage{Input: 100}}
+	l.answer = func(c *rpc.Call) (*rpc.Reply, error) {
+		endless.try = c.Record.Try(rpc.Hop{Upstream: c.Target.Upstream})
+		return rpc.NewReply(endless), nil
+	}
+	reply, err := l.call(b.Context(), invocation("m", `{"tokens":100,"stream":true}`))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer reply.Close() //nolint:errcheck // it has nothing to say
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := reply.Next(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// endlessly is an answer of a model that never ends.
+type endlessly struct {
+	chunk *rpc.Message
+	try   *rpc.Try
+	used  *rpc.Usage
+}
+
+func (e endlessly) Next() (*rpc.Message, error) {
+	e.used.Output++
+	e.try.Uses(*e.used)
+	return e.chunk, nil
+}
+func (endlessly) Answer(*rpc.Message) error { return rpc.ErrNoQuestion }
+func (endlessly) Close() error              { return nil }

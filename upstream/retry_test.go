@@ -268,3 +268,40 @@ func TestRetriesAreOnRecord(t *testing.T) {
 		}
 	})
 }
+
+// purse is a stake that pays for so many further attempts.
+type purse struct{ left int }
+
+func (*purse) Retain()  {}
+func (*purse) Release() {}
+func (p *purse) Again() error {
+	if p.left--; p.left < 0 {
+		return errors.New("there is nothing left")
+	}
+	return nil
+}
+
+// What may have run is made again if that is paid for; what did not costs nothing.
+func TestWhatMayHaveRunIsPaidForAgain(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		steps []step
+		left  int
+		asked int
+		fails error
+	}{
+		"paid":     {[]step{broke, late}, 2, 3, nil},
+		"once":     {[]step{broke, late}, 1, 2, late.err},
+		"not once": {[]step{broke}, 0, 1, broke.err},
+		"not run":  {[]step{refuses, refuses}, 0, 3, nil},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &scene{steps: test.steps}
+			c := idempotent()
+			c.Record.Stake = &purse{test.left}
+			if err := finish(t.Context(), s.set(3, three), c); !errors.Is(err, test.fails) || len(s.asked) != test.asked {
+				t.Errorf("%s: %v, asked %v", name, err, s.asked)
+			}
+		})
+	}
+}

@@ -62,7 +62,7 @@ func spendthrifts(t *testing.T) []*engine.Engine {
 	for i := range out {
 		e := engine.New(engine.Config{TokenRate: 1000, Slots: 64, Length: func(r *engine.Request) int {
 			if strings.Contains(r.Text, "huge") || strings.Contains(r.Text, "liar") {
-				return 400
+				return 2000
 			}
 			return 10 + len(r.Text)%70
 		}})
@@ -172,7 +172,7 @@ func ledgerOf(t *testing.T, g *gateway.Gateway, limit string, all float64) float
 // them: what models make is at no moment more than the budget, nor, in the end, more than the ledger says.
 func TestT33_NobodyOverspends(t *testing.T) {
 	total := times(252, 1000)
-	budget := int64(total) * 70
+	budget := int64(total) * 150
 	row := &Row{
 		ID: "T33", What: "Overspend: huge answers, departures, cancels, slow readers, retries, cuts, lies, no usage: never more than the budget, and the ledger has all that was made",
 		Count: fmt.Sprintf("%d calls of %d kinds of models behind both APIs, 24 at a time, against a budget of %d tokens", total, len(spenders), budget),
