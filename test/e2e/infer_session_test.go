@@ -18,9 +18,10 @@ func TestInferSession(t *testing.T) {
 	e := engine.Start(t, engine.Config{TokenRate: 200, Slots: 4})
 	g := startGateway(t, modelOf(e))
 	dialect.Session(t, dialect.Target{URL: endpoint(g, "/rpc"), Model: "sim"})
+	const most = 400 // of what runs for a second at the longest
 	for _, r := range e.Ledger() {
-		if r.Aborted && r.Output > 200 {
-			t.Errorf("a client left, and the engine went on for %d tokens", r.Output)
+		if r.Output > most {
+			t.Errorf("nobody waited any more, and the engine went on for %d tokens", r.Output)
 		}
 	}
 }

@@ -20,7 +20,14 @@ type typist struct {
 // lost, so that a question is typed until there is an answer.
 func wscat(t *testing.T, url string) *typist {
 	t.Helper()
-	w := &typist{t, peer.Wscat(t, "ws"+strings.TrimPrefix(url, "http"), "--subprotocol", "mcp")}
+	return typing(t, peer.Wscat(t, "ws"+strings.TrimPrefix(url, "http"), "--subprotocol", "mcp"),
+		`{"jsonrpc":"2.0","id":"connected?","method":"server/discover","params":{`+modernMeta+`}}`, "supportedVersions")
+}
+
+// typing types a question until it is answered, with the id "connected?".
+func typing(t *testing.T, cat *peer.Terminal, question, answered string) *typist {
+	t.Helper()
+	w := &typist{t, cat}
 	connected := make(chan struct{})
 	typed := make(chan struct{})
 	go func() {
@@ -28,7 +35,7 @@ func wscat(t *testing.T, url string) *typist {
 		tick := time.NewTicker(50 * time.Millisecond)
 		defer tick.Stop()
 		for {
-			_ = w.cat.Type(`{"jsonrpc":"2.0","id":"connected?","method":"server/discover","params":{` + modernMeta + `}}`)
+			_ = w.cat.Type(question)
 			select {
 			case <-connected:
 				return
@@ -36,8 +43,8 @@ func wscat(t *testing.T, url string) *typist {
 			}
 		}
 	}()
-	if answer := w.read(); !strings.Contains(answer, "supportedVersions") {
-		t.Errorf("server/discover: %s", answer)
+	if answer := w.read(); !strings.Contains(answer, answered) {
+		t.Errorf("%s: %s", question, answer)
 	}
 	close(connected)
 	<-typed

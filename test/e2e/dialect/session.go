@@ -29,6 +29,9 @@ func Session(t *testing.T, target Target) {
 			c.cancelled()
 			c.left()
 			c.lose(session)
+			c.job(session)
+			c.longJob()
+			c.lateJob()
 			c.heartbeat()
 			c.refusals()
 		})
@@ -41,8 +44,8 @@ type introduction struct {
 	ServerInfo      struct{ Name, Version string }
 	SessionID       string
 	Capabilities    struct {
-		Streaming, Cancel bool
-		Methods           []string
+		Streaming, Async, Cancel bool
+		Methods                  []string
 	}
 	Models []struct {
 		Name      string
@@ -58,7 +61,7 @@ func (c *conversation) initialize() string {
 	if hello.ProtocolVersion == "" || hello.ServerInfo.Name == "" || hello.SessionID == "" {
 		c.t.Errorf("initialize: %+v", hello)
 	}
-	for _, method := range []string{"initialize", "invoke", "status", "cancel", "heartbeat", "ping"} {
+	for _, method := range []string{"initialize", "invoke", "invoke_async", "status", "cancel", "heartbeat", "ping"} {
 		if !slices.Contains(hello.Capabilities.Methods, method) {
 			c.t.Errorf("initialize: %s is not among the methods %v", method, hello.Capabilities.Methods)
 		}
@@ -67,7 +70,7 @@ func (c *conversation) initialize() string {
 	for _, m := range hello.Models {
 		known = known || m.Name == c.target.Model
 	}
-	if !known || !hello.Capabilities.Streaming || !hello.Capabilities.Cancel {
+	if !known || !hello.Capabilities.Streaming || !hello.Capabilities.Async || !hello.Capabilities.Cancel {
 		c.t.Errorf("initialize: %+v", hello)
 	}
 	c.keep(hello.SessionID)
@@ -210,18 +213,24 @@ func (c *conversation) lose(session string) {
 	c.t.Helper()
 	_, a := c.endless()
 	a.leave()
-	c.close()
-	again, err := c.resume(c.t.Context(), session)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	c.client = again
+	c.reconnect(session)
 	var hello introduction
 	if c.must("initialize", nil, &hello); hello.SessionID != session {
 		c.t.Errorf("the session that was taken up again is %q", hello.SessionID)
 	}
 	c.idle("after the connection was lost")
 	c.invoke()
+}
+
+// reconnect loses the connection without a word, and takes the session up on another one.
+func (c *conversation) reconnect(session string) {
+	c.t.Helper()
+	c.close()
+	again, err := c.resume(c.t.Context(), session)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.client = again
 }
 
 func (c *conversation) heartbeat() {
