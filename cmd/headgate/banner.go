@@ -29,6 +29,7 @@ type status struct {
 	up           []string
 	down         []string // with the reasons
 	starting     []string
+	models       []string // that are not switched off
 	tools, total int
 	next         string
 }
@@ -59,7 +60,7 @@ func (a *app) print(s status, b banner) {
 		return
 	}
 	b.log.Info("serving", "url", s.url, "admin", s.admin, "upstreams", s.total, "up", s.up, "down", s.down, "starting", s.starting,
-		"tools", s.tools, "auth", b.auth)
+		"tools", s.tools, "models", s.models, "auth", b.auth)
 }
 
 // authOf says how clients prove who they are. Only loopback is served without.
@@ -85,7 +86,7 @@ func authOf(a *config.Auth) string {
 }
 
 func statusOf(g *gateway.Gateway, b banner) status {
-	s := status{url: g.URL(), auth: b.auth, admin: "http://" + g.AdminAddr(), up: []string{}, down: []string{}, starting: []string{}}
+	s := status{url: g.URL(), auth: b.auth, admin: "http://" + g.AdminAddr(), up: []string{}, down: []string{}, starting: []string{}, models: []string{}}
 	for _, u := range g.Upstreams() {
 		s.total++
 		s.tools += u.Tools
@@ -98,7 +99,15 @@ func statusOf(g *gateway.Gateway, b banner) status {
 			s.down = append(s.down, u.Name+": "+u.Note)
 		}
 	}
+	for _, m := range g.Config().Models {
+		if m.Disabled == "" {
+			s.models = append(s.models, m.Name)
+		}
+	}
 	command := "tools"
+	if s.total == 0 && len(s.models) > 0 && !strings.ContainsAny(s.models[0], "*?") {
+		command = "invoke " + s.models[0] + " Hello"
+	}
 	if b.demo {
 		command = "call demo__add a=2 b=3"
 	}
@@ -126,6 +135,9 @@ func (s status) String() string {
 		line("", "still starting: %s (it may be downloading)", strings.Join(s.starting, ", "))
 	}
 	line("tools", "%d", s.tools)
+	if len(s.models) > 0 {
+		line("models", "%s", strings.Join(s.models, ", "))
+	}
 	line("auth", "%s", s.auth)
 	line("try", "%s", s.next)
 	return b.String()

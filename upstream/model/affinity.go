@@ -20,6 +20,8 @@ const (
 	maxPrefix   = 8 * prefixBlock
 	// overload is how much more than its part of the load a backend may have.
 	overload = 1.25
+	// tooSlow is how much longer a call may take there than at the mean of all, with what it finds in the cache.
+	tooSlow = 2
 	// homesKept is how many beginnings a pool remembers, at least.
 	homesKept = 16384
 )
@@ -97,7 +99,7 @@ func (h *homes) find(chain []uint64, list []*replica) (at, bytes int) {
 	return -1, 0
 }
 
-// home returns the backend for a call with a long prompt, of several; nil if all have more than their part of the load. One that has the
+// home returns the backend for a call with a long prompt, of several; nil if all have more than their part of the load, or are slow. One that has the
 // beginning may have as much more as need not be computed again there.
 func (p *Pool) home(l *load, list []*replica, now time.Duration) *replica {
 	parts, total, load := make([]float64, len(list)), 0.0, l.tokens()
@@ -117,6 +119,9 @@ func (p *Pool) home(l *load, list []*replica, now time.Duration) *replica {
 		load += m.tokens.Load()
 	}
 	fits := func(i int, saved int64) bool {
+		if v, ok := list[i].pace.known(now); ok && float64(l.tokens()-saved)/v > tooSlow*float64(l.tokens())*measured/speed {
+			return false
+		}
 		return float64(list[i].tokens.Load()-saved) <= overload*float64(load)*parts[i]/total
 	}
 	if at, bytes := p.homes.find(l.chain, list); at >= 0 && fits(at, infer.EstimateTokens(bytes)) {

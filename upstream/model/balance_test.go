@@ -323,3 +323,23 @@ func TestEqualTenantsGetAsManyTokensOfAModel(t *testing.T) {
 		}
 	})
 }
+
+// What begins alike does not stay at a backend that is slow, once that is known.
+func TestASlowBackendIsNoHome(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		of := speeds(4)
+		p := newPool(t, of, modelOf(of, slots, func(m *config.Model) { m.WarmUp.At = "never" }))
+		defer p.Close() //nolint:errcheck // nothing could fail
+		const calls = 400
+		for i := range calls {
+			prompt := fmt.Sprintf("Conversation %d. ", i%40) + strings.Repeat(fmt.Sprint("topic ", i%40, " "), 130)
+			if _, err := finished(t.Context(), p, streamed(t, prompt)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := of[0].calls.Load(); n > calls/4/4 {
+			t.Errorf("it got %d of %d calls", n, calls)
+		}
+	})
+}
