@@ -88,7 +88,9 @@ func (b *builder) server(c *rpc.Call) *tracepb.Span {
 	a := attributesOf(16)
 	b.calls(&a)
 	b.about(&a, exposed)
-	a.text(attrRequestID, text(c.Message.ID.String()))
+	if !b.trace.Inner {
+		a.text(attrRequestID, text(c.Message.ID.String()))
+	}
 	if b.infer != nil {
 		b.infer.asked(&a, c)
 	} else {

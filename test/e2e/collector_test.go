@@ -161,7 +161,7 @@ func (p *painter) name(id []byte) string {
 }
 
 // varying are attributes whose value is another one in each run.
-var varying = []string{"client.port", "server.port", "mcp.session.id", "headgate.event.duration", "headgate.queue.wait"}
+var varying = []string{"client.port", "server.port", "mcp.session.id", "headgate.event.duration", "headgate.queue.wait", "headgate.request.id"}
 
 func (p *painter) attributes(indent string, list []*commonpb.KeyValue) {
 	for _, a := range list {
@@ -172,6 +172,10 @@ func (p *painter) attributes(indent string, list []*commonpb.KeyValue) {
 				value = v.StringValue
 			case *commonpb.AnyValue_IntValue:
 				value = fmt.Sprint(v.IntValue)
+			case *commonpb.AnyValue_BoolValue:
+				value = fmt.Sprint(v.BoolValue)
+			case *commonpb.AnyValue_ArrayValue:
+				value = v.ArrayValue.GetValues()[0].GetStringValue() // of those that there are
 			}
 		}
 		fmt.Fprintf(&p.out, "%s%s: %s\n", indent, a.GetKey(), value)
