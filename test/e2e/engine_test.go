@@ -79,9 +79,10 @@ func TestEngineAnswersAreRead(t *testing.T) {
 			rpc := endpoint(startGateway(t, e.models()), "/rpc")
 			var questions []peer.Question
 			for _, q := range []peer.Question{{}, {Chat: true}, {Stream: true}, {Chat: true, Stream: true}} {
-				q.Model, q.Prompt, q.MaxTokens = e.model, "hello world, who are you?", 12
+				q.Model, q.Prompt, q.MaxTokens = e.model, strings.Repeat("hello world, who are you? ", 8), 12
 				questions = append(questions, q)
 			}
+			askGateway(t, rpc, questions) // from now on the engine has all it can in its cache
 			node := peer.AskOpenAI(t, peer.OpenAINode, e.url, questions...)
 			for client, read := range map[string][]peer.Answer{
 				"openai-go":             peer.AskOpenAI(t, peer.OpenAIGo, e.url, questions...),
@@ -89,27 +90,30 @@ func TestEngineAnswersAreRead(t *testing.T) {
 				"Headgate":              askGateway(t, rpc, questions),
 			} {
 				for i, a := range read {
-					compareAnswers(t, fmt.Sprintf("%s, question %d (chat %t, stream %t)", client, i, questions[i].Chat, questions[i].Stream), node[i], a)
+					e.compare(t, fmt.Sprintf("%s, question %d (chat %t, stream %t)", client, i, questions[i].Chat, questions[i].Stream), node[i], a)
 				}
+			}
+			if e.simulator != nil && node[0].Usage.Cached == 0 {
+				t.Error("nothing was found in the cache")
 			}
 		})
 	}
 }
 
-// compareAnswers holds an answer to what was read before. How much of a prompt an engine finds in its cache depends on what was asked before,
-// and so, with some, do the last digits and with them the words: that is told and no failure where numbers and reason agree.
-func compareAnswers(t *testing.T, what string, want, got peer.Answer) {
+// compare holds an answer to what was read before. An engine elsewhere may be shared with others, who displace what was in its cache, and its last digits
+// and with them its words may not be the same twice: that is told and no failure where tokens and reason agree.
+func (e inferenceEngine) compare(t *testing.T, what string, want, got peer.Answer) {
 	t.Helper()
 	if want.Error != "" || want.Usage == nil {
 		t.Fatalf("the engine does not answer its own client: %+v", want)
 	}
-	want.Usage = &peer.AnswerUsage{Input: want.Usage.Input, Output: want.Usage.Output}
-	if got.Usage != nil {
-		got.Usage.Cached = 0
+	elsewhere := os.Getenv("HEADGATE_ENGINE") != ""
+	if elsewhere && got.Usage != nil {
+		got.Usage.Cached = want.Usage.Cached
 	}
 	if want.Text != got.Text {
 		t.Logf("%s: other words: %q, %q", what, want.Text, got.Text)
-		if os.Getenv("HEADGATE_ENGINE") == "" {
+		if !elsewhere {
 			t.Errorf("%s: this engine repeats itself", what)
 		}
 		want.Text, got.Text = "", ""
