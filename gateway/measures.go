@@ -11,9 +11,11 @@ import (
 
 	"github.com/headgate/headgate/config"
 	"github.com/headgate/headgate/router/edge"
+	"github.com/headgate/headgate/router/job"
 	"github.com/headgate/headgate/rpc"
 	"github.com/headgate/headgate/rpc/infer"
 	"github.com/headgate/headgate/rpc/mcp"
+	"github.com/headgate/headgate/state"
 	"github.com/headgate/headgate/telemetry/metrics"
 	"github.com/headgate/headgate/upstream"
 	"github.com/headgate/headgate/upstream/mcpserver"
@@ -111,6 +113,12 @@ func (g *Gateway) samples(s *metrics.Sink) {
 		hits, misses := cache.Lookups()
 		s.Set(metrics.CacheRequests, float64(hits), "hit")
 		s.Set(metrics.CacheRequests, float64(misses), "miss")
+	}
+	if g.jobs != nil {
+		s.Set(metrics.JobsRunning, float64(g.jobs.Running()))
+		for _, stands := range []state.JobState{state.JobSucceeded, state.JobFailed, state.JobDead} {
+			s.Set(metrics.JobsEnded, float64(g.jobs.Ended(stands)), job.StateName(stands))
+		}
 	}
 	shed := g.generation().memory.Status()
 	s.Set(metrics.OverloadShed, float64(shed.Batch), "batch")

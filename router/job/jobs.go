@@ -45,6 +45,8 @@ type Jobs struct {
 	life    context.Context //nolint:containedctx // of what runs; its cause says why it ends
 	end     context.CancelCauseFunc
 
+	ended [state.JobDead + 1]atomic.Uint64 // by their workers here, in which state
+
 	mu       sync.Mutex
 	started  bool
 	workers  []context.CancelFunc // each has its worker begin nothing more
@@ -111,6 +113,9 @@ func (j *Jobs) Running() int {
 	defer j.mu.Unlock()
 	return len(j.running)
 }
+
+// Ended returns how many jobs workers here have ended in a state.
+func (j *Jobs) Ended(s state.JobState) uint64 { return j.ended[s].Load() }
 
 // Drain has nothing more begun, and nobody wait any longer for the end of a job. It returns when what runs has ended; what
 // still does when ctx ends is stopped and given back, for whoever comes next.

@@ -125,6 +125,10 @@ func TestADeadJobIsSentAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.ends(id, "succeeded", 1)
+		synctest.Wait()
+		if dead, done := p.Ended(state.JobDead), p.Ended(state.JobSucceeded); dead != 1 || done != 1 {
+			t.Errorf("%d dead and %d done are counted", dead, done)
+		}
 		if err := p.Redrive(t.Context(), id); !errors.Is(err, job.ErrNotDead) {
 			t.Errorf("sent again: %v", err)
 		}

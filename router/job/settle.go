@@ -99,6 +99,7 @@ func (j *Jobs) settle(ctx context.Context, a *attempt, end ending) {
 			slog.Int("attempt", a.claim.Job.Attempt), slog.String("error", end.Err.Message), slog.Any("cause", causeOf(end.failure)))
 	}
 	if stands.Final() {
+		j.ended[stands].Add(1)
 		done, cancel := j.writing()
 		defer cancel()
 		if err := j.Bus.Publish(done, ended(id), nil); err != nil {

@@ -106,6 +106,9 @@ var (
 	RateLimitRejected = &Definition{"headgate.ratelimit.rejected", Counter, "", "Calls that a limit refused.", []string{"reason"}}
 	CacheRequests     = &Definition{"headgate.cache.requests", Counter, "", "Calls that the cache is for.", []string{"result"}}
 
+	JobsRunning = &Definition{"headgate.jobs.running", Gauge, "", "Jobs that run here.", nil}
+	JobsEnded   = &Definition{"headgate.jobs.ended", Counter, "", "Jobs that workers here have ended, by the state that they are in.", []string{"state"}}
+
 	UpstreamUp       = &Definition{"headgate.upstream.up", Gauge, "", "1 if an upstream answered when it was last heard of, else 0.", []string{"upstream"}}
 	UpstreamRestarts = &Definition{"headgate.upstream.restarts", Counter, "", "How often a connection to an upstream, or its process, was begun anew.", []string{"upstream"}}
 
@@ -137,7 +140,7 @@ func Definitions() []*Definition {
 		serverOperation, clientOperation, serverSession, clientSession,
 		inferOperation, modelDuration, modelFirst, modelBetween, inputTokens, outputTokens, cachedTokens, modelQueueWait, modelRetries,
 		ModelUp, ModelInFlight, ModelQueueDepth, ModelQueueShed, ModelBackendUp, ModelBackendInFlight, ModelBackendFailures, ModelBreakerState,
-		BuildInfo, RequestsInFlight, StreamsActive, SessionsActive, CallsParked, CallsFailed, RateLimitRejected, CacheRequests,
+		BuildInfo, RequestsInFlight, StreamsActive, SessionsActive, CallsParked, CallsFailed, RateLimitRejected, CacheRequests, JobsRunning, JobsEnded,
 		UpstreamUp, UpstreamRestarts, upstreamRetries, UpstreamInFlight, QueueDepth, QueueShed, queueWait,
 		BackendUp, BackendInFlight, BackendFailures, BreakerState, MirrorAnswers, OverloadShed,
 		ConfigGeneration, ConfigReloaded, ConfigReloadSuccess, LogLost, AuditLines, AuditDropped,
