@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -43,6 +44,42 @@ func TestGatewaysBehindGateways(t *testing.T) {
 			}
 			dialect.Session(t, dialect.Target{URL: endpoint(g, "/rpc"), Model: "sim"})
 		})
+	}
+}
+
+// What becomes of an engine is told through all gateways: that it broke off, that it is not there, that it takes no more.
+func TestFailuresPassThroughGateways(t *testing.T) {
+	t.Parallel()
+	sim := engine.Start(t, engine.Config{})
+	serve := func(backend string) *gateway.Gateway {
+		return startGateway(t, "models:\n  sim: {warm_up: {at: never}, retry: {attempts: 1}, breaker: {failures: 0}, backends: ["+backend+"]}\n")
+	}
+	g := serve(behind(serve(behind(serve(fmt.Sprintf("{kind: openai, url: %q}", sim.URL+"/v1")), "http")), "ws"))
+	c := &invoker{t: t, url: endpoint(g, "/rpc")}
+	params := map[string]any{"model": "sim", "prompt": "a", "stream": true}
+	if o, _, _ := c.ask("invoke", params); o.Error != nil {
+		t.Fatalf("%+v", o.Error)
+	}
+	for _, tt := range []struct {
+		fault  engine.Fault
+		code   int
+		chunks int
+	}{
+		{engine.Fault{Kind: engine.Cut, After: 3}, -32007, 3},
+		{engine.Fault{Kind: engine.StreamError, After: 2}, -32007, 2},
+		{engine.Fault{Kind: engine.Refuse, Status: http.StatusTooManyRequests, RetryAfter: "60"}, -32005, 0},
+		{engine.Fault{Kind: engine.Refuse, Status: http.StatusBadRequest}, -32602, 0},
+	} {
+		sim.Fail(tt.fault)
+		o, _, chunks := c.ask("invoke", params)
+		if o.Error == nil || o.Error.Code != tt.code || chunks != tt.chunks {
+			t.Errorf("%+v: %d chunks, %+v", tt.fault, chunks, o.Error)
+		}
+		sim.Heal()
+	}
+	sim.Kill()
+	if o, _, _ := c.ask("invoke", params); o.Error == nil || o.Error.Code != -32006 {
+		t.Errorf("killed: %+v", o.Error)
 	}
 }
 
@@ -147,6 +184,61 @@ func TestABudgetHoldsWhateverTheParamsSay(t *testing.T) {
 					t.Errorf("%d tokens of a budget of %d", used, budget)
 				}
 			})
+		}
+	}
+}
+
+// What a gateway behind says of the credentials and the limits of the one in front is not passed on as the client's own.
+func TestAGatewayBehindHasCredentialsAndLimits(t *testing.T) {
+	t.Parallel()
+	const far, near = "far-0123456789abcdef0123456789abcdef", "near-0123456789abcdef0123456789abcdef"
+	sim := engine.Start(t, engine.Config{Record: true})
+	keys := "auth: {keys: [{id: k, key: %s, org: acme, scopes: [\"infer:*\"]}]}\n"
+	back := startGateway(t, fmt.Sprintf(keys+"limits: [{name: key-rate, scope: key, unit: requests, method: invoke, rate: 2/h, burst: 2}]\nmodels:\n  sim: {warm_up: {at: never}, backends: [{kind: openai, url: %q}]}\n", far, sim.URL+"/v1"))
+	front := startGateway(t, fmt.Sprintf(keys+`models:
+  http: {warm_up: {at: never}, retry: {attempts: 1}, backends: [{kind: rpc, url: "http://%[2]s/rpc", model: sim, headers: {Authorization: "Bearer %[3]s"}}]}
+  ws: {warm_up: {at: never}, retry: {attempts: 1}, backends: [{kind: rpc, url: "ws://%[2]s/rpc", model: sim, headers: {Authorization: "Bearer %[3]s"}}]}
+  stranger: {warm_up: {at: never}, backends: [{kind: rpc, url: "http://%[2]s/rpc", model: sim, headers: {Authorization: "Bearer nobody-%[3]s"}}]}
+  stranger-ws: {warm_up: {at: never}, backends: [{kind: rpc, url: "ws://%[2]s/rpc", model: sim, headers: {Authorization: "Bearer nobody-%[3]s"}}]}
+`, near, back.Addr(), far))
+	ask := func(model string) (resp *http.Response, o object) {
+		body := fmt.Sprintf(`{"id":1,"method":"invoke","params":{"model":%q,"prompt":"a"}}`, model)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, endpoint(front, "/rpc"), strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Authorization", "Bearer "+near)
+		if resp, err = http.DefaultClient.Do(req); err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if err := json.NewDecoder(resp.Body).Decode(&o); err != nil {
+			t.Fatal(err)
+		}
+		return resp, o
+	}
+	for _, model := range []string{"http", "ws"} {
+		if resp, o := ask(model); resp.StatusCode != http.StatusOK || o.Result.Output == "" {
+			t.Errorf("%s: %s %+v", model, resp.Status, o.Error)
+		}
+	}
+	for _, model := range []string{"http", "ws"} {
+		resp, o := ask(model)
+		if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" || o.Error == nil || o.Error.Code != -32005 {
+			t.Errorf("%s: %s %v %+v", model, resp.Status, resp.Header, o.Error)
+		}
+	}
+	for _, model := range []string{"stranger", "stranger-ws"} {
+		if resp, o := ask(model); resp.StatusCode != http.StatusBadGateway || resp.Header.Get("Www-Authenticate") != "" || o.Error == nil || o.Error.Code != -32007 {
+			t.Errorf("%s: %s %v %+v", model, resp.Status, resp.Header, o.Error)
+		}
+	}
+	for _, r := range sim.Ledger() {
+		for name, values := range r.Header {
+			if text := strings.Join(values, " "); strings.Contains(text, far) || strings.Contains(text, near) {
+				t.Errorf("the engine was sent %s: %s", name, text)
+			}
 		}
 	}
 }
