@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/headgate/headgate/admin"
 	"github.com/headgate/headgate/gateway"
@@ -211,6 +212,45 @@ limits:
 	}
 	if got := inferring(t, g, ci, "invoke", `{"model":"llama-70b","prompt":"?","max_tokens":50}`); got.code() != 0 {
 		t.Errorf("another key: %+v", got.objects)
+	}
+}
+
+// An answer that was asked for in chunks because nobody knew how long it would be is the one that it would have been in one piece.
+func TestAnswersThatArePutTogetherAreWhole(t *testing.T) {
+	t.Parallel()
+	e := engine.Start(t, engine.Config{Record: true})
+	g := startGateway(t, modelKeys+engineModels(e.URL, "llama-70b", "other")+`
+limits:
+  - {name: day, scope: key, unit: tokens, model: "llama-*", limit: 10000, per: day}
+`)
+	for _, params := range []string{`"prompt":"how so?"`, `"messages":[{"role":"user","content":"how so?"}],"top_p":0.5`, `"prompt":"how so?","n":2`} {
+		var got [2]map[string]any
+		for i, model := range []string{"llama-70b", "other"} {
+			answer := inferring(t, g, "the-key-of-developers", "invoke", fmt.Sprintf(`{"model":%q,%s}`, model, params))
+			if answer.code() != 0 || len(answer.objects) != 1 {
+				t.Fatalf("%+v", answer.objects)
+			}
+			if err := json.Unmarshal(answer.objects[0].Result, &got[i]); err != nil {
+				t.Fatal(err)
+			}
+			if got[i]["model"] != model {
+				t.Errorf("the model is %v", got[i]["model"])
+			}
+			delete(got[i], "model")
+		}
+		empty := cmpopts.IgnoreMapEntries(func(_ string, v any) bool { list, ok := v.([]any); return ok && len(list) == 0 }) // which engines leave out of streams
+		if diff := cmp.Diff(got[1], got[0], empty); diff != "" {
+			t.Errorf("%s (-in one piece +put together):\n%s", params, diff)
+		}
+	}
+	streamed := 0
+	for _, r := range e.Ledger() {
+		if bytes.Contains(r.Body, []byte(`"stream":true`)) {
+			streamed++
+		}
+	}
+	if streamed != 3 {
+		t.Errorf("%d calls were made in chunks", streamed)
 	}
 }
 
