@@ -123,6 +123,13 @@ func FindModel(models []Model, name string) (canonical string, entry *Model) {
 	return "", nil
 }
 
+// NewModel returns a model with the defaults of one that a file only names, and these backends.
+func NewModel(name string, backends ...ModelBackend) Model {
+	m := defaultModel(name, Position{})
+	m.Backends = backends
+	return m
+}
+
 // defaultModel has what a model has before its keys are read.
 func defaultModel(name string, at Position) Model {
 	return Model{

@@ -34,7 +34,7 @@ func (a *app) serveCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context(), f) },
 	}
 	f.register(cmd)
-	cmd.Flags().BoolVar(&f.demo, "demo", false, "serve three small MCP servers that are inside the gateway; nothing else is needed")
+	cmd.Flags().BoolVar(&f.demo, "demo", false, "serve three small MCP servers and a model that are inside the gateway; nothing else is needed")
 	cmd.Flags().BoolVar(&f.takeover, "takeover", false, "take the place of the gateway that runs with the same data_dir, and the connections that wait for it")
 	cmd.Flags().StringVar(&f.listen, "listen", "", "where clients connect, `HOST:PORT` (default 127.0.0.1:8970)")
 	cmd.Flags().StringVar(&f.admin, "admin-listen", "", "where operators connect, `HOST:PORT` (default 127.0.0.1:8971)")
@@ -62,7 +62,7 @@ func (a *app) serve(ctx context.Context, f serveFlags) (err error) {
 			return unexpected(err)
 		}
 		defer func() { err = errors.Join(err, servers.Close()) }()
-		cfg.Upstreams = servers.Upstreams()
+		cfg.Upstreams, cfg.Models = servers.Upstreams(), servers.Models()
 	}
 	a.warnIn(log.Logger, format, cfg)
 	floor := reserveHeap()

@@ -35,7 +35,7 @@ func Start(ctx context.Context, log *slog.Logger) (*Servers, error) {
 	}{
 		{"demo", newLegacy(identity{"demo", "Arithmetic and echo", "Tools that need no network."}, arithmetic()...)},
 		{"clock", newModern(identity{"clock", "Clock", "Tells the time and waits."}, clock()...)},
-		{"stream", newModern(identity{"stream", "Streamed counting", "Shows progress while it works."}, counting()...)},
+		{"stream", newModern(identity{"stream", "Streamed counting", "Shows progress while it works."}, append(counting(), reciting()...)...)},
 	} {
 		if err := s.serve(ctx, one.name, one.handler, log); err != nil {
 			return nil, errors.Join(fmt.Errorf("demo server %q: %w", one.name, err), s.Close())

@@ -88,7 +88,7 @@ func TestForeignClientListsAndCalls(t *testing.T) {
 		{"demo", legacyRevision, []string{"add", "divide", "echo"}, "add", map[string]any{"a": 2, "b": 3}, "5"},
 		{"demo", "2025-06-18", []string{"add", "divide", "echo"}, "echo", map[string]any{"text": "héllo\n"}, "héllo\n"},
 		{"clock", modernRevision, []string{"now", "wait"}, "wait", map[string]any{"ms": 0}, "waited 0 ms"},
-		{"stream", modernRevision, []string{"count"}, "count", map[string]any{"to": 2, "pause_ms": 0}, "counted to 2"},
+		{"stream", modernRevision, []string{"count", "recite"}, "count", map[string]any{"to": 2, "pause_ms": 0}, "counted to 2"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.server+" "+tt.revision, func(t *testing.T) {
@@ -135,6 +135,9 @@ func TestToolsComplainAboutArguments(t *testing.T) {
 		{"clock", modernRevision, "now", map[string]any{"zone": "UTC"}, `unknown field "zone"`},
 		{"stream", modernRevision, "count", map[string]any{"to": 100_000}, "from 1 to 1000"},
 		{"stream", modernRevision, "count", map[string]any{"to": 1, "pause_ms": 1e6}, "from 0 to 5000"},
+		{"stream", modernRevision, "recite", map[string]any{}, "prompt must be a text"},
+		{"stream", modernRevision, "recite", map[string]any{"prompt": "x", "max_tokens": 0}, "from 1 on"},
+		{"stream", modernRevision, "recite", map[string]any{"prompt": strings.Repeat("x ", 1001)}, "1000 words at most"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.tool+" "+tt.want, func(t *testing.T) {
