@@ -143,7 +143,7 @@ func TestModelToolsAreJudgedAndPaidFor(t *testing.T) {
     - {id: tools, hash: %q, org: acme, scopes: ["mcp:*"]}
     - {id: whole, hash: %q, org: other, scopes: ["mcp:*", "infer:invoke"]}
 access: [{who: {org: acme}, deny: ["invoke:secret"]}]
-limits: [{name: day, scope: key, unit: tokens, model: "*", limit: 130, per: day}]
+limits: [{name: day, scope: key, unit: tokens, model: "*", limit: 600, per: day}]
 `, hash1, hash2, hash3)+engineModels(e.URL, "sim", "secret")+"endpoints: {/mcp/models: {models: [\"*\"]}}\n")
 	for key, want := range map[string][]string{all: {"invoke_sim"}, tools: nil, whole: {"invoke_sim", "invoke_secret"}} {
 		s, progress := watched(t, endpoint(g, "/mcp/models"), "2026-07-28", http.Header{"Authorization": {"Bearer " + key}})
@@ -164,7 +164,7 @@ limits: [{name: day, scope: key, unit: tokens, model: "*", limit: 130, per: day}
 		if key != all {
 			continue
 		}
-		params := &gosdk.CallToolParams{Name: "invoke_sim", Arguments: map[string]any{"prompt": "hello", "max_tokens": 80, "ignore_eos": true}}
+		params := &gosdk.CallToolParams{Name: "invoke_sim", Arguments: map[string]any{"prompt": "hello", "max_tokens": 600, "ignore_eos": true}}
 		if _, err := s.CallTool(t.Context(), params); err == nil || !strings.Contains(err.Error(), "Too Many Requests") {
 			t.Errorf("a call beyond the budget: %v", err)
 		}
