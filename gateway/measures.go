@@ -142,7 +142,7 @@ func (g *Gateway) configSamples(s *metrics.Sink) {
 	s.Set(metrics.ConfigReloadSuccess, flag(!c.Failed))
 }
 
-// upstreamSamples is what is known of the upstreams and the models.
+// upstreamSamples is what is known of the upstreams.
 func (g *Gateway) upstreamSamples(s *metrics.Sink) {
 	for _, u := range g.generation().servers {
 		state := u.State()
@@ -150,12 +150,6 @@ func (g *Gateway) upstreamSamples(s *metrics.Sink) {
 		s.Set(metrics.UpstreamRestarts, float64(state.Restarts), u.Name())
 		g.measures.calls.Expect(u.Name(), queueSamples(s, u.Name(), u.queue.Status()))
 		for _, b := range u.Backends() {
-			backendSamples(s, &b)
-		}
-	}
-	for _, m := range g.generation().pools {
-		queueSamples(s, m.Name(), m.Queue())
-		for _, b := range m.Backends() {
 			backendSamples(s, &b)
 		}
 	}
@@ -191,7 +185,7 @@ func flag(is bool) float64 {
 	return 0
 }
 
-// queueSamples is what is known of the queue before an upstream or a model. It reports whether there is one.
+// queueSamples is what is known of the queue before an upstream. It reports whether there is one.
 func queueSamples(s *metrics.Sink, name string, status upstream.QueueStatus) bool {
 	if status.Limit == 0 {
 		return false

@@ -3,6 +3,7 @@ package gateway
 import (
 	"github.com/headgate/headgate/telemetry/metrics"
 	"github.com/headgate/headgate/upstream"
+	"github.com/headgate/headgate/upstream/model"
 )
 
 // modelSamples is what is known of the models.
@@ -28,7 +29,7 @@ func (g *Gateway) modelSamples(s *metrics.Sink) {
 
 // modelBackendSamples is what is known of a model's backend.
 func modelBackendSamples(s *metrics.Sink, name string, b *upstream.BackendStatus) {
-	s.Set(metrics.ModelBackendUp, flag(b.State == upstream.BackendUp), name, b.Backend)
+	s.Set(metrics.ModelBackendUp, flag(b.State == upstream.BackendUp || b.State == model.BackendCold), name, b.Backend)
 	s.Set(metrics.ModelBackendInFlight, float64(b.InFlight), name, b.Backend)
 	s.Set(metrics.ModelBackendFailures, float64(b.Failures), name, b.Backend)
 	if b.Breaker == "" {
