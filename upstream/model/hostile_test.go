@@ -228,3 +228,18 @@ func TestServerThatIsNotThere(t *testing.T) {
 		})
 	}
 }
+
+// A parameter that the gateway has to add something to, and cannot read, is not sent in part.
+func TestParamsThatCannotBeAddedTo(t *testing.T) {
+	t.Parallel()
+	for params, kind := range map[string]string{
+		`"options":7`: "ollama", `"options":{"a":1,"a":2}`: "ollama", `"stream_options":[],"stream":true`: "openai", `"stream_options":{"a":1,"\u0061":2},"stream":true`: "openai",
+	} {
+		url, requests := serve(t, script{status: 500})
+		b := backend(t, config.ModelBackend{Kind: kind, URL: url, StreamUsage: true})
+		got := ask(t.Context(), t, b, invoke(t, `{"model":"default","prompt":"a",`+params+`}`))
+		if got.Err == nil || got.Err.Code != rpc.InvalidParams || !strings.Contains(got.Err.Message, "options") || len(requests) != 0 {
+			t.Errorf("%s: %v, %d requests", params, got.Err, len(requests))
+		}
+	}
+}

@@ -77,6 +77,19 @@ const (
 	chatEnd   = `}]`
 )
 
+// object returns a parameter that has to be an object, where the gateway has something to add to it. It is empty where there is none.
+func (v *invocation) object(name string) (rpc.Object, error) {
+	text := given(v.params, name)
+	if text == nil {
+		text = json.RawMessage("{}")
+	}
+	o, err := rpc.ReadObject(text)
+	if err != nil {
+		return o, rpc.Errorf(rpc.InvalidParams, "params.%s: %w", name, err)
+	}
+	return o, nil
+}
+
 // nameText returns the name of the model at the backend as JSON.
 func (v *invocation) nameText() []byte { return rpc.AppendString(nil, v.name) }
 

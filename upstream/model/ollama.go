@@ -48,8 +48,12 @@ func (o *ollama) Handle(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 	if v.stream {
 		accept = typeLines
 	}
+	body, err := o.request(&v)
+	if err != nil {
+		return nil, err
+	}
 	r := o.begin(ctx, c, &v)
-	resp, err := o.post(r, to, accept, o.request(&v))
+	resp, err := o.post(r, to, accept, body)
 	if err != nil {
 		return nil, r.fail(err)
 	}
@@ -79,15 +83,15 @@ var options = map[string]string{
 
 // request writes what is sent. What the client has put into options itself counts more, but for the length of the answer,
 // which is reserved by what the dialect calls it.
-func (o *ollama) request(v *invocation) []byte {
+func (o *ollama) request(v *invocation) ([]byte, error) {
 	w := writer{text: []byte{'{'}}
 	own := writer{text: []byte{'{'}}
 	own.optional("num_predict", given(v.params, "max_tokens"))
-	if text, ok := v.params.Get("options"); ok {
-		if given, err := rpc.ReadObject(text); err == nil {
-			own.rest(given)
-		}
+	more, err := v.object("options")
+	if err != nil {
+		return nil, err
 	}
+	own.rest(more)
 	streams, keeps := false, false
 	v.params.Each(func(name string, value json.RawMessage) bool {
 		option, moved := options[name]
@@ -119,7 +123,7 @@ func (o *ollama) request(v *invocation) []byte {
 	if len(own.names) > 0 {
 		w.put("options", append(own.text, '}'))
 	}
-	return append(w.text, '}')
+	return append(w.text, '}'), nil
 }
 
 // keepAlive returns how long the model stays loaded.

@@ -50,7 +50,10 @@ func (o *openAI) Handle(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	to, body := o.request(&v)
+	to, body, err := o.request(&v)
+	if err != nil {
+		return nil, err
+	}
 	accept := typeJSON
 	if v.stream {
 		accept = typeEvents
@@ -78,7 +81,7 @@ func (o *openAI) Handle(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 }
 
 // request writes what is sent, and says where to.
-func (o *openAI) request(v *invocation) (to *upstream.Endpoint, body []byte) {
+func (o *openAI) request(v *invocation) (to *upstream.Endpoint, body []byte, err error) {
 	asText := v.messages == nil && o.cfg.Prompts == promptsAsText
 	includeUsage := v.stream && o.cfg.StreamUsage
 	w := writer{text: []byte{'{'}}
@@ -97,21 +100,16 @@ func (o *openAI) request(v *invocation) (to *upstream.Endpoint, body []byte) {
 		return true
 	})
 	if includeUsage {
-		w.put("stream_options", usageOption(v.params))
+		options, err := v.object("stream_options")
+		if err != nil {
+			return nil, nil, err
+		}
+		w.put("stream_options", options.With("include_usage", []byte("true")))
 	}
 	if asText {
-		return o.completions, append(w.text, '}')
+		return o.completions, append(w.text, '}'), nil
 	}
-	return o.chat, append(w.text, '}')
-}
-
-// usageOption returns the client's stream_options with the wish for the usage in it.
-func usageOption(params rpc.Object) []byte {
-	text, _ := params.Get("stream_options")
-	if options, err := rpc.ReadObject(text); err == nil {
-		return options.With("include_usage", []byte("true"))
-	}
-	return []byte(`{"include_usage":true}`)
+	return o.chat, append(w.text, '}'), nil
 }
 
 // Probe implements [Backend]: by /health where there is one, else by the list of models.
