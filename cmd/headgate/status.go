@@ -119,8 +119,8 @@ func (s *standing) headline() string {
 	if !o.Ready {
 		ready = "not ready"
 	}
-	return fmt.Sprintf("headgate %s  %s  up %s  generation %d  calls %d  streams %d  parked %d  sessions %d  memory %s of %s  goroutines %d",
-		strings.Join(strings.Fields(visible(o.Version)), " "), ready, age(o.Uptime*1000), o.Generation, o.Calls, o.Streams, o.Parked, o.Sessions, mebibytes(o.Heap), mebibytes(o.Memory), o.Goroutines)
+	return fmt.Sprintf("headgate %s  %s  up %s  generation %d  calls %d  streams %d  parked %d  sessions %d  jobs %d  memory %s of %s  goroutines %d",
+		strings.Join(strings.Fields(visible(o.Version)), " "), ready, age(o.Uptime*1000), o.Generation, o.Calls, o.Streams, o.Parked, o.Sessions, o.Jobs, mebibytes(o.Heap), mebibytes(o.Memory), o.Goroutines)
 }
 
 // age is a time in milliseconds for people.
