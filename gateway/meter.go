@@ -27,7 +27,8 @@ func (g *Gateway) demand(c *rpc.Call) (policy.Demand, bool) {
 		return policy.Demand{}, false // it was refused when it was resolved
 	}
 	size := len(c.Message.Params)
-	return policy.Demand{Bytes: size, Input: g.tokens.Tokens(c.Target.Canonical, size), Output: asked.Most, Streamed: asked.Stream}, true
+	prompt := max(g.tokens.Tokens(c.Target.Canonical, size), infer.EstimateTokens(size)) // the latter is what is charged where nobody counts
+	return policy.Demand{Bytes: size, Input: prompt, Output: asked.Most, Streamed: asked.Stream}, true
 }
 
 // pricesOf returns what models cost, by their entry or by any name that rules know them by.

@@ -39,8 +39,8 @@ type Price struct {
 const (
 	// outputStep is how many tokens of output are reserved at a time where a call does not say how many there will be.
 	outputStep = 256
-	// outputAhead is how many of them are always left, for what a model makes until it knows that it shall stop: at least,
-	// and of a fast one as many as it makes in that time, up to a step.
+	// outputAhead is how many of them are always left, beside what a model makes in the time until it knows that it shall
+	// stop, which is taken to be a step at most: for what has come and was not read, and where nobody knows how fast it is.
 	outputAhead = 64
 	stopTime    = 100 * time.Millisecond
 )

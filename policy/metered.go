@@ -99,7 +99,7 @@ func (m *metered) ahead(a *rpc.Attempt) int64 {
 		m.number, m.began = a.Number, time.Now()
 	}
 	took := max(time.Since(m.began), stopTime)
-	return min(max(outputAhead, int64(float64(a.Usage.Output)*float64(stopTime)/float64(took))), outputStep)
+	return outputAhead + min(int64(float64(a.Usage.Output)*float64(stopTime)/float64(took)), outputStep)
 }
 
 // again reserves one more attempt.

@@ -280,7 +280,7 @@ func TestStepsEndWhereTheBudgetDoes(t *testing.T) {
 			t.Errorf("%v", e.Header)
 		}
 		_ = reply.Close()
-		if got := l.used(t, "tokens"); got != float64(100+g.used.Output) || got > 1000 || got < 1000-256-10 {
+		if got := l.used(t, "tokens"); got != float64(100+g.used.Output) || got > 1000 || got < 1000-64-256-10 {
 			t.Errorf("%v are charged for %d", got, g.used.Output)
 		}
 	}
