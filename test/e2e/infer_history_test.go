@@ -186,3 +186,31 @@ func TestInferSessionEndsWhenItsClientWants(t *testing.T) {
 		})
 	}
 }
+
+// The cache and the budgets see what is sent, with all that was said before: the same words in another conversation are something else,
+// and cost more.
+func TestInferHistoryIsSeenByPolicies(t *testing.T) {
+	t.Parallel()
+	e := engine.Start(t, answering("yes"))
+	g := startGateway(t, fmt.Sprintf(`models: {m: {warm_up: {at: never}, backends: [{kind: openai, url: %q}]}}
+cache: {models: {allow: [m], ttl: 10m, max_temperature: 2}}
+limits: [{name: day, scope: ip, unit: tokens, model: m, limit: 3000, per: day}]
+`, e.URL+"/v1"))
+	a := askerOf(t, g)
+	invoke := map[string]any{"model": "m", "prompt": "again", "max_tokens": 10}
+	for range 2 {
+		a.ask("invoke", invoke, nil) // once and for all
+	}
+	a.open(map[string]any{"history": true})
+	a.ask("invoke", invoke, nil) // nothing was said before: it is the same
+	a.ask("invoke", invoke, nil)
+	want := []string{"user: again", "user: again\nassistant: yes\nuser: again"}
+	if diff := cmp.Diff(want, chats(t, e.Engine)); diff != "" {
+		t.Errorf("what the engine was told (-want +got):\n%s", diff)
+	}
+	long := map[string]any{"model": "m", "prompt": strings.Repeat("word ", 1000), "max_tokens": 10} // 1,250 tokens or so
+	a.ask("invoke", long, nil)
+	if got := a.send(`{"id":1,"method":"invoke","params":{"model":"m","prompt":"` + strings.Repeat("more ", 800) + `","max_tokens":10}}`); got.status != 429 {
+		t.Errorf("a call that costs 2,250 tokens of the 1,600 that are left is answered with %d %s", got.status, got.text)
+	}
+}
