@@ -76,8 +76,16 @@ func (g *Gateway) openConversations(cfg *config.Config) {
 	if g.engine != nil {
 		store = g.engine.Conversations()
 	}
-	carries := func(c *rpc.Call) bool { return g.generation().carriesContext(c) }
-	g.said = conversation.New(store, carries, conversationBounds(cfg), g.logOf("conversation"))
+	g.said = conversation.New(conversation.Deps{
+		Store: store, Carries: func(c *rpc.Call) bool { return g.generation().carriesContext(c) }, End: g.endConversation, Log: g.logOf("conversation"),
+	}, conversationBounds(cfg))
+}
+
+// endConversation ends a session of which nothing is remembered any more.
+func (g *Gateway) endConversation(ctx context.Context, session string, cause error) {
+	if _, err := g.sessions.Evict(ctx, session, cause); err != nil {
+		g.log.WarnContext(ctx, "the end of a session was not written", "error", err.Error())
+	}
 }
 
 // carriesContext reports whether each backend that may serve a call goes on with a context of a conversation: it is

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -87,6 +88,7 @@ type talk struct {
 	engine  *embedded.Engine
 	backend *backend
 	handler rpc.Handler
+	ended   []string // sessions
 }
 
 func newTalk(t *testing.T, cfg conversation.Config) *talk {
@@ -98,7 +100,10 @@ func newTalk(t *testing.T, cfg conversation.Config) *talk {
 	t.Cleanup(func() { _ = engine.Close(context.Background()) })
 	b := &backend{carries: true}
 	out := &talk{t: t, engine: engine, backend: b}
-	out.keeper = conversation.New(engine.Conversations(), func(*rpc.Call) bool { return b.carries }, cfg, slog.New(slog.DiscardHandler))
+	out.keeper = conversation.New(conversation.Deps{
+		Store: engine.Conversations(), Carries: func(*rpc.Call) bool { return b.carries }, Log: slog.New(slog.DiscardHandler),
+		End: func(_ context.Context, session string, _ error) { out.ended = append(out.ended, session) },
+	}, cfg)
 	out.handler = rpc.Chain(b, out.keeper.Guard, out.keeper.Remember)
 	if err := out.keeper.Open(t.Context(), "s", infer.Introduction{History: true}); err != nil {
 		t.Fatal(err)
@@ -304,8 +309,8 @@ func TestWhatIsForgottenReadsLikeWhatNeverWas(t *testing.T) {
 	if err := k.says(c); rpc.CodeOf(err) != rpc.SessionUnknown || strings.Contains(err.Error(), "expired") {
 		t.Errorf("the error is %v", err)
 	}
-	if len(k.backend.got) != 0 {
-		t.Errorf("the backend was sent %s", k.backend.last())
+	if len(k.backend.got) != 0 || !slices.Equal(k.ended, []string{"another"}) {
+		t.Errorf("the backend was sent %s, and %q ended", k.backend.got, k.ended)
 	}
 	c = call(`{"model":"m","prompt":"a"}`)
 	c.Client.Capabilities = nil // no history was wanted
@@ -317,7 +322,7 @@ func TestWhatIsForgottenReadsLikeWhatNeverWas(t *testing.T) {
 
 func TestNothingIsKeptWithoutAStore(t *testing.T) {
 	t.Parallel()
-	k := conversation.New(nil, func(*rpc.Call) bool { return true }, usual, slog.New(slog.DiscardHandler))
+	k := conversation.New(conversation.Deps{Log: slog.New(slog.DiscardHandler)}, usual)
 	if err := k.Able(infer.Introduction{History: true}); rpc.CodeOf(err) != rpc.StateUnavailable {
 		t.Errorf("the error is %v", err)
 	}
@@ -339,7 +344,7 @@ func (failing) Recall(context.Context, string, string) (state.History, error) {
 
 func TestAnInvokeNeedsTheEngine(t *testing.T) {
 	t.Parallel()
-	k := conversation.New(failing{}, func(*rpc.Call) bool { return true }, usual, slog.New(slog.DiscardHandler))
+	k := conversation.New(conversation.Deps{Store: failing{}, Log: slog.New(slog.DiscardHandler)}, usual)
 	h := rpc.Chain(&backend{}, k.Guard, k.Remember)
 	_, err := h.Handle(t.Context(), call(`{"model":"m","prompt":"a"}`))
 	if e := rpc.AsError(err); e.Code != rpc.StateUnavailable || e.RetryAfter == 0 {

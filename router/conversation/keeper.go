@@ -24,14 +24,24 @@ type Config struct {
 type Keeper struct {
 	store   state.Conversations // nil where nothing can be remembered
 	carries func(*rpc.Call) bool
+	end     func(ctx context.Context, session string, cause error)
 	log     *slog.Logger
 	config  atomic.Pointer[Config]
 }
 
-// New returns a keeper. Carries reports whether whoever serves a call goes on with a context that it made before; others
-// are sent what was said. Without a store no session can have a history.
-func New(store state.Conversations, carries func(*rpc.Call) bool, cfg Config, log *slog.Logger) *Keeper {
-	k := &Keeper{store: store, carries: carries, log: log}
+// Deps is what a keeper works with.
+type Deps struct {
+	Store state.Conversations // nil where nothing can be remembered: then no session can have a history
+	// Carries reports whether whoever serves a call goes on with a context that it made before. Others are sent what was said.
+	Carries func(*rpc.Call) bool
+	// End ends a session whose history was to be remembered and is not any more, and what is in flight in it with the cause.
+	End func(ctx context.Context, session string, cause error)
+	Log *slog.Logger
+}
+
+// New returns a keeper.
+func New(deps Deps, cfg Config) *Keeper {
+	k := &Keeper{store: deps.Store, carries: deps.Carries, end: deps.End, log: deps.Log}
 	k.Configure(cfg)
 	return k
 }
@@ -77,7 +87,7 @@ func (k *Keeper) Guard(next rpc.Handler) rpc.Handler {
 		}
 		_, err := k.store.Touch(ctx, c.Client.Session)
 		if errors.Is(err, state.ErrNoConversation) {
-			return nil, forgotten(err)
+			return nil, k.forgotten(ctx, c, err)
 		}
 		if err != nil {
 			k.log.WarnContext(ctx, "the use of a session was not noted", "error", err.Error())
@@ -93,7 +103,7 @@ func (k *Keeper) Standing(ctx context.Context, c *rpc.Call) (state.Conversation,
 	}
 	out, err := k.store.Touch(ctx, c.Client.Session)
 	if errors.Is(err, state.ErrNoConversation) {
-		return out, false, forgotten(err)
+		return out, false, k.forgotten(ctx, c, err)
 	}
 	if err != nil {
 		return out, false, unavailable(err)
@@ -104,9 +114,11 @@ func (k *Keeper) Standing(ctx context.Context, c *rpc.Call) (state.Conversation,
 // unknownSession is what clients are told of every session that they cannot use.
 const unknownSession = "the session has ended or never was: send initialize again"
 
-// forgotten is the error for a session that is over. It reads like that for one that never was.
-func forgotten(err error) error {
-	return &rpc.Error{Code: rpc.SessionUnknown, Message: unknownSession, Cause: err}
+// forgotten ends the session of a call, and returns the error that says so. It reads like that for one that never was.
+func (k *Keeper) forgotten(ctx context.Context, c *rpc.Call, err error) error {
+	out := &rpc.Error{Code: rpc.SessionUnknown, Message: unknownSession, Cause: err}
+	k.end(ctx, c.Client.Session, out)
+	return out
 }
 
 // retryAfter is when an engine that could not be asked may be asked again.

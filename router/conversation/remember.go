@@ -24,7 +24,7 @@ func (k *Keeper) Remember(next rpc.Handler) rpc.Handler {
 		}
 		history, err := k.store.Recall(ctx, c.Client.Session, c.Target.Canonical)
 		if errors.Is(err, state.ErrNoConversation) {
-			return nil, forgotten(err)
+			return nil, k.forgotten(ctx, c, err)
 		}
 		if err != nil {
 			return nil, unavailable(err)

@@ -123,6 +123,11 @@ func (i *inferSocket) take(c *rpc.Call) (err error) {
 // sessionOf returns the session of a message, nil if it has none. Whose it is is not known yet.
 func (i *inferSocket) sessionOf(m *rpc.Message) (*session.Session, error) {
 	current, id := i.current(), namedSession(m)
+	if current != nil && m.Method == infer.Initialize {
+		if _, err := i.Sessions.Resume(i.named, i.endpoint); err != nil {
+			current = nil // it has ended, and there may be another one
+		}
+	}
 	if id == "" {
 		return current, nil
 	}

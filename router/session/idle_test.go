@@ -20,7 +20,7 @@ func TestAClientsOwnIdleTime(t *testing.T) {
 				r := registry(t, Config{Idle: 10 * time.Minute, Max: 20 * time.Minute, IdleOf: func(*rpc.Client) time.Duration { return tt.wish }}, keyring(t))
 				id := opened(t, r, client)
 				s := resumed(t, r, id)
-				if at, ok := r.Expires(s.Client().Session); !ok || at.Sub(time.Now()).Round(time.Second) != tt.want {
+				if at, ok := r.Expires(s.Client().Session); !ok || time.Until(at).Round(time.Second) != tt.want {
 					t.Errorf("it expires at %v, %v", at, ok)
 				}
 				time.Sleep(tt.want - time.Second)
@@ -41,7 +41,7 @@ func TestExpiresAtItsAge(t *testing.T) {
 		s := resumed(t, r, opened(t, r, client))
 		time.Sleep(9 * time.Minute)
 		s.use(time.Now())
-		if at, ok := r.Expires(s.Client().Session); !ok || at.Sub(time.Now()).Round(time.Second) != 6*time.Minute {
+		if at, ok := r.Expires(s.Client().Session); !ok || time.Until(at).Round(time.Second) != 6*time.Minute {
 			t.Errorf("it expires at %v, %v", at, ok)
 		}
 		if _, ok := r.Expires("another"); ok {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/gorilla/websocket"
 
 	"github.com/headgate/headgate/test/fake/engine"
 )
@@ -212,5 +213,38 @@ limits: [{name: day, scope: ip, unit: tokens, model: m, limit: 3000, per: day}]
 	a.ask("invoke", long, nil)
 	if got := a.send(`{"id":1,"method":"invoke","params":{"model":"m","prompt":"` + strings.Repeat("more ", 800) + `","max_tokens":10}}`); got.status != 429 {
 		t.Errorf("a call that costs 2,250 tokens of the 1,600 that are left is answered with %d %s", got.status, got.text)
+	}
+}
+
+// A socket whose session has ended is told so, and can begin another one.
+func TestInferSocketBeginsAnew(t *testing.T) {
+	t.Parallel()
+	g := schemaGateway(t)
+	conn, resp, err := websocket.DefaultDialer.DialContext(t.Context(), "ws"+strings.TrimPrefix(endpoint(g, "/rpc"), "http"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	defer conn.Close()
+	say := func(text string) (p part) {
+		if err := conn.WriteMessage(websocket.TextMessage, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		if err := conn.ReadJSON(&p); err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	const open = `{"id":1,"method":"initialize","params":{"session":{"history":true,"ttl":0.001}}}`
+	first := say(open)
+	for say(`{"id":1,"method":"ping"}`).Error == nil {
+		time.Sleep(2 * time.Millisecond)
+	}
+	second := say(strings.Replace(open, "0.001", "60", 1))
+	if first.Error != nil || second.Error != nil || string(first.Result) == string(second.Result) {
+		t.Fatalf("it begins with %+v and then %+v", first, second)
+	}
+	if p := say(`{"id":1,"method":"invoke","params":{"model":"sim","prompt":"p"}}`); p.Error != nil {
+		t.Errorf("an invoke is answered with %+v", p.Error)
 	}
 }
