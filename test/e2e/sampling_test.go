@@ -1,5 +1,7 @@
 package e2e
 
+//lint:file-ignore SA1019 deprecated features must be carried for as long as peers use them
+
 import (
 	"context"
 	"encoding/json"
