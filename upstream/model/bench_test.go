@@ -52,6 +52,7 @@ func BenchmarkChunk(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			answer := tt.open(&repeated{text: tt.text})
 			tally := newTally(nil, 8, 0)
+			var notice rpc.Notice
 			b.ReportAllocs()
 			for b.Loop() {
 				chunk, err := answer.next(&tally)
@@ -59,7 +60,7 @@ func BenchmarkChunk(b *testing.B) {
 					b.Fatal(err)
 				}
 				tally.note()
-				if m := rpc.NewNotification(infer.Chunk, chunk); m.Method != infer.Chunk {
+				if m := notice.Make(infer.Chunk, chunk); m.Method != infer.Chunk {
 					b.Fatal(m)
 				}
 			}
