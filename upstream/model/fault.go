@@ -38,7 +38,7 @@ type fault struct {
 // the secret is.
 func (f *fault) hide(value string) {
 	const least = 6
-	for _, word := range strings.Fields(value) {
+	for word := range strings.FieldsSeq(value) {
 		if len(word) >= least && !strings.EqualFold(word, "Bearer") {
 			f.secrets = append(f.secrets, word)
 		}

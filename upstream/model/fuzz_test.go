@@ -52,7 +52,7 @@ func readParts(t *testing.T, p parts) reading {
 		}
 	}
 	w := writer{text: []byte{'{'}}
-	w.add("usage", tally.appendTo(nil))
+	w.add("usage", tally.text())
 	p.finish(&w)
 	out.result = sound(t, append(w.text, '}'))
 	return out

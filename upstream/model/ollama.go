@@ -154,6 +154,5 @@ func (o *ollama) Warm(ctx context.Context, model string) error {
 	if o.cfg.KeepAlive > 0 {
 		w.add("keep_alive", o.keepAlive())
 	}
-	_, err := o.ask(ctx, o.generate, append(w.text, '}'))
-	return err
+	return o.ask(ctx, o.generate, append(w.text, '}'))
 }

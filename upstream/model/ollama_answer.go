@@ -83,7 +83,7 @@ func (o *ollama) result(answer rpc.Object, v *invocation, t *tally) ([]byte, err
 	w.string("model", v.shown)
 	s.write(&w, "output")
 	w.optional("finish_reason", s.reason)
-	w.add("usage", t.appendTo(nil))
+	w.add("usage", t.text())
 	w.rest(answer, lineMembers...)
 	return append(w.text, '}'), nil
 }

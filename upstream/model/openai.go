@@ -170,6 +170,5 @@ func (o *openAI) Warm(ctx context.Context, model string) error {
 		w.add("messages", []byte(`[{"role":"user","content":"hi"}]`))
 	}
 	w.number("max_tokens", 1)
-	_, err := o.ask(ctx, to, append(w.text, '}'))
-	return err
+	return o.ask(ctx, to, append(w.text, '}'))
 }

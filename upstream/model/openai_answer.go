@@ -117,7 +117,7 @@ func (o *openAI) result(answer rpc.Object, v *invocation, t *tally) ([]byte, err
 	}
 	t.piece(made)
 	o.readUsage(answer, t)
-	w.add("usage", t.appendTo(nil))
+	w.add("usage", t.text())
 	if len(items) > 1 {
 		w.add("choices", append(others, ']'))
 	}

@@ -138,7 +138,7 @@ func (p *peer) result(answer infer.Part, v *invocation, t *tally) ([]byte, error
 		w.put(name, value)
 		return true
 	})
-	w.put("usage", t.appendTo(nil))
+	w.put("usage", t.text())
 	return append(w.text, '}'), nil
 }
 

@@ -171,7 +171,7 @@ func (r *run) Next() (*rpc.Message, error) {
 func (r *run) last() *rpc.Message {
 	r.tally.note()
 	w := writer{text: []byte{'{'}}
-	w.add("usage", r.tally.appendTo(nil))
+	w.add("usage", r.tally.text())
 	r.parts.finish(&w)
 	m := rpc.NewResult(r.id, append(w.text, '}'))
 	r.try.Saw(m)

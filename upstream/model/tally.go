@@ -100,10 +100,10 @@ func (t *tally) nothing() {
 	t.try.Uses(rpc.Usage{})
 }
 
-// appendTo appends the usage as the dialect writes it.
-func (t *tally) appendTo(dst []byte) []byte {
+// text is the usage as the dialect writes it.
+func (t *tally) text() []byte {
 	u := t.usage()
-	w := writer{text: append(dst, '{')}
+	w := writer{text: []byte{'{'}}
 	w.number("input_tokens", u.Input)
 	w.number("output_tokens", u.Output)
 	if u.Cached > 0 {

@@ -271,7 +271,7 @@ func (s *toolStream) whole(v *invocation, t *tally) ([]byte, error) {
 	w := writer{text: []byte{'{'}}
 	w.string("model", v.shown)
 	w.string("output", s.output)
-	w.add("usage", t.appendTo(nil))
+	w.add("usage", t.text())
 	s.finish(&w)
 	return append(w.text, '}'), nil
 }

@@ -168,14 +168,15 @@ func (w *web) get(ctx context.Context, from *upstream.Endpoint) (status int, bod
 	return w.exchange(ctx, &upstream.Request{Method: http.MethodGet, Endpoint: from, Header: []upstream.Field{{Name: "Accept", Value: typeJSON}}})
 }
 
-// ask sends something of the gateway's own, and returns the answer.
-func (w *web) ask(ctx context.Context, to *upstream.Endpoint, body []byte) (rpc.Object, error) {
+// ask sends something of the gateway's own that has to be answered, whatever the answer is.
+func (w *web) ask(ctx context.Context, to *upstream.Endpoint, body []byte) error {
 	header := []upstream.Field{{Name: "Content-Type", Value: typeJSON}, {Name: "Accept", Value: typeJSON}}
 	_, text, err := w.exchange(ctx, &upstream.Request{Method: http.MethodPost, Endpoint: to, Header: header, Body: body})
 	if err != nil {
-		return rpc.Object{}, err
+		return err
 	}
-	return w.object(text)
+	_, err = w.object(text)
+	return err
 }
 
 func (w *web) exchange(ctx context.Context, req *upstream.Request) (status int, body []byte, err error) {
