@@ -9,7 +9,7 @@ import (
 func TestNoticesAreLikeNotifications(t *testing.T) {
 	t.Parallel()
 	var n Notice
-	for _, params := range []string{`{"text":"a"}`, `{"text":"b","index":1,"_meta":{"x":1}}`, `{}`, `{"x":{"y":[1]}}`, `{`, `[]`, `{"text":"c"}`, ``} {
+	for _, params := range []string{`{"text":"a"}`, `{"text":"b","index":1,"_meta":{"x":1}}`, `{}`, `{"x":{"y":[1]}}`, `{`, `[]`, `{"text":"c"}`, `{"text":"d"}`, `{"text":"e"} `, `{"text":"f"},"x":1`, `{"a":1,"a":2}`, `{"name":"\ud800"}`, ` {"text":"g"}`, `{"_meta":{"x":2}}`, `{"text":"h"}`, ``, `{"text":"i"}`} {
 		var text []byte
 		if params != "" {
 			text = []byte(params)

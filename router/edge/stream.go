@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -129,7 +130,7 @@ func (x *exchange) event(u utterance) {
 		return
 	}
 	buf := u.AppendTo(x.events.space(&x.buffers, 2*u.Size()+64))
-	data := buf[:len(buf):len(buf)]
+	data := slices.Clip(buf)
 	ev := frame.Event{Data: data}
 	if x.track != nil {
 		id, ours := x.track.Add(bytes.Clone(data))

@@ -163,7 +163,7 @@ func (c *conn) setWriteDeadline(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.own.write = true
-	return c.armWrite(t)
+	return c.armWrite(t, time.Until(t))
 }
 
 // mayWrite gives a write the time that the server allows, unless the handler has said how long it may take.
@@ -173,12 +173,21 @@ func (c *conn) mayWrite() error {
 	if c.own.write {
 		return nil
 	}
-	return c.armWrite(time.Now().Add(c.srv.WriteTimeout))
+	return c.armWrite(time.Now().Add(c.srv.WriteTimeout), c.srv.WriteTimeout)
 }
 
-// armWrite sets the deadline of writing. The lock is held.
-func (c *conn) armWrite(want time.Time) error {
-	if slack := time.Until(want) / 8; slack > 0 && !c.sendUntil.After(want) && c.sendUntil.After(want.Add(-slack)) {
+// writeWithin sets the deadline of writing to so long from now, as the handler's.
+func (c *conn) writeWithin(d time.Duration) error {
+	want := time.Now().Add(d)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.own.write = true
+	return c.armWrite(want, d)
+}
+
+// armWrite sets the deadline of writing, which is so long from now. The lock is held.
+func (c *conn) armWrite(want time.Time, left time.Duration) error {
+	if slack := left / 8; slack > 0 && !c.sendUntil.After(want) && c.sendUntil.After(want.Add(-slack)) {
 		return nil
 	}
 	c.sendUntil = want

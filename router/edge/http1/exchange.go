@@ -121,17 +121,17 @@ func (x *exchange) WriteWhole(p, q []byte) error {
 // WriteNow writes a part of the content that must not wait for more, and gives the client a while to take it: what Write, Flush and
 // SetWriteDeadline do together, for answers that consist of a great many parts.
 func (x *exchange) WriteNow(p []byte, within time.Duration) error {
-	if err := x.conn.setWriteDeadline(time.Now().Add(within)); err != nil {
+	if err := x.conn.writeWithin(within); err != nil {
 		return err
 	}
-	if !x.begun || x.bare() || x.length >= 0 {
+	if !x.begun || x.bare() || x.length >= 0 || x.err != nil {
 		if _, err := x.write(p, nil); err != nil {
 			return err
 		}
 		return x.FlushError()
 	}
 	x.written += int64(len(p))
-	return x.send(p, nil, false)
+	return x.sent(x.conn.out.send(p, nil, x.chunked, false))
 }
 
 // Write implements [http.ResponseWriter]. It returns [http.ErrContentLength] for more than the header promises. What is
@@ -176,13 +176,19 @@ func (x *exchange) send(p, q []byte, last bool) error {
 	if !x.begun {
 		x.begin(out, int64(len(out.kept)+len(p)+len(q)), last)
 	}
-	if x.err = x.conn.mayWrite(); x.err == nil {
-		x.err = out.send(p, q, x.chunked, last)
+	err := x.conn.mayWrite()
+	if err == nil {
+		err = out.send(p, q, x.chunked, last)
 	}
-	if x.err != nil {
+	return x.sent(err)
+}
+
+// sent notes what came of writing.
+func (x *exchange) sent(err error) error {
+	if x.err = err; err != nil {
 		x.cancel(nil) // whoever works for the answer works for nobody
 	}
-	return x.err
+	return err
 }
 
 // Flush implements [http.Flusher].
