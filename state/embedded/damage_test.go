@@ -15,9 +15,10 @@ import (
 	"github.com/headgate/headgate/state"
 )
 
-// content is all that an engine says of its jobs and budgets.
+// content is all that an engine says of its jobs, budgets and conversations.
 type content struct {
 	Jobs    []state.Job
+	Said    []state.History
 	Results map[string]string
 	Budgets []int64
 }
@@ -37,6 +38,13 @@ func contentOf(tb testing.TB, e *Engine) (out content) {
 		out.Results[j.ID] = string(got.Result)
 	}
 	out.Budgets = inBudgets(tb, e, 10_000)
+	for i := range 10 {
+		h, err := e.Conversations().Recall(tb.Context(), fmt.Sprint(i), "m")
+		if err != nil {
+			tb.Fatal(err)
+		}
+		out.Said = append(out.Said, h)
+	}
 	return out
 }
 
@@ -58,6 +66,18 @@ func filled(tb testing.TB) (string, content) {
 		}
 		if _, err := e.Quota().Reserve(tb.Context(), state.HoldID{}, costing(budgets(10_000), 7), 0, nil); err != nil {
 			tb.Fatal(err)
+		}
+	}
+	for i := range 10 {
+		key, terms := fmt.Sprint(i), state.ConversationTerms{Idle: time.Hour, Most: time.Hour}
+		if err := e.Conversations().Open(tb.Context(), key, terms); err != nil {
+			tb.Fatal(err)
+		}
+		for j := range 2 * i {
+			turn := state.Turn{Data: bytes.Repeat([]byte{byte(j)}, j*50), Context: []byte(key), After: uint64(j)}
+			if err := e.Conversations().Add(tb.Context(), key, "m", turn, state.ConversationBounds{Turns: 10, Bytes: 10_000}); err != nil {
+				tb.Fatal(err)
+			}
 		}
 	}
 	all := contentOf(tb, e)
