@@ -231,15 +231,15 @@ func TestRelayCancelsOverASocket(t *testing.T) {
 // A socket that has ended while it had no call is not taken for one.
 func TestRelayTakesAnotherSocket(t *testing.T) {
 	t.Parallel()
-	var n atomic.Int64
 	url := mux(t, map[string]http.HandlerFunc{"/rpc": func(w http.ResponseWriter, r *http.Request) {
 		conn, err := (&websocket.Upgrader{}).Upgrade(w, r, nil)
 		if err != nil {
 			return
 		}
 		defer conn.Close()
-		if _, _, err = conn.ReadMessage(); err == nil {
-			_ = conn.WriteMessage(websocket.TextMessage, fmt.Appendf(nil, `{"id":%d,"result":{"output":"A"}}`, n.Add(1)))
+		var m struct{ ID json.RawMessage }
+		if conn.ReadJSON(&m) == nil {
+			_ = conn.WriteMessage(websocket.TextMessage, fmt.Appendf(nil, `{"id":%s,"result":{"output":"A"}}`, m.ID))
 		}
 	}})
 	b := backend(t, both["ws"](url))
