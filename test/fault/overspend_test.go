@@ -43,7 +43,7 @@ var spenders = []spender{
 	{name: "left at once", params: `"stream":true`, leave: time.Millisecond},
 	{name: "cancelled", params: `"max_tokens":100`, leave: 20 * time.Millisecond},
 	{name: "cancelled huge", params: `"x":1`, leave: 60 * time.Millisecond},
-	{name: "slow huge", params: `"stream":true`, lines: 30, slow: true},
+	{name: "slow huge", params: `"stream":true`, lines: 15, slow: true},
 	{name: "liar", params: `"max_tokens":20,"stream":true`},
 	{name: "refuse", params: `"max_tokens":60,"stream":true`},
 	{name: "reset", params: `"max_tokens":60,"stream":true`},
@@ -60,9 +60,9 @@ func spendthrifts(t *testing.T) []*engine.Engine {
 	t.Helper()
 	out := make([]*engine.Engine, 2)
 	for i := range out {
-		e := engine.New(engine.Config{TokenRate: 500, Slots: 64, Length: func(r *engine.Request) int {
+		e := engine.New(engine.Config{TokenRate: 150, Slots: 64, Length: func(r *engine.Request) int {
 			if strings.Contains(r.Text, "huge") || strings.Contains(r.Text, "liar") {
-				return 1200
+				return 500
 			}
 			return 10 + len(r.Text)%70
 		}})
@@ -129,7 +129,7 @@ func (s *spender) spend(ctx context.Context, url, model, prompt string) (refused
 			return refused, nil
 		}
 		if s.slow {
-			time.Sleep(5 * time.Millisecond)
+			time.Sleep(30 * time.Millisecond)
 		}
 	}
 	return refused, gone(ctx, lines.Err())
@@ -177,8 +177,8 @@ func ledgerOf(t *testing.T, g *gateway.Gateway, limit string, all float64) float
 // TestT33_NobodyOverspends makes calls of a model that are hard to account for, many at a time, against a budget for about half of
 // them: what models make is at no moment more than the budget, nor, in the end, more than the ledger says.
 func TestT33_NobodyOverspends(t *testing.T) {
-	total := times(252, 1000)
-	budget := int64(total) * 110
+	total := times(168, 1000)
+	budget := int64(total) * 75
 	row := &Row{
 		ID: "T33", What: "Overspend: huge answers, departures, cancels, slow readers, retries, cuts, lies, no usage: never more than the budget, and the ledger has all that was made",
 		Count: fmt.Sprintf("%d calls of %d kinds of models behind two APIs and another gateway, 24 at a time, against a budget of %d tokens", total, len(spenders), budget),
