@@ -92,7 +92,7 @@ func TestASlowBackendGetsLessThanItsShare(t *testing.T) {
 	var table strings.Builder
 	fmt.Fprintf(&table, "%-14s %-20s %8s %10s %10s %10s %8s\n", "load", "choice", "slow one", "share", "median", "p99", "failed")
 	for _, load := range []float64{0.3, 0.8} {
-		tr := traffic{calls: 800, load: load}
+		tr := traffic{calls: 400, load: load}
 		relaxed := func(m *config.Model) {
 			m.WarmUp.At, m.Queue.MaxWait = "never", time.Hour
 			m.Deadlines.FirstToken = time.Hour
@@ -276,7 +276,7 @@ func TestWeightedBackends(t *testing.T) {
 func TestEqualTenantsGetAsManyTokensOfAModel(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		const tenants, each = 10, 12_000 // tokens
+		const tenants, each = 10, 4000 // tokens
 		long := func(org string) int { return 8 << (org[len(org)-1] % 4) }
 		of := newTroupe(4, func(c *rpc.Call) plan {
 			return plan{first: 20 * time.Millisecond, chunks: long(c.Principal.Org), every: 5 * time.Millisecond}
