@@ -12,12 +12,12 @@ import (
 // policy feels everything below it and must not care what is above it. Without a gate
 // nobody is asked who they are. What outlives the configuration is the gateway's, the
 // rest the generation's.
-func (g *Gateway) chain(n *generation, gate *auth.Gate) rpc.Handler {
+func (g *Gateway) chain(n *generation, d *dialect, gate *auth.Gate) rpc.Handler {
 	identify, unscoped := rpc.Middleware(own), func(*rpc.Call, string) error { return nil }
 	if gate != nil {
 		identify, unscoped = gate.Authenticate, gate.Unscoped
 	}
-	return rpc.Chain(n.dispatch(),
+	return rpc.Chain(d.answers,
 		rpc.Observe(n.observers(g.observers)...),
 		n.clientAddress(),
 		g.messages,
@@ -26,15 +26,15 @@ func (g *Gateway) chain(n *generation, gate *auth.Gate) rpc.Handler {
 		policy.Origin(n.origins),
 		identify,
 		g.sessions.Guard,
-		modelsOnly(g.said.Guard),
-		n.access.Scoped(verbs, unscoped),
-		n.resolve,
+		d.only(rpc.Infer, g.said.Guard),
+		n.access.Scoped(d.verbs, unscoped),
+		d.resolve,
 		g.calls.Settle,
-		n.access.Guard(verbs, unscoped),
-		mcpOnly(g.pins.Guard(n.modes)),
+		n.access.Guard(d.verbs, unscoped),
+		d.only(rpc.MCP, g.pins.Guard(n.modes)),
 		n.memory.Shed,
 		n.limits.Rate,
-		modelsOnly(g.said.Remember),
+		d.only(rpc.Infer, g.said.Remember),
 		n.cached,
 		n.limits.Budget(g.paid),
 	)
@@ -43,18 +43,18 @@ func (g *Gateway) chain(n *generation, gate *auth.Gate) rpc.Handler {
 // innerChain is the way of the calls that the gateway makes in the name of a principal that it knows: the runs of
 // jobs, and models that are asked in the middle of another call. They are resolved as if they came now, and pay
 // budgets; rates were paid by what they are made for. The call has a record of its own.
-func (g *Gateway) innerChain(n *generation) rpc.Handler {
+func (g *Gateway) innerChain(n *generation, d *dialect) rpc.Handler {
 	unscoped := func(*rpc.Call, string) error { return nil }
 	if n.gate != nil {
 		unscoped = n.gate.Unscoped
 	}
-	return rpc.Chain(n.dispatch(),
+	return rpc.Chain(d.answers,
 		rpc.Observe(n.observers(g.observers)...),
 		policy.Recover(g.logOf("policy")),
-		n.resolve,
+		d.resolve,
 		g.calls.Settle,
-		n.access.Guard(verbs, unscoped),
-		mcpOnly(g.pins.Guard(n.modes)),
+		n.access.Guard(d.verbs, unscoped),
+		d.only(rpc.MCP, g.pins.Guard(n.modes)),
 		n.memory.Shed,
 		n.cached,
 		n.limits.Budget(g.paid),

@@ -9,53 +9,42 @@ import (
 	"github.com/headgate/headgate/rpc/mcp"
 )
 
-// What the dialects do not have in common: who knows what a call is about, who answers it, and what policies
-// know of its methods. All else is one chain.
+// dialect is what the dialects do not have in common: what policies know of methods, who knows what a call is about, and who
+// answers it. All else is one chain.
+type dialect struct {
+	name    rpc.Dialect
+	verbs   policy.Verbs
+	resolve rpc.Middleware
+	answers rpc.Handler
+}
 
-// verbs is what the policies know of methods.
-var verbs = policy.Verbs{Of: verbOf, Listed: listedBy, Also: alsoOf}
+// dialects are those that a generation speaks.
+func (n *generation) dialects() (tools, models *dialect) {
+	return &dialect{rpc.MCP, verbsOf(rpc.MCP), n.router.Resolve, n.router}, &dialect{rpc.Infer, verbsOf(rpc.Infer), n.models.Resolve, n.models}
+}
 
-func verbOf(c *rpc.Call) string {
-	if c.Dialect == rpc.Infer {
-		return infer.Verb(c)
+// verbsOf is what policies know of a dialect's methods.
+func verbsOf(name rpc.Dialect) policy.Verbs {
+	if name == rpc.Infer {
+		return policy.Verbs{Of: infer.Verb, Listed: nothing, Also: infer.Also} // what lists models shows what may be used, to everybody
 	}
-	return mcp.Verb(c)
+	return policy.Verbs{Of: mcp.Verb, Listed: mcp.Listed, Also: nothing}
 }
 
-func alsoOf(c *rpc.Call) string {
-	if c.Dialect == rpc.Infer {
-		return infer.Also(c)
+func nothing(*rpc.Call) string { return "" }
+
+// only is a policy that knows of nothing but one dialect.
+func (d *dialect) only(name rpc.Dialect, layer rpc.Middleware) rpc.Middleware {
+	if d.name != name {
+		return pass
 	}
-	return ""
+	return layer
 }
 
-func listedBy(c *rpc.Call) string {
-	if c.Dialect == rpc.Infer {
-		return "" // initialize and status show what may be used to everybody
-	}
-	return mcp.Listed(c)
-}
-
-// resolve finds what a call is about, by its dialect.
-func (n *generation) resolve(next rpc.Handler) rpc.Handler {
-	return byDialect(n.router.Resolve(next), n.models.Resolve(next))
-}
-
-// dispatch answers calls, by their dialect.
-func (n *generation) dispatch() rpc.Handler { return byDialect(n.router, n.models) }
-
-// mcpOnly is a policy that knows nothing of models.
-func mcpOnly(layer rpc.Middleware) rpc.Middleware {
-	return func(next rpc.Handler) rpc.Handler { return byDialect(layer(next), next) }
-}
-
-// modelsOnly is a policy that knows of nothing but models.
-func modelsOnly(layer rpc.Middleware) rpc.Middleware {
-	return func(next rpc.Handler) rpc.Handler { return byDialect(next, layer(next)) }
-}
-
-// byDialect is a handler for each dialect.
-func byDialect(tools, models rpc.Handler) rpc.Handler {
+// byDialect sends calls the way of their dialect.
+func (n *generation) byDialect(way func(d *dialect) rpc.Handler) rpc.Handler {
+	d, e := n.dialects()
+	tools, models := way(d), way(e)
 	return rpc.HandlerFunc(func(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 		if c.Dialect == rpc.Infer {
 			return models.Handle(ctx, c)

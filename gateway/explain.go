@@ -143,7 +143,8 @@ func (e *explaining) resolve(ctx context.Context, c *rpc.Call) bool {
 }
 
 func (e *explaining) access(c *rpc.Call) {
-	verb := verbOf(c)
+	verbs := verbsOf(c.Dialect)
+	verb := verbs.Of(c)
 	e.Listed = e.generation.access.Sees(&c.Principal, c.Dialect, verb, &c.Target)
 	v, lacking := e.generation.access.Explain(c, verbs)
 	switch {

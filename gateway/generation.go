@@ -108,7 +108,9 @@ func (g *Gateway) generate(cfg *config.Config, old *generation) (n *generation, 
 	n.views = n.viewsOf()
 	n.router = router.New(n.views, g.below(n))
 	n.models = g.modelRouter(n)
-	n.remote, n.local, n.inner = g.chain(n, n.gate), g.chain(n, nil), g.innerChain(n)
+	n.remote = n.byDialect(func(d *dialect) rpc.Handler { return g.chain(n, d, n.gate) })
+	n.local = n.byDialect(func(d *dialect) rpc.Handler { return g.chain(n, d, nil) })
+	n.inner = n.byDialect(func(d *dialect) rpc.Handler { return g.innerChain(n, d) })
 	return n, nil
 }
 
