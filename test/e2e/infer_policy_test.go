@@ -180,6 +180,9 @@ limits:
 	for range 2 {
 		got = inferring(t, g, dev, "invoke", `{"model":"llama-70b","prompt":"?","stream":true}`)
 	}
+	if got.header.Get("RateLimit") == "" {
+		t.Errorf("a stream says nothing of limits: %v", got.header)
+	}
 	for ; got.code() == 0; got = inferring(t, g, dev, "invoke", `{"model":"llama-70b","prompt":"?","stream":true}`) {
 	}
 	if last := got.objects[len(got.objects)-1]; got.code() != -32003 || last.Error.Data["reason"] != "quota_exhausted" || last.Error.Data["limit_name"] != "day" ||
@@ -204,7 +207,7 @@ limits:
 		`auth true organisation acme, team build, key ci, with the scopes [mcp:tools/* infer:invoke]`,
 		`resolve true "llama-70b" is the model "llama-70b"; rules know it by that name`,
 		`access false none of the scopes is good for stream; lists show it`,
-		`limits true limit "day" of 1000 tokens a day for this key has 1000 left; 78 are reserved before the call runs`,
+		`limits true limit "day" of 1000 tokens a day for this key has 1000 left; 86 are reserved before the call runs`,
 		`model true llama-70b has 1 of 1 backends, 0 calls in flight and 0 that wait`,
 	}
 	if diff := cmp.Diff(want, steps); diff != "" || explained.Outcome != "forbidden" {
