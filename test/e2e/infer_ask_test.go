@@ -65,12 +65,12 @@ func (a *asker) send(body string, header ...string) told {
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		a.t.Fatalf("%s: %v", body, err)
+		a.t.Fatalf("%.200s: %v", body, err)
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
-		a.t.Fatalf("%s: %v", body, err)
+		a.t.Fatalf("%.200s: %v", body, err)
 	}
 	out := told{status: resp.StatusCode, header: resp.Header, text: string(text)}
 	for line := range bytes.Lines(text) {

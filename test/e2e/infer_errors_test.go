@@ -83,6 +83,7 @@ func brokenGateway(t *testing.T) (*gateway.Gateway, map[string]string) {
 	)
 	calm := "warm_up: {at: never}, retry: {attempts: 1}"
 	return startGateway(t, section+fmt.Sprintf(`
+bounds: {body: 64KiB}
 models:
   good: {%[1]s, aliases: [default], backends: [{kind: openai, url: "%[2]s/v1", model: sim}]}
   bad: {%[1]s, backends: [{kind: openai, url: "%[3]s/v1", model: sim}]}
@@ -130,7 +131,7 @@ func TestInferErrors(t *testing.T) {
 		"an answer to nothing":     {body: `{"id":1,"result":{}}`, want: request},
 		"no id where one must be":  {body: `{"method":"status"}`, want: request},
 		"a session that never was": {body: good, header: []string{"Mcp-Session-Id", "none"}, want: request},
-		"too large":                {body: `{"id":1,"method":"ping","params":{"x":"` + strings.Repeat("x", 5<<20) + `"}}`, want: failing{code: -32600, reason: "invalid_request", status: 413}},
+		"too large":                {body: `{"id":1,"method":"ping","params":{"x":"` + strings.Repeat("x", 70<<10) + `"}}`, want: failing{code: -32600, reason: "invalid_request", status: 413}},
 		"no such method":           {body: `{"id":1,"method":"tools/call","params":{"name":"a"}}`, want: failing{code: -32601, reason: "method_not_found", status: 404}},
 		"no prompt":                {body: `{"id":1,"method":"invoke","params":{"model":"good"}}`, want: params},
 		"no such model":            {body: at("nobody"), want: failing{code: -32602, reason: "invalid_params", status: 400, data: map[string]any{"model": "nobody"}}},
