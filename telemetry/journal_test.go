@@ -2,6 +2,7 @@ package telemetry_test
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -99,6 +100,19 @@ func TestJournalKeepsWhatClientsMayKnow(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The names of requests, as they are made, are no secrets, and lead to their entries.
+func TestJournalKeepsNamesOfRequests(t *testing.T) {
+	t.Parallel()
+	j := telemetry.NewJournal("info")
+	for range 100 {
+		name := rand.Text()[:16]
+		ends(j, "invoke", name, rpc.Principal{Org: "acme"}, nil)
+		if got := all(t, j.Read(telemetry.JournalFilter{All: true, Request: name}, 10, false)); len(got) != 1 {
+			t.Fatalf("%s leads to %v", name, got)
+		}
+	}
 }
 
 // Who follows gets what comes, and who is too slow is told what is missing; nobody waits for either.
