@@ -53,8 +53,9 @@ var (
 	plainLayer  = &layer{}
 )
 
-// The layers of a message of the inference dialect. What else is in params is a
-// backend's, in whatever spelling.
+// The layers of a message of the inference dialect. Reserved is also what says how long
+// an answer may be, and how many: that is paid for before it is asked for. What else is
+// in params is a backend's, in whatever spelling.
 var (
 	inferEnvelope = &layer{
 		scope:    top,
@@ -64,7 +65,9 @@ var (
 	inferParams = &layer{
 		scope: body,
 		reserved: names("model", "prompt", "messages", "stream", "max_tokens", "context", "id", "job_id", "wait",
-			"idempotency_key", "deadline", "session", "sessionId", "protocolVersion", "capabilities", "clientInfo"),
+			"idempotency_key", "deadline", "session", "sessionId", "protocolVersion", "capabilities", "clientInfo",
+			"temperature", "stop", "stream_options", "options", "n", "best_of", "num_return_sequences", "max_completion_tokens",
+			"max_new_tokens", "num_predict", "n_predict"),
 		inner: []nested{{"_meta", &layer{scope: meta, lenient: true}}},
 	}
 	ownEnvelope = &layer{

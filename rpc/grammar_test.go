@@ -51,6 +51,10 @@ func TestMessagesOfTheInferenceDialect(t *testing.T) {
 		"a param twice":              {`{"id":1,"method":"invoke","params":{"x":1,"x":1}}`, rpc.ParseError},
 		"a param in another case":    {`{"id":1,"method":"invoke","params":{"Model":"m"}}`, rpc.ParseError},
 		"a member in another case":   {`{"id":1,"METHOD":"ping"}`, rpc.ParseError},
+		"several answers, unseen":    {`{"id":1,"method":"invoke","params":{"max_tokens":1,"N":9}}`, rpc.ParseError},
+		"a longer answer, unseen":    {`{"id":1,"method":"invoke","params":{"max_tokens":1,"max_completion_to\u212aens":9}}`, rpc.ParseError},
+		"options, unseen":            {`{"id":1,"method":"invoke","params":{"max_tokens":1,"Options":{}}}`, rpc.ParseError},
+		"a temperature, unseen":      {`{"id":1,"method":"invoke","params":{"temperature":0,"Temperature":2}}`, rpc.ParseError},
 		"a param twice, with escape": {`{"id":1,"method":"invoke","params":{"model":"a","mod\u0065l":"b"}}`, rpc.ParseError},
 	}
 	for name, tt := range bad {

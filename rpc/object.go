@@ -43,6 +43,26 @@ func ReadObject(text []byte) (Object, error) {
 	return Object{o[0]}, nil
 }
 
+// ReadParams finds the members of an object that is to be the params of a message of a
+// dialect, in text as [ReadObject] takes it. Names that are reserved there and spelled in
+// another way are an error too, as they are to [Parse].
+func ReadParams(text []byte, d Dialect) (Object, error) {
+	s := scanner{data: text, depth: MaxDepth}
+	s.space()
+	if s.peek() != '{' {
+		return Object{}, s.fail("expected an object")
+	}
+	l := paramsLayer
+	if d == Infer {
+		l = inferParams
+	}
+	var o [scopes]object
+	if err := s.record(o[:], l, 0); err != nil {
+		return Object{}, err
+	}
+	return Object{o[body]}, nil
+}
+
 // ParseObject reads a text from outside that has to be one JSON object and nothing else, as strictly as [Parse] reads a
 // message: valid UTF-8, bounded depth, no duplicate names.
 func ParseObject(text []byte) (Object, error) {

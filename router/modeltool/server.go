@@ -102,7 +102,7 @@ func paramsOf(m *rpc.Message, model string, stream bool) (json.RawMessage, error
 	if !ok || text[0] != '{' {
 		return nil, rpc.Errorf(rpc.InvalidParams, "params.arguments must be an object with a prompt, or with messages")
 	}
-	o, err := rpc.ReadObject(text)
+	o, err := rpc.ReadParams(text, rpc.Infer)
 	if err != nil {
 		return nil, rpc.Errorf(rpc.InvalidParams, "params.arguments: %s", err.Error())
 	}

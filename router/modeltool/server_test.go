@@ -171,6 +171,9 @@ func TestCallsOfTools(t *testing.T) {
 		"no arguments":   {params: `{}`, want: []string{"invalid_params: params.arguments must be an object with a prompt, or with messages"}},
 		"list":           {params: `{"arguments":[]}`, want: []string{"invalid_params: params.arguments must be an object with a prompt, or with messages"}},
 		"said two times": {params: `{"arguments":{"prompt":"a","prompt":"b"}}`, want: []string{`invalid_params: params.arguments: duplicate member "prompt" at byte 14`}},
+		"its own model":  {params: `{"arguments":{"prompt":"a","Model":"secret"}}`, want: []string{`invalid_params: params.arguments: member "Model" is model in another case at byte 14`}},
+		"a stream":       {params: `{"arguments":{"prompt":"a","\u017ftream":true}}`, want: []string{`invalid_params: params.arguments: member "ſtream" is stream in another case at byte 14`}},
+		"more answers":   {params: `{"arguments":{"prompt":"a","max_tokens":1,"N":9}}`, want: []string{`invalid_params: params.arguments: member "N" is n in another case at byte 29`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
