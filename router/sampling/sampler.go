@@ -3,7 +3,9 @@ package sampling
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 
 	"github.com/headgate/headgate/rpc"
@@ -104,12 +106,23 @@ func (s *sampled) take(q *rpc.Message) {
 	s.call.Record.Note(rpc.Asked, q.Method, 0)
 	s.work.Go(func() {
 		defer s.leave(q.ID, cancel)
-		answer := s.sampler.sample(ctx, s.call, q)
+		answer := s.reply(ctx, q)
 		if ctx.Err() == nil {
 			s.answer(answer)
 		}
 		s.call.Record.Note(rpc.Replied, "", 0)
 	})
+}
+
+// reply makes the answer to a question. Nobody above sees a panic in the goroutine that does.
+func (s *sampled) reply(ctx context.Context, q *rpc.Message) (answer *rpc.Message) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.sampler.Log.ErrorContext(ctx, "panic in a call", "upstream", s.call.Target.Upstream, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			answer = refuse(q.ID, mcp.CodeInternal, "internal error")
+		}
+	}()
+	return s.sampler.sample(ctx, s.call, q)
 }
 
 // answer sends the upstream what it asked for. One that cannot be told does not wait either.

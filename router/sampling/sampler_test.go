@@ -279,3 +279,21 @@ func TestWorkEndsWithItsQuestion(t *testing.T) {
 		t.Error("a question that was taken back is answered")
 	}
 }
+
+// panics is a reply that panics when it is pulled.
+type panics struct{ hanging }
+
+func (panics) Next() (*rpc.Message, error) { panic("boom") }
+
+// Nobody else recovers from what happens while a model is asked: it would be the end of the process.
+func TestAPanicEndsNothingButTheAnswer(t *testing.T) {
+	t.Parallel()
+	s := sampling.New(sampling.Options{
+		Model: "m", MaxTokens: 1, Rounds: 1, Log: slog.New(slog.DiscardHandler), Choose: func(string) string { return "" },
+		Invoke: func(context.Context, *rpc.Call, json.RawMessage) (*rpc.Reply, error) { return rpc.NewReply(panics{}), nil },
+	})
+	got := read(t, s.Before(newServer(`{"messages":[{"role":"user","content":{"type":"text","text":"x"}}]}`)), call(`{}`))
+	if !strings.Contains(string(got[0].Result), "sampling: internal error") {
+		t.Errorf("%s", got[0].Result)
+	}
+}
