@@ -79,7 +79,6 @@ func (j *Jobs) answer(ctx context.Context, c *rpc.Call, into *outcome) error {
 	reply, err := j.Run.Handle(ctx, c)
 	if err == nil {
 		err = j.read(reply, c.Target.Canonical, into)
-		_ = reply.Close() // the answer is there, or the reason why not
 	}
 	if err != nil && ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -90,8 +89,9 @@ func (j *Jobs) answer(ctx context.Context, c *rpc.Call, into *outcome) error {
 // chunkOverhead is how much larger the chunks of an answer are than the answer, at most, in any case that is worth keeping.
 const chunkOverhead = 64
 
-// read pulls a reply to its response, and makes one answer of its chunks.
+// read pulls a reply to its response, makes one answer of its chunks, and closes it.
 func (j *Jobs) read(reply *rpc.Reply, model string, into *outcome) error {
+	defer func() { _ = reply.Close() }() // the answer is there, or the reason why not; also where it panics
 	var answer infer.Answer
 	for {
 		m, err := reply.Next()

@@ -277,3 +277,25 @@ func TestAnOperatorStopsARunInTheLiveView(t *testing.T) {
 		}
 	})
 }
+
+// panics is a reply that panics when it is pulled, and closes a channel when it is closed.
+type panics struct{ closed chan struct{} }
+
+func (panics) Next() (*rpc.Message, error) { panic("in the answer") }
+func (panics) Answer(*rpc.Message) error   { return rpc.ErrNoQuestion }
+func (p panics) Close() error              { close(p.closed); return nil }
+
+// What a call holds of its model and its budgets is given back when its reply is closed.
+func TestAReplyThatPanicsIsClosed(t *testing.T) {
+	t.Parallel()
+	closed := make(chan struct{})
+	inPlant(t, usual, func(context.Context, *rpc.Call) (*rpc.Reply, error) { return rpc.NewReply(panics{closed}), nil }, func(t *testing.T, p *plant) {
+		p.start()
+		p.ends(p.submit(""), "failed", 1)
+	})
+	select {
+	case <-closed:
+	default:
+		t.Error("it is still open")
+	}
+}
