@@ -290,7 +290,9 @@ func TestAPanicEndsNothingButTheAnswer(t *testing.T) {
 	t.Parallel()
 	s := sampling.New(sampling.Options{
 		Model: "m", MaxTokens: 1, Rounds: 1, Log: slog.New(slog.DiscardHandler), Choose: func(string) string { return "" },
-		Invoke: func(context.Context, *rpc.Call, json.RawMessage) (*rpc.Reply, error) { return rpc.NewReply(panics{}), nil },
+		Invoke: func(context.Context, *rpc.Call, json.RawMessage) (*rpc.Reply, error) {
+			return rpc.NewReply(panics{}), nil
+		},
 	})
 	got := read(t, s.Before(newServer(`{"messages":[{"role":"user","content":{"type":"text","text":"x"}}]}`)), call(`{}`))
 	if !strings.Contains(string(got[0].Result), "sampling: internal error") {
