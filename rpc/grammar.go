@@ -21,7 +21,7 @@ var (
 // refusal tells text that is no JSON from JSON that is no message or several.
 func (g *grammar) refusal(err error) *Error {
 	code := ParseError
-	if errors.Is(err, ErrBatch) {
+	if errors.Is(err, ErrBatch) || errors.Is(err, ErrNoObject) {
 		code = InvalidRequest
 	} else if e, ok := errors.AsType[*SyntaxError](err); ok && e.Ambiguous {
 		code = g.ambiguous

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strconv"
+	"unicode/utf8"
 )
 
 // Message is one JSON-RPC 2.0 message: a request, a notification or a response.
@@ -41,6 +42,10 @@ type Limits struct {
 
 // ErrBatch is the cause of refusing an array where one message is expected.
 var ErrBatch = errors.New("a batch where one message is expected")
+
+// ErrNoObject is the cause of refusing JSON that is no message, since it is neither an object nor an array of them (JSON-RPC 2.0,
+// section 5.1, invalid request).
+var ErrNoObject = errors.New("a message is an object")
 
 // Parse reads one message. It accepts what every reader understands alike:
 // valid UTF-8, one JSON object, no duplicate or differently cased names in the
@@ -81,6 +86,9 @@ func (m *Message) scan(data []byte, depth int, envelope *layer) error {
 	case '[':
 		return ErrBatch
 	default:
+		if utf8.Valid(data) && json.Valid(data) {
+			return ErrNoObject
+		}
 		return s.fail("expected an object")
 	}
 	if err := s.record(m.objects[:], envelope, 0); err != nil {

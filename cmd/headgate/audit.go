@@ -17,7 +17,7 @@ func (a *app) auditCommand() *cobra.Command {
 		Example: "  headgate audit verify audit.jsonl",
 	}
 	verify := &cobra.Command{
-		Use: "verify FILE", Short: "Check that no line of an audit log was changed or removed", Args: cobra.ExactArgs(1),
+		Use: "verify FILE", Short: "Check that no line of an audit log was changed or removed", Args: oneArg("a file"),
 		Long: "Check the chain of an audit log that was written with audit.chain: true. The first line that is not as it was written, or that does not\n" +
 			"follow the one before it, is named, and the exit code is 1. Lines that were cut off at the end cannot be missed by the file itself:\n" +
 			"compare the digest that is printed with one that was kept elsewhere.",

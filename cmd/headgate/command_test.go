@@ -66,6 +66,10 @@ func TestWrongUsageSaysWhatWasMeant(t *testing.T) {
 	}{
 		{[]string{"serv"}, "headgate: unknown command \"serv\" for \"headgate\"\n  did you mean: headgate serve\n"},
 		{[]string{"zzz"}, "headgate: unknown command \"zzz\" for \"headgate\"\n  headgate --help lists the commands\n"},
+		{[]string{"jobs", "lst"}, "headgate: unknown command \"lst\" for \"headgate jobs\"\n  did you mean: headgate jobs list\n"},
+		{[]string{"keys", "zzz", "-o", "json"}, "headgate: unknown command \"zzz\" for \"headgate keys\"\n  headgate keys --help lists the commands\n"},
+		{[]string{"jobs", "show"}, "headgate: headgate jobs show needs a job\n  for example:\n    headgate jobs show job_0cd2f8r5e8h3n6k9q2t4v7a1b5d8f0g3j6m9\n    headgate jobs show JOB -o json\n"},
+		{[]string{"jobs", "show", "a", "b"}, "headgate: headgate jobs show needs a job, and was given \"b\" too\n  headgate jobs show --help\n"},
 		{[]string{"serve", "--lissen", "x"}, "headgate: unknown flag: --lissen\n  did you mean --listen?\n"},
 		{[]string{"serve", "--zzz"}, "headgate: unknown flag: --zzz\n  headgate serve --help\n"},
 		{[]string{"version", "x"}, "headgate: headgate version takes no arguments, but was given \"x\"\n  headgate version --help\n"},

@@ -73,7 +73,7 @@ const maxJobs = 999
 func (a *app) jobsShowCommand() *cobra.Command {
 	var to operators
 	cmd := &cobra.Command{
-		Use: "show JOB", Short: "Show a job", Args: cobra.ExactArgs(1),
+		Use: "show JOB", Short: "Show a job", Args: oneArg("a job"),
 		Long:    "Show how a job stands, and why it has no result if it has ended without one.",
 		Example: "  headgate jobs show job_0cd2f8r5e8h3n6k9q2t4v7a1b5d8f0g3j6m9\n  headgate jobs show JOB -o json",
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.showJob(cmd.Context(), &to, args[0]) },

@@ -29,10 +29,29 @@ type app struct {
 func (a *app) run(ctx context.Context, args []string) int {
 	root := a.root()
 	root.SetArgs(args)
+	if err := unknownPart(root, args); err != nil {
+		return a.report(err)
+	}
 	if err := root.ExecuteContext(ctx); err != nil {
 		return a.report(err)
 	}
 	return exitOK
+}
+
+// unknownPart refuses a command that does nothing by itself and has no such part: the library would print its help, and
+// scripts would take that for success.
+func unknownPart(root *cobra.Command, args []string) error {
+	cmd, rest, err := root.Find(args)
+	if err != nil || cmd == root || cmd.Runnable() || len(rest) == 0 || strings.HasPrefix(rest[0], "-") {
+		return nil // or the library says what is wrong
+	}
+	f := usage("unknown command %q for %q", rest[0], cmd.CommandPath())
+	f.Hint = cmd.CommandPath() + " --help lists the commands"
+	cmd.SuggestionsMinimumDistance = 2 // as the library has it for the commands themselves
+	if near := cmd.SuggestionsFor(rest[0]); len(near) > 0 {
+		f.Hint = "did you mean: " + cmd.CommandPath() + " " + near[0]
+	}
+	return f
 }
 
 func (a *app) root() *cobra.Command {
@@ -109,6 +128,18 @@ func someArgs(what string) cobra.PositionalArgs {
 		}
 		f := usage("%s needs %s", cmd.CommandPath(), what)
 		f.Hint = "for example:\n" + cmd.Example
+		return f
+	}
+}
+
+// oneArg wants exactly one argument; what says which.
+func oneArg(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) <= 1 {
+			return someArgs(what)(cmd, args)
+		}
+		f := usage("%s needs %s, and was given %q too", cmd.CommandPath(), what, args[1])
+		f.Hint = cmd.CommandPath() + " --help"
 		return f
 	}
 }

@@ -54,16 +54,13 @@ func mediaRange(part string) string {
 	return strings.ToLower(strings.TrimSpace(name))
 }
 
-// prefersEvents reports whether a client takes streams as events rather than as lines: it lists them, and nothing before
-// them that lines are.
+// prefersEvents reports whether a client takes streams as events rather than as lines: of all that it takes it lists them
+// first.
 func prefersEvents(values []string) bool {
 	for _, value := range values {
 		for part := range strings.SplitSeq(value, ",") {
-			switch mediaRange(part) {
-			case streamType, "text/*":
-				return true
-			case linesType, "application/*", "*/*":
-				return false
+			if kind := mediaRange(part); kind != "" {
+				return kind == streamType || kind == "text/*"
 			}
 		}
 	}

@@ -37,7 +37,7 @@ func TestCorner5_11_BodiesThatReadersUnderstandInTwoWaysAreRefused(t *testing.T)
 		{"bytes that are no UTF-8", "{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"p\xff\"}", -32700, "null"},
 		{"byte order mark", "\ufeff" + request("7", "ping"), -32700, "null"},
 		{"control character", "{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"p\x01\"}", -32700, "null"},
-		{"number", "7", -32700, "null"},
+		{"number", "7", -32600, "null"},
 		{"batch", "[" + request("7", "ping") + "]", -32600, "null"},
 		{"empty batch", "[]", -32600, "null"},
 		{"no version", `{"id":7,"method":"ping"}`, -32600, "7"},

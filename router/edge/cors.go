@@ -12,7 +12,7 @@ import (
 
 const (
 	corsVerbs   = "GET, POST, DELETE"
-	corsExposed = "Mcp-Session-Id, WWW-Authenticate"
+	corsExposed = "Mcp-Session-Id, WWW-Authenticate, Retry-After"
 	corsFields  = "authorization, x-api-key, content-type, mcp-protocol-version, mcp-method, mcp-name, mcp-session-id, last-event-id, traceparent"
 	corsMaxAge  = "600" // seconds, the most some browsers take
 

@@ -100,7 +100,7 @@ func TestCorner5_32_AllowedPagesMayReadAnswers(t *testing.T) {
 		if got := a.header.Get("Access-Control-Allow-Origin"); got != page {
 			t.Errorf("%s: %d, origin %q", name, a.status, got)
 		}
-		if got := a.header.Get("Access-Control-Expose-Headers"); got != "Mcp-Session-Id, WWW-Authenticate" {
+		if got := a.header.Get("Access-Control-Expose-Headers"); got != "Mcp-Session-Id, WWW-Authenticate, Retry-After" {
 			t.Errorf("%s: exposed %q", name, got)
 		}
 		if a.header.Get("Vary") != "Origin" {

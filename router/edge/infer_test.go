@@ -165,8 +165,11 @@ func TestInferAnswers(t *testing.T) {
 			invoke("1", "chunks", true), "text/event-stream, application/x-ndjson", 200, "text/event-stream",
 			`data: {"id":1,` + chunkA + "\n\n" + `data: {"id":1,` + chunkB + "\n\n" + `data: {"id":1,` + settled + "\n\n" + `data: {"id":1,"done":true}` + "\n\n",
 		},
+		"JSON first": {
+			invoke("1", "asks", true), "application/json, text/event-stream", 200, "application/x-ndjson", `{"id":1,` + settled + "\n" + `{"id":1,"done":true}` + "\n",
+		},
 		"stream without a chunk": {
-			invoke("1", "asks", true), "", 200, "text/event-stream", `data: {"id":1,` + settled + "\n\n" + `data: {"id":1,"done":true}` + "\n\n",
+			invoke("1", "asks", true), "text/event-stream", 200, "text/event-stream", `data: {"id":1,` + settled + "\n\n" + `data: {"id":1,"done":true}` + "\n\n",
 		},
 		"refused events": {
 			invoke("1", "asks", true), "text/event-stream;q=0, */*", 200, "application/x-ndjson", `{"id":1,` + settled + "\n" + `{"id":1,"done":true}` + "\n",
@@ -204,6 +207,7 @@ func TestInferRefuses(t *testing.T) {
 		code       int64
 		id, reason string
 	}{
+		"JSON of something": {"POST", `"x"`, nil, 400, -32600, "null", "invalid_request"},
 		"no JSON":           {"POST", "{", nil, 400, -32700, "null", "parse_error"},
 		"no method":         {"POST", `{"id":1}`, nil, 400, -32600, "1", "invalid_request"},
 		"bad id":            {"POST", `{"id":1.5,"method":"ping"}`, nil, 400, -32600, "null", "invalid_request"},
@@ -255,7 +259,7 @@ func TestInferFlushes(t *testing.T) {
 	g := open(t, setup{handle: i.handle})
 	ctx, leave := context.WithCancel(t.Context())
 	defer leave()
-	resp := g.send(ctx, "POST", invoke("1", "waits", true), at()...)
+	resp := g.send(ctx, "POST", invoke("1", "waits", true), at("Accept", "text/event-stream")...)
 	defer resp.Body.Close()
 	if line, err := bufio.NewReader(resp.Body).ReadString('\n'); err != nil || line != `data: {"id":1,`+chunkA+"\n" {
 		t.Fatalf("%q %v", line, err)

@@ -299,3 +299,17 @@ func TestAReplyThatPanicsIsClosed(t *testing.T) {
 		t.Error("it is still open")
 	}
 }
+
+// A job that could not be begun waits as one that nobody has looked at.
+func TestWhatCouldNotBeginHasNotStarted(t *testing.T) {
+	t.Parallel()
+	inPlant(t, usual, fails(1, refusal(rpc.Overloaded, time.Minute)), func(t *testing.T, p *plant) {
+		id := p.submit("")
+		p.start()
+		time.Sleep(time.Second)
+		if out := p.status(id, 0); out["state"] != "queued" || out["attempt"] != 0.0 || out["started_at"] != nil {
+			t.Errorf("%v", out)
+		}
+		p.ends(id, "succeeded", 1)
+	})
+}

@@ -108,6 +108,9 @@ func standingOf(b *state.Job) (standing, error) {
 		ID: b.ID, State: StateName(b.State), Attempt: b.Attempt,
 		Created: textOf(b.Created), Started: textOf(b.Started), Finished: textOf(b.Finished),
 	}
+	if b.Attempt == 0 {
+		s.Started = "" // what could not be begun has not started
+	}
 	o, err := readOutcome(b.Result)
 	if err != nil {
 		return s, err

@@ -118,7 +118,7 @@ type Submission struct {
 // ReadSubmission reads the params of invoke_async.
 func ReadSubmission(m *rpc.Message) (Submission, error) {
 	p := paramsOf(m)
-	out := Submission{Invocation: p.invocation(), Key: p.text("idempotency_key", MaxKey), Deadline: p.seconds("deadline", maxTime)}
+	out := Submission{Invocation: p.invocation(), Key: p.text("idempotency_key", MaxKey), Deadline: p.lasting("deadline", maxTime)}
 	if out.Stream {
 		p.fail("stream", "left out: nobody reads along")
 	}

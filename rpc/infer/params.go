@@ -121,6 +121,15 @@ func (p *params) seconds(name string, most time.Duration) time.Duration {
 	return time.Duration(f * float64(time.Second))
 }
 
+// lasting returns a time that is given in seconds and is not none; 0 if it is not given.
+func (p *params) lasting(name string, most time.Duration) time.Duration {
+	d := p.seconds(name, most)
+	if _, said := p.get(name); said && d <= 0 {
+		p.fail(name, "a number of seconds above 0")
+	}
+	return d
+}
+
 // object returns an object; nil if there is none.
 func (p *params) object(name string) json.RawMessage {
 	v, ok := p.get(name)

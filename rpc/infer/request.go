@@ -40,10 +40,7 @@ func (i *Introduction) session(text json.RawMessage) error {
 	}
 	p := params{of: o, path: "params.session."}
 	i.History = p.flag("history", false)
-	i.TTL = p.seconds("ttl", maxTime)
-	if _, said := p.get("ttl"); said && i.TTL <= 0 {
-		p.fail("ttl", "a number of seconds above 0")
-	}
+	i.TTL = p.lasting("ttl", maxTime)
 	return p.err
 }
 

@@ -353,6 +353,7 @@ func TestJobCommands(t *testing.T) {
 	contains(command(1, "list", "--state", "done"), "queued, running")
 	contains(command(1, "list", "--limit", "0"), "1 to 999")
 	contains(command(1, "cancel"), "needs a job")
+	contains(command(1, "show"), "needs a job")
 	contains(command(4, "list", "--admin", "http://127.0.0.1:1"), "nothing answers")
 	contains(command(0, "redrive", "--help"), "headgate jobs redrive --all")
 }

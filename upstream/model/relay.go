@@ -55,7 +55,7 @@ func (b *relay) Handle(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 		accept = typeLines + ", " + typeJSON
 	}
 	r := b.begin(ctx, c, &v)
-	resp, err := b.send(r, b.to, accept, v.request(id))
+	resp, err := b.send(r, b.to, accept, v.request(c, id))
 	if err != nil {
 		return nil, r.fail(err)
 	}
@@ -77,9 +77,12 @@ func (b *relay) Handle(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 	return r.respond(result), nil
 }
 
-// request returns the message that asks for an invocation.
-func (v *invocation) request(id rpc.ID) []byte {
-	return rpc.NewRequest(id, infer.Invoke, v.params.With("model", v.nameText())).AppendTo(nil)
+// request returns the message that asks for an invocation: the client's own, with whatever else is in it.
+func (v *invocation) request(c *rpc.Call, id rpc.ID) []byte {
+	m := c.Message.Fork()
+	m.SetID(id)
+	m.Set("model", v.nameText())
+	return m.AppendTo(nil)
 }
 
 // answer reads an answer that is one message, whatever its status: errors of the dialect are messages too.

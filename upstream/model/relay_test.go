@@ -93,6 +93,32 @@ var both = map[string]func(url string) config.ModelBackend{
 	"http without a path": func(url string) config.ModelBackend { return config.ModelBackend{Kind: "rpc", URL: url} },
 }
 
+// What a client says beside params is the next gateway's as well.
+func TestRelayPassesOnWhatItDoesNotKnow(t *testing.T) {
+	t.Parallel()
+	for name, way := range both {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := gateway{answers: `{"id":ID,"result":{"model":"m","output":"","finish_reason":"stop","usage":{}}}`}
+			b := backend(t, way(g.start(t)))
+			c := invoke(t, `{"model":"default","prompt":"a"}`)
+			var err error
+			if c.Message, err = rpc.Parse(
+				[]byte(`{"top":{"level":1.0},"id":"c-1","method":"invoke","params":{"model":"default","prompt":"a","x":[ 1 ]},"y":null}`), rpc.Limits{Dialect: rpc.Infer},
+			); err != nil {
+				t.Fatal(err)
+			}
+			if got := ask(t.Context(), t, b, c); got.Err != nil {
+				t.Fatal(got.Err)
+			}
+			const want = `{"top":{"level":1.0},"id":1,"method":"invoke","params":{"model":"sim","prompt":"a","x":[ 1 ]},"y":null}`
+			if got := <-g.requests; got != want {
+				t.Errorf("sent %s, want %s", got, want)
+			}
+		})
+	}
+}
+
 func TestRelayAnswersAtOnce(t *testing.T) {
 	t.Parallel()
 	for name, way := range both {

@@ -69,7 +69,7 @@ func (b *socketRelay) Handle(ctx context.Context, c *rpc.Call) (*rpc.Reply, erro
 	id := rpc.NumberID(b.ids.Add(1))
 	r := b.begin(ctx, c, &v)
 	r.tally.note()
-	f, err := b.send(r.ctx, id, v.request(id))
+	f, err := b.send(r.ctx, id, v.request(c, id))
 	if err != nil {
 		return nil, r.fail(err)
 	}
