@@ -154,7 +154,8 @@ func (n *node) object(o rpc.Object, depth int, but string) (err error) {
 	return err
 }
 
-// array adds the elements of an array: those that have an index to the element of that index, others at the end.
+// array adds the elements of an array: those that have an index to the element of that index, others at the end, as they are: nothing
+// goes on with them.
 func (n *node) array(name string, value json.RawMessage, depth int) error {
 	if n.said || n.of != nil {
 		return errShape
@@ -165,10 +166,15 @@ func (n *node) array(name string, value json.RawMessage, depth int) error {
 	}
 	n.listed, n.last = true, nil
 	for _, e := range elements {
-		into := n.element(e)
+		index := indexOf(e)
+		into := n.element(index)
 		if into == nil {
 			into = &node{}
 			n.list = append(n.list, into)
+		}
+		if index == nil {
+			into.last = bytes.Clone(e)
+			continue
 		}
 		if err := into.take(name, e, depth+1); err != nil {
 			return err
@@ -177,9 +183,8 @@ func (n *node) array(name string, value json.RawMessage, depth int) error {
 	return nil
 }
 
-// element finds the element that another one goes on with; nil if it begins one.
-func (n *node) element(value json.RawMessage) *node {
-	index := indexOf(value)
+// element finds the element that one with an index goes on with; nil if it begins one.
+func (n *node) element(index json.RawMessage) *node {
 	if index == nil {
 		return nil
 	}

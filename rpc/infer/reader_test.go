@@ -278,6 +278,27 @@ func TestCollect(t *testing.T) {
 	}
 }
 
+// Probabilities are a hundred times the text that they are of, and each answer that is put together holds all of them.
+func TestWhatNothingGoesOnWithIsKeptAsItIs(t *testing.T) { //nolint:paralleltest // allocations are counted
+	const tokens = 200
+	token := `{"token":"a","logprob":-0.5,"bytes":[97,98,99],"top_logprobs":[` + strings.Repeat(`{"token":"b","logprob":-1,"bytes":[98]},`, 19) + `{"token":null}]}`
+	chunk := []byte(`{"text":"a","logprobs":{"content":[` + strings.Repeat(token+",", tokens-1) + token + `]}}`)
+	var a infer.Answer
+	allocations := testing.AllocsPerRun(1, func() {
+		a = infer.Answer{}
+		if err := a.Add(chunk); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if allocations > 20*tokens {
+		t.Errorf("%v allocations for %d tokens", allocations, tokens)
+	}
+	got := a.Response(rpc.NewResult(rpc.NumberID(1), []byte(`{}`)), "m")
+	if probabilities, _ := got.Get("logprobs"); string(probabilities) != string(chunk[len(`{"text":"a","logprobs":`):len(chunk)-1]) {
+		t.Errorf("they are %s", rpc.Excerpt(string(probabilities)))
+	}
+}
+
 func TestParts(t *testing.T) {
 	t.Parallel()
 	id, _ := rpc.ParseID([]byte(`"a\u0062"`))
