@@ -51,7 +51,7 @@ func BenchmarkChunk(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			answer := tt.open(&repeated{text: tt.text})
-			tally := newTally(nil, 8, 0)
+			tally := newTally(nil, 8, 0, 1)
 			var notice rpc.Notice
 			b.ReportAllocs()
 			for b.Loop() {

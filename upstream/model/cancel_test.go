@@ -157,7 +157,7 @@ func TestAnAnswerThatIsLost(t *testing.T) {
 	t.Parallel()
 	for params, want := range map[string]int64{
 		``: 0, `,"max_tokens":7`: 7, `,"max_tokens":7,"max_completion_tokens":9`: 9, `,"max_tokens":7,"n":3`: 21, `,"max_tokens":7,"n":1e9,"best_of":"x"`: 7,
-		`,"max_tokens":7,"options":{"num_predict":30}`: 30, `,"max_tokens":7,"n":99999`: 7 << 10, `,"max_tokens":-1,"options":[]`: 0,
+		`,"max_tokens":7,"options":{"num_predict":30}`: 7, `,"max_tokens":7,"n":99999`: 7 << 10, `,"max_tokens":-1,"options":[]`: 0,
 	} {
 		url, _ := serve(t, script{status: 500})
 		got := ask(t.Context(), t, backend(t, openAI(url)), invoke(t, `{"model":"default","prompt":"a"`+params+`}`))

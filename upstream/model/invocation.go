@@ -17,7 +17,8 @@ type invocation struct {
 	prompt   json.RawMessage
 	messages json.RawMessage
 	stream   bool
-	limit    int64 // tokens of the answer; 0 for none
+	limit    int64 // tokens of the answer, or of all of them; 0 for none
+	answers  int64 // that are wanted
 }
 
 // read takes a call apart. The router has checked what the dialect's schema says.
@@ -38,15 +39,18 @@ func read(c *rpc.Call, cfg *config.ModelBackend) (invocation, error) {
 	}
 	stream, _ := o.Get("stream")
 	v.stream = string(stream) == "true"
-	v.limit = v.most()
+	v.limit, v.answers = v.most()
 	return v, nil
 }
 
-// most is how many tokens the answer can have at most, of all that the parameters say; 0 if they say nothing. What is no number
-// is the backend's to judge.
-func (v *invocation) most() int64 {
+// most is how many tokens the answers can have at most, of all that the parameters say, and how many there can be; 0 tokens if they say
+// nothing. What is no number is the backend's to judge. Options say nothing beside max_tokens.
+func (v *invocation) most() (tokens, answers int64) {
 	bound, answers := int64(0), int64(1)
-	own, _ := rpc.ReadObject(given(v.params, "options"))
+	var own rpc.Object
+	if given(v.params, "max_tokens") == nil {
+		own, _ = rpc.ReadObject(given(v.params, "options"))
+	}
 	for _, name := range [...]string{"max_tokens", "max_completion_tokens", "max_new_tokens", "num_predict", "n_predict"} {
 		for _, o := range [...]rpc.Object{v.params, own} {
 			n, _ := count(o, name)
@@ -57,7 +61,7 @@ func (v *invocation) most() int64 {
 		n, _ := count(v.params, name)
 		answers = max(answers, min(n, maxAnswers))
 	}
-	return bound * answers
+	return bound * answers, answers
 }
 
 // maxAnswers is how many answers to one prompt are counted with.

@@ -67,7 +67,7 @@ func (p *peer) begin(ctx context.Context, c *rpc.Call, v *invocation) *run {
 	}
 	r.ctx, r.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	r.stop = context.AfterFunc(ctx, func() { r.cancel(context.Cause(ctx)) })
-	r.tally = newTally(r.try, p.estimate(v), v.limit)
+	r.tally = newTally(r.try, p.estimate(v), v.limit, v.answers)
 	return r
 }
 

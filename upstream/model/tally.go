@@ -13,14 +13,17 @@ import (
 const (
 	afterwards = 100 * time.Millisecond
 	leastAfter = 16 // tokens
+	// fastest is how many tokens of one answer no backend makes more of in that time.
+	fastest = 200
 )
 
 // tally counts the tokens of one attempt and notes them before anybody gets what they are in. As long as the backend
 // has not said how many there were they are estimated, and never to be fewer than the pieces that they came in.
 type tally struct {
-	try   *rpc.Try
-	began time.Time
-	limit int64 // of the answer, as the client set it; 0 for none
+	try     *rpc.Try
+	began   time.Time
+	limit   int64 // of the answer, as the client set it; 0 for none
+	answers int64 // that the client wants
 
 	pieces int64     // that came since the backend has last said the output
 	bytes  int       // in them
@@ -32,8 +35,8 @@ type tally struct {
 }
 
 // newTally begins to count. The prompt is taken to have so many tokens.
-func newTally(try *rpc.Try, prompt, limit int64) tally {
-	t := tally{try: try, began: time.Now(), limit: limit}
+func newTally(try *rpc.Try, prompt, limit, answers int64) tally {
+	t := tally{try: try, began: time.Now(), limit: limit, answers: answers}
 	t.used.Input = prompt
 	return t
 }
@@ -89,9 +92,11 @@ func (t *tally) abandon() {
 	t.note()
 }
 
-// lose counts an answer of which nothing came: as much as the client has allowed for.
+// lose counts an answer of which nothing came: as much as the client has allowed for, if there was time for that. Clients may allow for
+// more than anybody could pay.
 func (t *tally) lose() {
-	t.used.Output, t.output = max(t.used.Output, t.limit), false
+	made := fastest * t.answers * int64(1+time.Since(t.began)/afterwards)
+	t.used.Output, t.output = max(t.used.Output, min(t.limit, made)), false
 	t.note()
 }
 
