@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -158,7 +159,7 @@ func TenantOf(org, key, user string) string {
 	case org != "":
 		return "org " + org
 	case key != "" || user != "":
-		return "key " + key + " user " + user
+		return "key " + strconv.Quote(key) + " user " + user
 	}
 	return ""
 }

@@ -185,3 +185,15 @@ func TestJournalIsBounded(t *testing.T) {
 		t.Error("an entry of any length is kept")
 	}
 }
+
+func TestNoTwoTenantsHaveOneName(t *testing.T) {
+	t.Parallel()
+	seen := map[string][3]string{}
+	for _, who := range [][3]string{{"", "a", "b user c"}, {"", "a user b", "c"}, {"", "", "key"}, {"", "key", ""}, {"key", "", ""}, {"x", "a", "b"}} {
+		name := telemetry.TenantOf(who[0], who[1], who[2])
+		if other, twice := seen[name]; twice || name == "" {
+			t.Errorf("%q and %q are both %q", who, other, name)
+		}
+		seen[name] = who
+	}
+}
