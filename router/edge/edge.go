@@ -133,11 +133,11 @@ func (x *exchange) serve() error {
 	if !x.Endpoints(endpoint) || x.r.URL.RawPath != "" {
 		return rpc.Errorf(rpc.NoEndpoint, "no endpoint has the path %s", rpc.Excerpt(x.r.URL.Path))
 	}
-	if err := checkFields(x.r.Header); err != nil {
-		return err
-	}
 	if endpoint == infer.Path {
 		x.speakInfer()
+	}
+	if err := checkFields(x.r.Header); err != nil {
+		return err
 	}
 	if x.r.Method == http.MethodOptions {
 		return x.preflight(twoEndpoints) // browsers send no credential with it

@@ -217,6 +217,7 @@ func TestInferRefuses(t *testing.T) {
 		"too large":         {"POST", invoke("1", strings.Repeat("x", 1000), false), nil, 413, -32600, "null", "invalid_request"},
 		"media":             {"POST", invoke("1", "x", false), []string{"Content-Type", "text/plain"}, 415, -32600, "null", "invalid_request"},
 		"unknown session":   {"POST", invoke("1", "x", false), []string{"Mcp-Session-Id", "no"}, 400, -32600, "1", "invalid_request"},
+		"odd field":         {"POST", invoke("1", "x", false), []string{"Mcp_Session_Id", "no"}, 400, -32600, "null", "invalid_request"},
 		"GET":               {"GET", "", nil, 405, -32600, "null", "invalid_request"},
 		"DELETE":            {"DELETE", "", nil, 405, -32600, "null", "invalid_request"},
 		"fails":             {"POST", invoke(`"f"`, "fails", false), nil, 503, -32005, `"f"`, "overloaded"},

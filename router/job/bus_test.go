@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/rpc/infer"
 	"github.com/headgate/headgate/state"
 )
 
@@ -78,6 +79,24 @@ func TestWhatTheBusLosesIsFoundOut(t *testing.T) {
 			if out := <-waits; out["state"] != "cancelled" || time.Since(began) > max(7*time.Second, tt.most) {
 				t.Errorf("%s: who waits is told %v after %v", name, out, time.Since(began))
 			}
+		}
+	})
+}
+
+// A question that is cancelled ends as cancelled, and not with how the job stands.
+func TestAQuestionThatWaitsIsCancelled(t *testing.T) {
+	t.Parallel()
+	inPlant(t, usual, nil, func(t *testing.T, p *plant) {
+		m, err := rpc.Parse([]byte(`{"jsonrpc":"2.0","id":7,"method":"status","params":{"job_id":"`+p.submit("")+`","wait":30}}`), rpc.Limits{Dialect: rpc.Infer})
+		if err != nil {
+			t.Fatal(err)
+		}
+		row, _ := infer.Lookup(infer.Status)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		time.AfterFunc(time.Second, func() { cancel(rpc.Errorf(rpc.Cancelled, "the client cancelled the request")) })
+		reply, err := p.Handle(ctx, &rpc.Call{Message: m, Method: row, Dialect: rpc.Infer, Endpoint: infer.Path, Principal: ann})
+		if rpc.CodeOf(err) != rpc.Cancelled {
+			t.Errorf("%v, %v", reply, err)
 		}
 	})
 }

@@ -93,8 +93,13 @@ func (j *Jobs) await(ctx context.Context, q infer.Inquiry, owner string) (state.
 	defer context.AfterFunc(j.leaving, cancel)()
 	for {
 		b, err := j.Store.Get(ctx, q.Job, owner)
-		if err != nil || b.State.Final() || waiting.Err() != nil {
+		switch {
+		case err != nil || b.State.Final():
 			return b, err
+		case ctx.Err() != nil:
+			return b, context.Cause(ctx) // whoever cancelled the question wants no answer
+		case waiting.Err() != nil:
+			return b, nil
 		}
 		if _, err := l.Next(waiting); err != nil {
 			cancel() // it is asked once more, for what nobody told
