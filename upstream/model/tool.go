@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net/http"
 	"strings"
 	"time"
 
@@ -135,10 +136,19 @@ func (b *tool) blame(err error) error {
 	out := *e
 	out.Upstream = b.deps.Model
 	if out.Code == rpc.InvalidParams || out.Code == rpc.MethodNotFound {
-		return b.fault.failed(e, "is a tool that cannot be called: %s", e.Message)
+		return b.fault.failed(answered{e}, "is a tool that cannot be called: %s", e.Message)
 	}
 	return &out
 }
+
+// answered is what a tool has said against a call. It is about that call: the tool is well, and so it is for others.
+type answered struct{ error }
+
+// Unwrap returns what was said.
+func (a answered) Unwrap() error { return a.error }
+
+// HTTPStatus returns the status of a request that its server understands and cannot serve.
+func (answered) HTTPStatus() int { return http.StatusUnprocessableEntity }
 
 // Probe implements [Backend]: whether an upstream is well is found out where it is called.
 func (*tool) Probe(context.Context) error { return nil }
@@ -213,7 +223,7 @@ func (s *toolStream) pull() (*rpc.Message, error) {
 // read takes the response of the tool (MCP 2025-11-25, Tools, Tool Result).
 func (s *toolStream) read(m *rpc.Message) error {
 	if m.Err != nil {
-		cause := errors.New(rpc.Excerpt(m.Err.Message))
+		cause := answered{errors.New(rpc.Excerpt(m.Err.Message))}
 		return s.b.fault.failed(cause, "answered error %d", m.Err.Code)
 	}
 	if kind, _ := m.Text("resultType"); kind == "input_required" {
@@ -237,7 +247,7 @@ func (s *toolStream) read(m *rpc.Message) error {
 		}
 	}
 	if failed, _ := m.Get("isError"); string(failed) == "true" {
-		return s.b.fault.failed(errors.New(rpc.Excerpt(s.output)), "is a tool that failed%s", s.b.fault.quote(s.output))
+		return s.b.fault.failed(answered{errors.New(rpc.Excerpt(s.output))}, "is a tool that failed%s", s.b.fault.quote(s.output))
 	}
 	s.result = m.Clone()
 	return nil

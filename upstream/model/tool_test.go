@@ -205,3 +205,47 @@ func TestNewBackendRefuses(t *testing.T) {
 		})
 	}
 }
+
+// clumsy is an upstream whose tool does not like what it is told, and says so.
+type clumsy struct {
+	says string
+	err  error
+}
+
+func (u clumsy) Handle(context.Context, *rpc.Call) (*rpc.Reply, error) {
+	if u.err != nil {
+		return nil, u.err
+	}
+	return rpc.NewReply(&upstreamOf{messages: []string{u.says}}), nil
+}
+
+// What a tool says of one client's call takes the model from no other one.
+func TestAToolThatAnswersIsWell(t *testing.T) {
+	t.Parallel()
+	for name, u := range map[string]clumsy{
+		"a tool error": {says: `"id":1,"result":{"isError":true,"content":[{"type":"text","text":"no such option"}]}`},
+		"an error":     {says: `"id":1,"error":{"code":-32602,"message":"no such option"}`},
+		"params":       {err: rpc.Errorf(rpc.InvalidParams, "no such option")},
+	} {
+		for _, stream := range []string{"true", "false"} {
+			t.Run(name+" "+stream, func(t *testing.T) {
+				t.Parallel()
+				b := config.ModelBackend{Kind: "mcp", Upstream: "write", Tool: "generate"}
+				cfg := modelOf(newTroupe(1, nil), 0, func(m *config.Model) { m.Retry.Attempts = 1 })
+				cfg.Backends = []config.ModelBackend{b}
+				p := poolOf(t, cfg, func(b config.ModelBackend) (model.Backend, error) {
+					return backendOf(t, b, model.BackendDeps{Tool: u}), nil
+				})
+				defer p.Close() //nolint:errcheck // nothing could fail
+				for range 20 {
+					if _, err := finished(t.Context(), p, invoke(t, `{"model":"big","prompt":"x","odd":1,"stream":`+stream+`}`)); rpc.CodeOf(err) != rpc.UpstreamFailed {
+						t.Fatal(err)
+					}
+				}
+				if s := p.Backends()[0].State; s != "up" {
+					t.Errorf("the backend is %s", s)
+				}
+			})
+		}
+	}
+}
