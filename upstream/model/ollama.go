@@ -92,7 +92,7 @@ func (o *ollama) request(v *invocation) ([]byte, error) {
 		return nil, err
 	}
 	own.rest(more)
-	streams, keeps := false, false
+	streams := false
 	v.params.Each(func(name string, value json.RawMessage) bool {
 		option, moved := options[name]
 		switch {
@@ -102,14 +102,12 @@ func (o *ollama) request(v *invocation) ([]byte, error) {
 		case moved:
 			own.add(option, value)
 			return true
-		case name == "options", name == "prompt" && v.messages != nil:
+		case name == "options", name == "prompt" && v.messages != nil, name == "keep_alive" && o.cfg.KeepAlive > 0:
 			return true
 		case name == "model":
 			value = v.nameText()
 		case name == "stream":
 			streams = true
-		case name == "keep_alive":
-			keeps = true
 		}
 		w.put(name, value)
 		return true
@@ -117,7 +115,7 @@ func (o *ollama) request(v *invocation) ([]byte, error) {
 	if !streams {
 		w.put("stream", []byte("false")) // it streams where nothing is said
 	}
-	if !keeps && o.cfg.KeepAlive > 0 {
+	if o.cfg.KeepAlive > 0 { // whatever the client says: others want the model too
 		w.put("keep_alive", o.keepAlive())
 	}
 	if len(own.names) > 0 {

@@ -70,8 +70,11 @@ func TestOllamaRequest(t *testing.T) {
 			params: `{"model":"default","messages":[]}`, path: "/api/chat", want: `{"model":"tiny:latest","messages":[],"stream":false,"keep_alive":"1m30s"}`,
 		},
 		"as long as the client says": {
-			cfg:    config.ModelBackend{KeepAlive: 90 * time.Second},
 			params: `{"model":"default","messages":[],"keep_alive":-1}`, path: "/api/chat", want: `{"model":"sim","messages":[],"keep_alive":-1,"stream":false}`,
+		},
+		"no client takes the model from others": {
+			cfg:    config.ModelBackend{KeepAlive: 90 * time.Second},
+			params: `{"model":"default","messages":[],"keep_alive":0}`, path: "/api/chat", want: `{"model":"sim","messages":[],"stream":false,"keep_alive":"1m30s"}`,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
