@@ -96,11 +96,8 @@ func (d *dialogue) modern(c *rpc.Call) (err error) {
 }
 
 func (d *dialogue) register(id rpc.ID, cancel context.CancelCauseFunc) error {
-	d.mu.Lock()
-	_, taken := d.calls[id.Key()]
-	d.mu.Unlock()
-	if taken {
-		return rpc.Errorf(rpc.InvalidRequest, "a request with id %s is in flight already", rpc.Excerpt(id.String()))
+	if d.flies(id) {
+		return errInFlight(id)
 	}
 	if err := d.start(); err != nil {
 		return err
@@ -109,6 +106,18 @@ func (d *dialogue) register(id rpc.ID, cancel context.CancelCauseFunc) error {
 	defer d.mu.Unlock()
 	d.calls[id.Key()] = cancel
 	return nil
+}
+
+// flies reports whether a request with an id is in flight.
+func (d *dialogue) flies(id rpc.ID) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, taken := d.calls[id.Key()]
+	return taken
+}
+
+func errInFlight(id rpc.ID) error {
+	return rpc.Errorf(rpc.InvalidRequest, "a request with id %s is in flight already", rpc.Excerpt(id.String()))
 }
 
 // cancelled stops the modern request that a notifications/cancelled names.

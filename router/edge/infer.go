@@ -108,10 +108,19 @@ func (x *exchange) inferContext(c *rpc.Call, s *session.Session, stands bool) co
 		return x.haltable(ctx)
 	}
 	if s != nil {
-		x.flight = s.Prepare(c.Message.ID, cancel)
+		x.flight = s.Prepare(placeOf(c.Message), cancel)
 		c.Flight = x.flight
 	}
 	return ctx
+}
+
+// placeOf returns the id under which a message takes a place among the calls of its session in flight. What may be a
+// notification takes none: a client that has taken all places has to be able to cancel, and to say that it is there.
+func placeOf(m *rpc.Message) rpc.ID {
+	if infer.MayNotify(m.Method) {
+		return rpc.ID{}
+	}
+	return m.ID
 }
 
 // because returns why a call ended in an error: what ended its context, if anything did.

@@ -113,7 +113,7 @@ func (i *inferSocket) take(c *rpc.Call) (err error) {
 		return err
 	}
 	if m.IsNotification() {
-		c.Flight = i.flight(m.ID, s, nil)
+		c.Flight = i.flight(m, s, nil)
 		i.turn(c).serve(i.ctx)
 		return nil
 	}
@@ -156,12 +156,15 @@ func (i *inferSocket) open(id string) {
 
 // request serves a request.
 func (i *inferSocket) request(c *rpc.Call, s *session.Session) error {
+	if infer.MayNotify(c.Method.Name) {
+		return i.brief(c, s)
+	}
 	ctx, cancel := context.WithCancelCause(i.ctx)
 	if err := i.register(c.Message.ID, cancel); err != nil {
 		cancel(nil)
 		return err
 	}
-	flight := i.flight(c.Message.ID, s, cancel)
+	flight := i.flight(c.Message, s, cancel)
 	c.Stopper, c.Flight = rpc.StopFunc(cancel), flight
 	t, o := i.turn(c), &inferFrames{form: formOf(c.Message), socket: i}
 	t.out, t.flight = o, flight.held
@@ -183,11 +186,26 @@ func (i *inferSocket) request(c *rpc.Call, s *session.Session) error {
 	return nil
 }
 
+// brief serves a request that takes no place among those in flight, before anything else is heard.
+func (i *inferSocket) brief(c *rpc.Call, s *session.Session) error {
+	if i.flies(c.Message.ID) {
+		return errInFlight(c.Message.ID)
+	}
+	flight := i.flight(c.Message, s, nil)
+	c.Flight = flight
+	t := i.turn(c)
+	t.out, t.flight = &inferFrames{form: formOf(c.Message), socket: i}, flight.held
+	if err := t.attempt(i.ctx); err != nil {
+		t.fail(failure(because(i.ctx, err)))
+	}
+	return nil
+}
+
 // flight is the place of a request on its socket, and in the session that the socket has, if it has one.
-func (i *inferSocket) flight(id rpc.ID, s *session.Session, cancel context.CancelCauseFunc) *inferFlight {
-	f := &inferFlight{dialogue: i.dialogue, id: id}
+func (i *inferSocket) flight(m *rpc.Message, s *session.Session, cancel context.CancelCauseFunc) *inferFlight {
+	f := &inferFlight{dialogue: i.dialogue, id: m.ID}
 	if s != nil {
-		f.held = s.Prepare(id, cancel)
+		f.held = s.Prepare(placeOf(m), cancel)
 	}
 	return f
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/headgate/headgate/router/edge"
+	"github.com/headgate/headgate/router/session"
 	"github.com/headgate/headgate/rpc"
 	"github.com/headgate/headgate/rpc/infer"
 )
@@ -354,6 +355,47 @@ func TestInferCancel(t *testing.T) {
 	}
 	if a := <-unary; a.status != 499 || codeOf(t, a.body) != -32009 {
 		t.Errorf("a cancelled request: %d %s", a.status, a.body)
+	}
+}
+
+// A client with as many calls in flight as it may have can cancel them, and say that it is there.
+func TestInferCancelNeedsNoPlace(t *testing.T) {
+	t.Parallel()
+	g := open(t, setup{handle: newInferring().handle, edge: edge.Config{InFlight: 1}, session: session.Config{InFlight: 1}})
+	id := g.do("POST", `{"id":1,"method":"initialize"}`, at()...).header.Get("Mcp-Session-Id")
+	header := at("Mcp-Session-Id", id, "Accept", "*/*")
+	resp := g.send(t.Context(), "POST", invoke(`"a"`, "waits", true), header...)
+	defer resp.Body.Close()
+	in := bufio.NewReader(resp.Body)
+	if _, err := in.ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	if a := g.do("POST", invoke("2", "x", false), header...); codeOf(t, a.body) != -32004 {
+		t.Errorf("one too many: %s", a.body)
+	}
+	for send, want := range map[string]string{
+		`{"id":3,"method":"ping"}`: `{"id":3,"result":{"method":"ping"}}`, `{"id":4,"method":"cancel","params":{"id":"a"}}`: `{"id":4,"result":{"cancelled":true}}`,
+	} {
+		if a := g.do("POST", send, header...); a.body != want {
+			t.Errorf("%s: %s", send, a.body)
+		}
+	}
+	if rest, err := io.ReadAll(in); err != nil || codeOf(t, string(rest)) != -32009 {
+		t.Errorf("the cancelled request: %s %v", rest, err)
+	}
+
+	c := g.inferSocket()
+	c.expect(invoke(`"a"`, "waits", true), `{"id":"a",`+chunkA)
+	c.refused(invoke("1", "x", false), "1", -32004)
+	c.refused(`{"id":"a","method":"ping"}`, `"a"`, -32600)
+	c.expect(`{"id":1,"method":"heartbeat"}`, `{"id":1,"result":{"method":"heartbeat"}}`)
+	c.say(`{"id":2,"method":"cancel","params":{"id":"a"}}`)
+	ends, says := c.hear(), c.hear() // whichever comes first
+	if strings.Contains(ends, `"id":2`) {
+		ends, says = says, ends
+	}
+	if says != `{"id":2,"result":{"cancelled":true}}` || codeOf(t, ends) != -32009 {
+		t.Errorf("%s\n%s", says, ends)
 	}
 }
 

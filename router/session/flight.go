@@ -58,6 +58,7 @@ func (f *Flight) Take() error {
 		return errUnknown()
 	}
 	if f.id.IsZero() {
+		s.use(time.Now())
 		return nil // nobody can name what has no id
 	}
 	if s.flights == nil {

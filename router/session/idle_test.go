@@ -49,3 +49,22 @@ func TestExpiresAtItsAge(t *testing.T) {
 		}
 	})
 }
+
+// What takes no place among the calls in flight is use as well: a connection may say nothing but that it is there.
+func TestWhatTakesNoPlaceIsUse(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := registry(t, Config{Idle: 10 * time.Minute}, keyring(t))
+		id := opened(t, r, client)
+		s := resumed(t, r, id)
+		for range 3 {
+			time.Sleep(9 * time.Minute)
+			f, err := s.Begin(rpc.ID{}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f.Finish()
+		}
+		resumed(t, r, id)
+	})
+}
