@@ -204,3 +204,14 @@ func (n *generation) modelEntries() []router.Entry {
 	}
 	return out
 }
+
+// otherModels returns the models that are not any more what they were: others may serve them.
+func otherModels(old, next []config.Model) (names []string) {
+	for i := range old {
+		j := slices.IndexFunc(next, func(m config.Model) bool { return m.Name == old[i].Name })
+		if j < 0 || config.Fingerprint(config.SettingsOf(old[i])) != config.Fingerprint(config.SettingsOf(next[j])) {
+			names = append(names, old[i].Name)
+		}
+	}
+	return names
+}

@@ -80,9 +80,12 @@ func (g *Gateway) Reload(ctx context.Context, cfg *config.Config) (Outcome, erro
 	g.rebalanceModels(next)
 	g.retire(gone, old, cfg.Shutdown.Drain)
 	g.retireModels(old, next)
-	for _, m := range gone {
-		if next.cache != nil {
+	if next.cache != nil {
+		for _, m := range gone {
 			next.cache.Invalidate(g.life, m.Name(), "")
+		}
+		for _, name := range otherModels(old.cfg.Models, next.cfg.Models) {
+			next.cache.Invalidate(g.life, name, "")
 		}
 	}
 	g.retirePolicies(old, next)
