@@ -125,6 +125,8 @@ func (l *limit) concerns(c *rpc.Call) bool {
 		return false
 	case l.Method != "" && !config.Match(l.Method, c.Method.Name):
 		return false
+	case l.Unit == unitInFlight && l.Method == "" && c.Dialect == rpc.Infer && c.Target.Kind != rpc.Model:
+		return false // no model is asked: who has all slots in use has to be able to cancel, and to say that it is there
 	case l.Tool != "" && (c.Target.Kind != rpc.Tool || !config.Match(l.Tool, c.Target.Canonical)):
 		return false
 	}

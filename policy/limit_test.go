@@ -232,6 +232,40 @@ func TestSlotsInFlight(t *testing.T) {
 	}
 }
 
+// A client of models whose slots are all in use can cancel what is in flight, unless the limit is about just that.
+func TestSlotsInFlightAreThoseOfModels(t *testing.T) {
+	t.Parallel()
+	slots := config.Limit{Name: "slots", Scope: "team", Unit: "in_flight", Limit: amount(1)}
+	about := slots
+	about.Name, about.Method = "cancels", "can*"
+	who := somebody("acme", "build", "", "")
+	call := func(name string, about rpc.Kind) *rpc.Call {
+		m := rpc.NewRequest(rpc.NumberID(1), name, nil)
+		return &rpc.Call{Message: m, Method: &rpc.Method{Name: name}, Target: rpc.Target{Kind: about}, Dialect: rpc.Infer, Principal: who, Record: &rpc.Record{}}
+	}
+	for name, tt := range map[string]struct {
+		limit   config.Limit
+		first   *rpc.Call
+		refused bool
+	}{"of all": {slots, call("invoke", rpc.Model), false}, "of cancels": {about, call("cancel", rpc.None), true}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := newLimited(t, tt.limit)
+			reply, err := l.call(t.Context(), tt.first)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer reply.Close()
+			if _, err := l.call(t.Context(), tt.first); rpc.AsError(err).Code != rpc.TooManyInFlight {
+				t.Errorf("one more of that: %v", err)
+			}
+			if _, err := l.call(t.Context(), call("cancel", rpc.None)); (err != nil) != tt.refused {
+				t.Errorf("a cancel: %v", err)
+			}
+		})
+	}
+}
+
 // A read for which several upstreams may be asked counts for each of them; what concerns
 // none does not.
 func TestReadsThatManyAreAskedFor(t *testing.T) {
