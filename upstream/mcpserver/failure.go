@@ -2,14 +2,8 @@ package mcpserver
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"os"
-	"syscall"
 
 	"github.com/headgate/headgate/rpc"
 )
@@ -76,34 +70,4 @@ func marked(e *rpc.Error) *rpc.Error {
 	out := *e
 	out.NotRun = true
 	return &out
-}
-
-// reason says in words that hold no address why a connection failed.
-func reason(err error) string {
-	var (
-		dns      *net.DNSError
-		unknown  x509.UnknownAuthorityError
-		hostname x509.HostnameError
-		invalid  x509.CertificateInvalidError
-		record   tls.RecordHeaderError
-		network  net.Error
-	)
-	switch {
-	case errors.As(err, &dns):
-		return "its name could not be resolved"
-	case errors.As(err, &unknown), errors.As(err, &hostname), errors.As(err, &invalid):
-		return "its certificate is not valid here"
-	case errors.As(err, &record):
-		return "it does not speak TLS"
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return "connection refused"
-	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return "it closed the connection"
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return "it closed the connection before answering"
-	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded),
-		errors.As(err, &network) && network.Timeout():
-		return "it did not answer in time"
-	}
-	return "the connection failed"
 }

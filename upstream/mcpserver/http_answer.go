@@ -112,5 +112,5 @@ func (f fault) exchangeFault(err error, doing string) *rpc.Error {
 	case errors.Is(err, upstream.ErrMalformed):
 		return f.failed(err, "gave an answer that is not HTTP/1.1")
 	}
-	return f.down(err, "%s: %s", doing, reason(err))
+	return f.down(err, "%s: %s", doing, upstream.Reason(err))
 }

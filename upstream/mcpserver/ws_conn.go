@@ -12,6 +12,7 @@ import (
 
 	"github.com/headgate/headgate/rpc"
 	"github.com/headgate/headgate/rpc/frame"
+	"github.com/headgate/headgate/upstream"
 )
 
 const (
@@ -160,5 +161,5 @@ func (c *wsConn) obituary(closing bool, why error) *rpc.Error {
 	case errors.Is(why, os.ErrDeadlineExceeded):
 		return c.s.fault.down(why, "did not answer a ping")
 	}
-	return c.s.fault.down(why, "broke off: %s", reason(why))
+	return c.s.fault.down(why, "broke off: %s", upstream.Reason(why))
 }

@@ -2,18 +2,11 @@ package model
 
 import (
 	"cmp"
-	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/headgate/headgate/rpc"
@@ -76,11 +69,11 @@ func (f *fault) exchange(err error) *rpc.Error {
 		return f.failed(err, "gave an answer that is not HTTP/1.1")
 	}
 	if errors.Is(err, upstream.ErrNotSent) {
-		e := f.down(err, "cannot be reached: %s", reason(err))
+		e := f.down(err, "cannot be reached: %s", upstream.Reason(err))
 		e.NotRun = true
 		return e
 	}
-	return f.broke(err, "broke off: %s", reason(err))
+	return f.broke(err, "broke off: %s", upstream.Reason(err))
 }
 
 // broke is the error for a backend that has begun with a call and went away.
@@ -221,34 +214,4 @@ func text(o rpc.Object, name string) string {
 	}
 	v, _ := o.Get(name)
 	return string(v)
-}
-
-// reason says in words that hold no address why a connection failed.
-func reason(err error) string {
-	var (
-		dns      *net.DNSError
-		unknown  x509.UnknownAuthorityError
-		hostname x509.HostnameError
-		invalid  x509.CertificateInvalidError
-		record   tls.RecordHeaderError
-		network  net.Error
-	)
-	switch {
-	case errors.As(err, &dns):
-		return "its name could not be resolved"
-	case errors.As(err, &unknown), errors.As(err, &hostname), errors.As(err, &invalid):
-		return "its certificate is not valid here"
-	case errors.As(err, &record):
-		return "it does not speak TLS"
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return "connection refused"
-	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return "it closed the connection"
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return "it closed the connection before the end of its answer"
-	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded),
-		errors.As(err, &network) && network.Timeout():
-		return "it did not answer in time"
-	}
-	return "the connection failed"
 }

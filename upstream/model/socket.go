@@ -124,7 +124,7 @@ func (b *socketRelay) send(ctx context.Context, id rpc.ID, message []byte) (*soc
 		}
 		_ = s.conn.Close()
 		if !kept {
-			e := b.fault.down(err, "cannot be reached: %s", reason(err))
+			e := b.fault.down(err, "cannot be reached: %s", upstream.Reason(err))
 			e.NotRun = true
 			return nil, e
 		}
@@ -138,7 +138,7 @@ func (b *socketRelay) dial(ctx context.Context) (*socket, error) {
 	case errors.Is(err, websocket.ErrBadHandshake) && resp != nil:
 		return nil, b.fault.refused(resp.StatusCode, "", retryAfter(resp.Header.Get("Retry-After")))
 	default:
-		e := b.fault.down(err, "cannot be reached: %s", reason(err))
+		e := b.fault.down(err, "cannot be reached: %s", upstream.Reason(err))
 		e.NotRun = true
 		return nil, e
 	}
