@@ -100,7 +100,7 @@ func (j *Journal) End(c *rpc.Call) {
 	}
 	h := *j.lines
 	h.component, h.min = AccessComponent, slog.LevelDebug
-	_ = h.Handle(context.Background(), line) //nolint:contextcheck // the call is over, and its trace with it
+	_ = h.Handle(context.Background(), line) //nolint:forbidigo // the call is over, and its trace with it
 }
 
 // shortSession is how much of the gateway's own key of a session tells it from others. It is no part of the id that the client holds.

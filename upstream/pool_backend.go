@@ -182,10 +182,10 @@ func (w *counted) Closed(uint64) { w.b.leave() }
 // settle draws the conclusions from how a call went.
 func (b *Backend) settle(t pass, outcome error) {
 	b.breaker.settle(t, outcome)
-	switch outcome { //nolint:errorlint // one of three values
-	case nil:
+	switch {
+	case outcome == nil:
 		b.record.succeeded()
-	case errFailed:
+	case outcome == errFailed: //nolint:errorlint // it is itself or not there
 		b.pool.failed(b)
 	}
 }

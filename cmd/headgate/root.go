@@ -43,7 +43,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 func unknownPart(root *cobra.Command, args []string) error {
 	cmd, rest, err := root.Find(args)
 	if err != nil || cmd == root || cmd.Runnable() || len(rest) == 0 || strings.HasPrefix(rest[0], "-") {
-		return nil // or the library says what is wrong
+		return nil //nolint:nilerr // or the library says what is wrong
 	}
 	f := usage("unknown command %q for %q", rest[0], cmd.CommandPath())
 	f.Hint = cmd.CommandPath() + " --help lists the commands"

@@ -110,7 +110,7 @@ func (j *Jobs) read(reply *rpc.Reply, model string, into *outcome) error {
 		case !m.IsResponse():
 		case m.Err != nil:
 			into.Err = &rpc.WireError{Code: m.Err.Code, Message: m.Err.Message, Data: append([]byte(nil), m.Err.Data...)}
-			return nil //nolint:nilerr // the answer is an error of the model's
+			return nil
 		default:
 			into.result = answer.Response(m, model).AppendResult(nil)
 			return nil

@@ -26,11 +26,8 @@ const (
 	Entry = "entry" // the params are an entry of a log
 )
 
-// What scopes are good for beside methods.
-const (
-	Stream  = "stream"   // to have answers streamed
-	AllLogs = "logs:all" // to see the entries of all tenants
-)
+// Stream is what a scope has to be good for, beside the method, to have answers streamed.
+const Stream = "stream"
 
 // Methods lists the methods, in the order in which clients are told of them.
 func Methods() []string {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -85,9 +86,7 @@ func killRound(t *testing.T, round, queued, running int) (out killed) {
 	}
 	<-first.ended
 	more()
-	for id, prompt := range <-extra {
-		jobs[id] = prompt
-	}
+	maps.Copy(jobs, <-extra)
 	s.Kill()
 	next := runs.serve(strings.TrimPrefix(s.URL, "http://"), engine.Config{})
 	p.web.CloseIdleConnections()
@@ -95,7 +94,7 @@ func killRound(t *testing.T, round, queued, running int) (out killed) {
 	began := time.Now()
 	p.launch()
 	out.recovery, out.drain = p.drains(began, next)
-	out.acknowledged, out.drained = len(jobs), int(next.Stats().Requests)
+	out.acknowledged, out.drained = len(jobs), next.Stats().Requests
 	out.again = runs.check(jobs, before, p.stands(jobs, len(jobs)))
 	if *full && out.recovery > recoveryBound {
 		t.Errorf("the first job was done %v after the start", out.recovery)
