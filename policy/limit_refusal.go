@@ -58,7 +58,9 @@ func (l *limit) refuse(c *rpc.Call, r *state.Refusal) error {
 func (l *limit) data(c *rpc.Call, r *state.Refusal) map[string]any {
 	out := map[string]any{
 		"limitName": l.Name, "scope": l.Scope, "unit": l.Unit, "limit": l.amount(r.Balance.Limit), "remaining": l.amount(r.Balance.Remaining),
-		"resetAt": time.Now().Add(r.Balance.Reset).UTC().Format(time.RFC3339),
+	}
+	if l.counted.Kind != state.InFlight { // slots are free when calls end, and nobody knows when that is
+		out["resetAt"] = time.Now().Add(r.Balance.Reset).UTC().Format(time.RFC3339)
 	}
 	if c.Target.Kind == rpc.Model {
 		out["model"] = c.Target.Canonical

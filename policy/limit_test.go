@@ -208,6 +208,10 @@ func TestSlotsInFlight(t *testing.T) {
 	if _, err := l.call(t.Context(), call); rpc.AsError(err).Code != rpc.TooManyInFlight {
 		t.Fatalf("a third: %v", err)
 	}
+	_, err := l.call(t.Context(), call)
+	if data, _ := rpc.AsError(err).Data.(map[string]any); data["limit"] != 2.0 || data["resetAt"] != nil {
+		t.Errorf("nobody knows when a slot comes free, and yet %v", data)
+	}
 	if _, err := l.whole(t.Context(), toolCall(t, call.Principal, "cpu__render", `{}`)); err != nil {
 		t.Errorf("another tool: %v", err)
 	}
