@@ -30,7 +30,7 @@ type Job struct {
 	Finished  *time.Time     `json:"finished,omitempty"`  //
 	NotBefore *time.Time     `json:"notBefore,omitempty"` // when it may be begun again
 	Error     *JobError      `json:"error,omitempty"`     // of one that has ended; only where one job is asked for
-	Usage     *JobUsage      `json:"usage,omitempty"`     // likewise
+	Usage     *live.Usage    `json:"usage,omitempty"`     // likewise: of the last attempt
 }
 
 // JobError is why a job has no result, as its owner is told.
@@ -38,14 +38,6 @@ type JobError struct {
 	Code    int64           `json:"code"`
 	Message string          `json:"message"`
 	Data    json.RawMessage `json:"data,omitempty"`
-}
-
-// JobUsage is what the last attempt used, in tokens.
-type JobUsage struct {
-	Input     int64 `json:"inputTokens"`
-	Output    int64 `json:"outputTokens"`
-	Cached    int64 `json:"cachedTokens,omitempty"`
-	Estimated bool  `json:"estimated,omitempty"`
 }
 
 // JobPage is a page of jobs, in the order of their submission.

@@ -28,7 +28,7 @@ func verbsOf(name rpc.Dialect) policy.Verbs {
 	if name == rpc.Infer {
 		return policy.Verbs{Of: infer.Verb, Listed: nothing, Also: infer.Also} // what lists models shows what may be used, to everybody
 	}
-	return policy.Verbs{Of: mcp.Verb, Listed: mcp.Listed, Also: nothing}
+	return policy.Verbs{Of: mcp.Verb, Listed: mcp.Listed}
 }
 
 func nothing(*rpc.Call) string { return "" }

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"net/http"
 	"time"
@@ -11,9 +10,6 @@ import (
 	"github.com/headgate/headgate/rpc"
 	"github.com/headgate/headgate/rpc/infer"
 )
-
-// invokeID is how long the name of a call is that the gateway makes.
-const invokeID = 16
 
 // invoke asks a model in the middle of a call, in the name of who makes that. It is a call of its own, that is seen and paid for
 // as any other, and ends with the context or by an operator.
@@ -25,7 +21,7 @@ func (g *Gateway) invoke(ctx context.Context, on *rpc.Call, params json.RawMessa
 		Endpoint: infer.Path, Host: on.Host, Header: http.Header{}, Bare: true, Remote: on.Remote,
 		Principal: on.Principal, Record: on.Record.Child(), Stopper: rpc.StopFunc(cancel),
 	}
-	c.Record.ID = rand.Text()[:invokeID]
+	c.Record.ID = rpc.NewRecordID()
 	reply, err := g.inner(ctx, c)
 	if err != nil {
 		cancel(err)

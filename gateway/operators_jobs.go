@@ -76,7 +76,7 @@ func shownJob(v *job.View) admin.Job {
 		out.Error = &admin.JobError{Code: v.Err.Code, Message: live.Clip(v.Err.Message), Data: v.Err.Data}
 	}
 	if v.Usage != nil {
-		out.Usage = &admin.JobUsage{Input: v.Usage.Input, Output: v.Usage.Output, Cached: v.Usage.Cached, Estimated: v.Usage.Estimated}
+		out.Usage = &live.Usage{Input: v.Usage.Input, Output: v.Usage.Output, Cached: v.Usage.Cached, Estimated: v.Usage.Estimated}
 	}
 	return out
 }

@@ -115,7 +115,7 @@ func (p *Pool) byHash(key uint64, list []*Backend) *Backend {
 		if float64(b.inFlight.Load()+1) > math.Ceil(overload*float64(load)*share/total) {
 			continue
 		}
-		u := (float64(mix(key^b.seed)>>11) + 0.5) / (1 << 53)
+		u := (float64(Mix(key^b.seed)>>11) + 0.5) / (1 << 53)
 		if score := -float64(b.weight.Load()) / math.Log(u); score > most {
 			best, most = b, score
 		}
@@ -136,22 +136,4 @@ func hashOf(c *rpc.Call) uint64 {
 		id = c.Remote.Addr().AppendTo(id)
 	}
 	return hash(id)
-}
-
-// hash is FNV-1a: the same in each process, so that replicas of the gateway agree.
-func hash(text []byte) uint64 {
-	h := uint64(14695981039346656037)
-	for _, c := range text {
-		h = (h ^ uint64(c)) * 1099511628211
-	}
-	return mix(h)
-}
-
-// mix spreads the bits of a number over all of it.
-func mix(x uint64) uint64 {
-	x ^= x >> 30
-	x *= 0xbf58476d1ce4e5b9
-	x ^= x >> 27
-	x *= 0x94d049bb133111eb
-	return x ^ x>>31
 }

@@ -97,7 +97,7 @@ func play(failures int, script []uint64) string {
 	b := newBreaker(BreakerConfig{Failures: failures, OpenFor: openFor}, func() int64 { return int64(time.Since(began)) + 1 }, func(gobreaker.State) {})
 	var flying []ticket
 	for _, raw := range script {
-		step := int(mix(raw+1) % 100) // as often one as the other: small numbers are drawn more often
+		step := int(Mix(raw+1) % 100) // as often one as the other: small numbers are drawn more often
 		switch {
 		case step < 55:
 			want, may := m.enter()

@@ -2,7 +2,6 @@ package edge
 
 import (
 	"context"
-	"crypto/rand"
 	"net/http"
 
 	"github.com/headgate/headgate/router/session"
@@ -16,17 +15,11 @@ import (
 
 // speakInfer makes the exchange one of the inference dialect.
 func (x *exchange) speakInfer() {
-	x.speech, x.name = &inferDialect, requestName()
+	x.speech, x.name = &inferDialect, rpc.NewRecordID()
 	x.lines = !prefersEvents(x.r.Header["Accept"])
 	x.accepts = accepts{json: true, stream: true} // whoever asks for a stream in so many words takes one
 	x.out = &inferAnswer{x: x}
 }
-
-// nameLength is of the names of requests: 80 bits.
-const nameLength = 16
-
-// requestName returns a name for a request, good for finding it in the log.
-func requestName() string { return rand.Text()[:nameLength] }
 
 func (x *exchange) serveInfer() error {
 	switch {

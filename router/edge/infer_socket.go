@@ -86,7 +86,7 @@ func (i *inferSocket) hear(text []byte) {
 	i.note()
 	m, err := rpc.Parse(text, rpc.Limits{Depth: i.cfg().Depth, Dialect: rpc.Infer})
 	c := i.hello
-	c.Message, c.Received, c.Record = m, time.Now(), &rpc.Record{ID: requestName()}
+	c.Message, c.Received, c.Record = m, time.Now(), &rpc.Record{ID: rpc.NewRecordID()}
 	if err == nil {
 		i.versioned.Store(m.Versioned())
 		err = i.take(&c)

@@ -20,7 +20,7 @@ type View struct {
 	Attempt, Attempts int
 	Lost              bool // the last attempt ended because its process did
 
-	Created, Queued, Started, Finished, NotBefore time.Time
+	Created, Started, Finished, NotBefore time.Time
 
 	Err   *rpc.WireError // of a job that has ended, only from Show
 	Usage *rpc.Usage     // likewise
@@ -46,7 +46,7 @@ func viewOf(b *state.Job) View {
 	return View{
 		ID: b.ID, State: b.State, Model: b.Label, Tenant: b.Tenant, Principal: principalOf(b.Owner),
 		Attempt: b.Attempt, Attempts: b.Attempts, Lost: b.Lost,
-		Created: b.Created, Queued: b.Queued, Started: b.Started, Finished: b.Finished, NotBefore: b.NotBefore,
+		Created: b.Created, Started: b.Started, Finished: b.Finished, NotBefore: b.NotBefore,
 	}
 }
 

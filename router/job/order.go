@@ -3,7 +3,6 @@ package job
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -51,16 +50,13 @@ func readOrder(text []byte) (o order, err error) {
 	return o, err
 }
 
-// nameLength is of the names of requests: 80 bits. What is longer looks like a secret, and is left out of logs.
-const nameLength = 16
-
 // call is the order as a call that begins now. Whoever stops it stops the attempt.
 func (o *order) call(stop context.CancelCauseFunc) *rpc.Call {
 	method, _ := infer.Lookup(infer.Invoke)
 	return &rpc.Call{
 		Message: rpc.NewRequest(rpc.NumberID(1), infer.Invoke, o.params), Method: method, Dialect: rpc.Infer, Received: time.Now(),
 		Endpoint: o.Endpoint, Header: http.Header{}, Remote: o.Remote, Principal: o.Principal,
-		Record: &rpc.Record{ID: rand.Text()[:nameLength]}, Stopper: rpc.StopFunc(stop),
+		Record: &rpc.Record{ID: rpc.NewRecordID()}, Stopper: rpc.StopFunc(stop),
 	}
 }
 

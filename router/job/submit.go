@@ -85,7 +85,7 @@ func (j *Jobs) spec(ctx context.Context, c *rpc.Call, s *infer.Submission) (stat
 	}
 	payload, err := o.encode()
 	if err != nil {
-		return state.JobSpec{}, &rpc.Error{Code: rpc.Internal, Message: "internal error", Cause: err}
+		return state.JobSpec{}, internal(err)
 	}
 	now, err := j.Clock.Now(ctx)
 	if err != nil {
@@ -107,7 +107,7 @@ func digestOf(params []byte) (string, error) {
 	}
 	text, err := json.Marshal(v)
 	if err != nil {
-		return "", &rpc.Error{Code: rpc.Internal, Message: "internal error", Cause: err}
+		return "", internal(err)
 	}
 	sum := sha256.Sum256(text)
 	return base64.RawStdEncoding.EncodeToString(sum[:]), nil

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/headgate/headgate/rpc/infer"
+	"github.com/headgate/headgate/upstream"
 )
 
 // A backend that has computed the beginning of a prompt before has it in its cache, and need not do so again. Calls whose prompts begin
@@ -28,36 +29,15 @@ const (
 
 // chainOf returns the hashes of the first so many blocks of a prompt, from that of minPrefix bytes on.
 func chainOf(model string, prompt []byte) []uint64 {
-	h := hashOn(fnvOffset, []byte(model))
+	h := upstream.HashOn(upstream.HashOffset, []byte(model))
 	out := make([]uint64, 0, (maxPrefix-minPrefix)/prefixBlock+1)
 	for at := prefixBlock; at <= min(len(prompt), maxPrefix); at += prefixBlock {
-		h = hashOn(h, prompt[at-prefixBlock:at])
+		h = upstream.HashOn(h, prompt[at-prefixBlock:at])
 		if at >= minPrefix {
-			out = append(out, mix(h))
+			out = append(out, upstream.Mix(h))
 		}
 	}
 	return out
-}
-
-// The numbers of FNV-1a.
-const (
-	fnvOffset = 14695981039346656037
-	fnvPrime  = 1099511628211
-)
-
-// hashOn goes on with a hash.
-func hashOn(h uint64, text []byte) uint64 {
-	for _, c := range text {
-		h = (h ^ uint64(c)) * fnvPrime
-	}
-	return h
-}
-
-// mix spreads the bits of a number over all of it: the finalizer of SplitMix64.
-func mix(x uint64) uint64 {
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
 }
 
 // homes remembers which backend has which beginnings. Two maps take turns: what was not used while one was filled is forgotten. The zero
@@ -133,7 +113,7 @@ func (p *Pool) home(l *load, list []*replica, now time.Duration) *replica {
 		if !fits(i, 0) {
 			continue
 		}
-		u := (float64(mix(l.chain[len(l.chain)-1]^m.seed())>>11) + 0.5) / (1 << 53)
+		u := (float64(upstream.Mix(l.chain[len(l.chain)-1]^m.seed())>>11) + 0.5) / (1 << 53)
 		if score := -parts[i] / math.Log(u); score > most {
 			best, most = m, score
 		}
@@ -142,4 +122,6 @@ func (p *Pool) home(l *load, list []*replica, now time.Duration) *replica {
 }
 
 // seed tells backends apart where prompts are hashed to them: the same in each process.
-func (m *replica) seed() uint64 { return mix(hashOn(fnvOffset, []byte(m.ID()))) }
+func (m *replica) seed() uint64 {
+	return upstream.Mix(upstream.HashOn(upstream.HashOffset, []byte(m.ID())))
+}
