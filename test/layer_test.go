@@ -28,16 +28,16 @@ const maxLines = 500
 // layers tells who may import whom, and nothing else may. Left: packages; right: what of ours they may import.
 // "x/*" is every package directly below x, "x/..." is x and everything below it.
 var layers = []struct{ from, to string }{
-	{"rpc, config, state, state/seal", ""},
+	{"rpc, rpc/socket, config, state, state/seal", ""},
 	{"rpc/frame, rpc/mcp, rpc/infer, telemetry, telemetry/metrics", "rpc"},
 	{"state/embedded, state/redis, state/statetest", "state"},
-	{"policy/auth, upstream, upstream/credential", "rpc, rpc/frame, config, state, state/seal, telemetry"},
+	{"policy/auth, upstream, upstream/credential", "rpc, rpc/frame, rpc/socket, config, state, state/seal, telemetry"},
 	{"policy", "policy/auth, rpc, config, state, telemetry"},
 	{"upstream/mcpserver, upstream/model", "upstream, upstream/credential, rpc/*, rpc, config, telemetry"},
 	{"router/catalog, router/bridge, router/session, router/subscription, router/pin, router/job, router/route, router/sampling, router/modeltool, router/model, router/conversation", "rpc, rpc/*, state, state/seal, config, telemetry"},
 	{"router", "router/catalog, router/route, rpc, rpc/*, config, telemetry"},
 	{"router/edge", "router/session, router/edge/http1, rpc, rpc/*, config, telemetry"},
-	{"router/edge/http1", ""},
+	{"router/edge/http1", "rpc/socket"},
 	{"admin/live", "rpc"},
 	{"admin", "admin/live, rpc, config, state, telemetry"},
 	{"gateway/takeover", ""},

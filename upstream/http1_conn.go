@@ -6,6 +6,8 @@ import (
 	"net"
 	"os"
 	"time"
+
+	"github.com/headgate/headgate/rpc/socket"
 )
 
 const (
@@ -14,15 +16,6 @@ const (
 	// settleReads and settleTimeout bound what may still be read of an answer that was finished early.
 	settleReads   = 4
 	settleTimeout = 20 * time.Millisecond
-)
-
-// socketState is what a look at an idle connection shows.
-type socketState uint8
-
-const (
-	gone     socketState = iota // closed by the peer, or broken
-	readable                    // something has arrived
-	quiet
 )
 
 // readiness is what settling an idle connection led to.
@@ -37,10 +30,11 @@ const (
 // conn is one connection with what has been read from it and not yet used. It has one user at a time; only abort may be
 // called by others.
 type conn struct {
-	nc     net.Conn // speaks HTTP
-	wire   net.Conn // what is beneath TLS, or nc
-	socket *socket  // of wire; nil if the system cannot be asked about it
-	abort  func()   // closes the wire at once, made once
+	nc     net.Conn       // speaks HTTP
+	wire   net.Conn       // what is beneath TLS, or nc
+	in     io.Reader      // what is read of nc
+	socket *socket.Socket // of wire; nil if the system cannot be asked about it
+	abort  func()         // closes the wire at once, made once
 
 	buf      []byte
 	pos, end int // unread bytes of buf
@@ -50,8 +44,11 @@ type conn struct {
 }
 
 func newConn(nc, wire net.Conn) *conn {
-	c := &conn{nc: nc, wire: wire, socket: newSocket(wire), buf: make([]byte, connBuffer), rest: framing{done: true}}
+	c := &conn{nc: nc, wire: wire, in: nc, socket: socket.Of(wire), buf: make([]byte, connBuffer), rest: framing{done: true}}
 	c.abort = func() { _ = wire.Close() }
+	if c.plain() {
+		c.in = c.socket
+	}
 	return c
 }
 
@@ -77,7 +74,7 @@ func (c *conn) fill() error {
 		copy(grown, c.buf)
 		c.buf = grown
 	}
-	n, err := c.nc.Read(c.buf[c.end:])
+	n, err := c.in.Read(c.buf[c.end:])
 	c.end += n
 	if n > 0 {
 		return nil // should there be an error too, it comes again
@@ -93,7 +90,7 @@ func (c *conn) readPast(p []byte, want int64, further bool) (int, error) {
 	if further {
 		most += int64(len(c.buf))
 	}
-	n, err := c.nc.Read(p[:min(int64(len(p)), most)])
+	n, err := c.in.Read(p[:min(int64(len(p)), most)])
 	if int64(n) > want {
 		c.pos, c.end = 0, copy(c.buf, p[want:n])
 		n = int(want)
@@ -126,15 +123,15 @@ func (c *conn) settle() readiness {
 
 // poll reads what is there, without waiting, and reports whether there was something.
 func (c *conn) poll() (bool, error) {
-	state := quiet
+	state := socket.Quiet
 	if c.socket != nil {
-		state = c.socket.look()
+		state = c.socket.Look()
 	}
 	var until time.Time
 	switch {
-	case state == gone:
+	case state == socket.Gone:
 		return false, io.EOF
-	case state == readable:
+	case state == socket.Readable:
 		until = time.Now().Add(settleTimeout) // over TLS what is there need not be a whole record
 	case c.nc == c.wire:
 		return false, nil

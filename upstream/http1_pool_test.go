@@ -7,6 +7,8 @@ import (
 	"net"
 	"testing"
 	"time"
+
+	"github.com/headgate/headgate/rpc/socket"
 )
 
 // pair returns both ends of a TCP connection.
@@ -31,9 +33,9 @@ func pair(t *testing.T) (near, far net.Conn) {
 }
 
 // awaits returns once bytes from the far end have arrived.
-func (c *conn) awaits(t *testing.T, state socketState) {
+func (c *conn) awaits(t *testing.T, state socket.State) {
 	t.Helper()
-	for c.socket.look() != state {
+	for c.socket.Look() != state {
 		time.Sleep(time.Millisecond)
 	}
 }
@@ -50,7 +52,7 @@ func TestSweepOfSettlingConnections(t *testing.T) {
 		p.push(c, framing{state: chunkSize}, 0)
 		if rest != "" {
 			io.WriteString(far, rest)
-			c.awaits(t, readable)
+			c.awaits(t, socket.Readable)
 		}
 		if rest == "0\r\n\r\n" {
 			kept = c
@@ -82,31 +84,5 @@ func TestSweepIsScheduledForTheFirst(t *testing.T) {
 	p.sweep() // early
 	if wait := p.wake.Sub(before).Round(time.Second); wait != 4*time.Second || len(p.whole) != 4 {
 		t.Errorf("sweep after %v, %d connections", wait, len(p.whole))
-	}
-}
-
-func TestSocketWritesWithoutBlocking(t *testing.T) {
-	t.Parallel()
-	near, far := pair(t)
-	c := newConn(near, near)
-	if !c.plain() {
-		t.Fatal("a TCP connection has no non-blocking view")
-	}
-	if c.socket.look() != quiet {
-		t.Error("not quiet")
-	}
-	big := make([]byte, 64<<20)
-	n, err := c.socket.write(&message{big})
-	if err != nil || n == 0 || n == len(big) {
-		t.Errorf("wrote %d, %v", n, err)
-	}
-	far.Close()
-	c.awaits(t, gone)
-	if _, err := c.socket.write(&message{big}); err == nil {
-		t.Error("wrote to a closed connection")
-	}
-	near.Close()
-	if _, err := c.socket.write(&message{big[:1]}); err == nil || c.socket.look() != gone {
-		t.Error("wrote to a connection closed here")
 	}
 }

@@ -40,7 +40,7 @@ func (x *exchange) writeNow(msg *message) error {
 // writeSome writes once, and nothing where it could have to wait.
 func (x *exchange) writeSome(msg *message) (int, error) {
 	if x.conn.plain() {
-		return x.conn.socket.write(msg)
+		return x.conn.socket.WriteSome(msg[:])
 	}
 	p := msg.first()
 	if len(p) > blockingWrite {

@@ -11,6 +11,8 @@ import (
 	"runtime/debug"
 	"sync"
 	"time"
+
+	"github.com/headgate/headgate/rpc/socket"
 )
 
 const (
@@ -27,6 +29,7 @@ const (
 type conn struct {
 	srv    *Server
 	nc     net.Conn
+	in     io.Reader // what is read of nc
 	remote string
 	ctx    context.Context //nolint:containedctx // of the requests: so they do not all derive from one, which has a lock
 	cancel context.CancelFunc
@@ -46,9 +49,12 @@ type conn struct {
 }
 
 func newConn(s *Server, nc net.Conn) *conn {
-	c := &conn{srv: s, nc: nc, remote: nc.RemoteAddr().String(), buf: make([]byte, usualHead)}
+	c := &conn{srv: s, nc: nc, in: nc, remote: nc.RemoteAddr().String(), buf: make([]byte, usualHead)}
 	c.ctx, c.cancel = context.WithCancel(s.Base)
-	c.out.nc = nc
+	c.out = writer{nc: nc, short: nc}
+	if own := socket.Of(nc); own != nil {
+		c.in, c.out.short = own, own
+	}
 	c.watch.init(c)
 	return c
 }
@@ -130,7 +136,7 @@ func (c *conn) await(first bool) bool {
 	}
 	c.armRead(limit)
 	c.mu.Unlock()
-	n, err := c.nc.Read(c.buf)
+	n, err := c.in.Read(c.buf)
 	c.w = n
 	c.mu.Lock()
 	c.idle = false
@@ -209,7 +215,7 @@ func (c *conn) fill(most int) error {
 	case c.w == len(c.buf):
 		return errTooLong
 	}
-	n, err := c.nc.Read(c.buf[c.w:])
+	n, err := c.in.Read(c.buf[c.w:])
 	c.w += n
 	if n > 0 {
 		return nil
@@ -245,7 +251,7 @@ func (c *conn) read(p []byte) (int, error) {
 		c.r += n
 		return n, nil
 	}
-	return c.nc.Read(p)
+	return c.in.Read(p)
 }
 
 // handle has an exchange served, and reports whether the connection goes on.
@@ -316,7 +322,7 @@ func (c *conn) linger() {
 	c.setReadDeadline(time.Now().Add(lingering))
 	c.mu.Unlock()
 	for read := 0; read < oversent; {
-		n, err := c.nc.Read(c.buf)
+		n, err := c.in.Read(c.buf)
 		if err != nil {
 			return
 		}

@@ -74,7 +74,7 @@ func (w *watch) start() {
 	c.setReadDeadline(time.Time{})
 	c.mu.Unlock()
 	w.ended.Go(func() {
-		n, err := c.nc.Read(c.buf)
+		n, err := c.in.Read(c.buf)
 		c.w = n
 		if err != nil && !isTimeout(err) {
 			w.cancel(nil)

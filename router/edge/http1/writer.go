@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"io"
 	"net"
 	"net/http"
 	"strconv"
@@ -16,8 +17,9 @@ const (
 // writer is the sending side of a connection. What it sends at once is one write.
 type writer struct {
 	nc    net.Conn
-	head  []byte // to be sent before what was kept
-	kept  []byte // content
+	short io.Writer // to nc what is no more than joined bytes
+	head  []byte    // to be sent before what was kept
+	kept  []byte    // content
 	parts [4][]byte
 	vec   net.Buffers
 }
@@ -63,7 +65,7 @@ func (w *writer) write(p, q []byte, tail string) error {
 	}
 	if total <= joined {
 		w.head = append(append(append(append(w.head, w.kept...), p...), q...), tail...)
-		_, err := w.nc.Write(w.head)
+		_, err := w.short.Write(w.head)
 		return err
 	}
 	w.head = append(w.head, w.kept...)

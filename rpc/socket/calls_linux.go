@@ -1,0 +1,80 @@
+//go:build linux && !race
+
+package socket
+
+import (
+	"syscall"
+	"unsafe"
+)
+
+const (
+	// quick is up to how many bytes a call is over before the scheduler could do anything with the news of it.
+	quick = 64 << 10
+	// together is how many parts are written in one call.
+	together = 4
+)
+
+// receive reads what is there.
+func receive(fd uintptr, p []byte) (int, error) {
+	if len(p) > quick {
+		return announced(syscall.Read, fd, p)
+	}
+	return unannounced(syscall.SYS_READ, fd, unsafe.Pointer(unsafe.SliceData(p)), len(p), 0)
+}
+
+// send writes what there is room for.
+func send(fd uintptr, p []byte) (int, error) {
+	if len(p) > quick {
+		return announced(syscall.Write, fd, p)
+	}
+	return unannounced(syscall.SYS_WRITE, fd, unsafe.Pointer(unsafe.SliceData(p)), len(p), 0)
+}
+
+// sendParts writes what there is room for, of the first few parts that are not empty.
+func sendParts(fd uintptr, parts [][]byte) (int, error) {
+	var list [together]syscall.Iovec
+	n, size := 0, 0
+	for _, p := range parts {
+		if len(p) == 0 {
+			continue
+		}
+		if n == len(list) {
+			break
+		}
+		list[n].Base = unsafe.SliceData(p)
+		list[n].SetLen(len(p))
+		n, size = n+1, size+len(p)
+	}
+	if size <= quick {
+		return unannounced(syscall.SYS_WRITEV, fd, unsafe.Pointer(&list), n, 0)
+	}
+	for {
+		done, _, err := syscall.Syscall(syscall.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&list)), uintptr(n))
+		switch err {
+		case 0:
+			return int(done), nil
+		case syscall.EINTR:
+		default:
+			return 0, err
+		}
+	}
+}
+
+// look reads a byte that stays.
+func look(fd uintptr, one *[1]byte) (int, error) {
+	return unannounced(syscall.SYS_RECVFROM, fd, unsafe.Pointer(one), len(one), syscall.MSG_PEEK)
+}
+
+// unannounced makes a system call on a descriptor that does not block, again where a signal came between.
+func unannounced(call, fd uintptr, p unsafe.Pointer, n int, flags uintptr) (int, error) {
+	for {
+		done, _, err := syscall.RawSyscall6(call, fd, uintptr(p), uintptr(n), flags, 0, 0)
+		switch err {
+		case 0:
+			return int(done), nil
+		case syscall.EINTR:
+		default:
+			return 0, err
+		}
+	}
+}

@@ -1,0 +1,142 @@
+//go:build unix
+
+package socket
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"syscall"
+)
+
+// Socket is a connection. One goroutine at a time may read or look, and one may write at the same time.
+type Socket struct {
+	nc  net.Conn
+	raw syscall.RawConn
+	in  transfer
+	out transfer
+	one [1]byte // what is looked at
+	is  State
+	// Made once, since a closure per call is an allocation per call.
+	read, peek, write, writeSome func(fd uintptr) bool
+}
+
+// transfer is a call that runs.
+type transfer struct {
+	p     []byte // what is left of it
+	parts [][]byte
+	n     int
+	err   error
+}
+
+// Of returns the socket of a connection; nil if the connection is none that the system knows, as one of TLS.
+func Of(nc net.Conn) *Socket {
+	sc, ok := nc.(syscall.Conn)
+	if !ok {
+		return nil
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	s := &Socket{nc: nc, raw: raw}
+	s.read = func(fd uintptr) bool {
+		s.in.n, s.in.err = receive(fd, s.in.p)
+		return s.in.err != syscall.EAGAIN //nolint:errorlint // system calls return it bare
+	}
+	s.peek = func(fd uintptr) bool {
+		switch n, err := look(fd, &s.one); {
+		case err == syscall.EAGAIN: //nolint:errorlint // likewise
+			s.is = Quiet
+		case err == nil && n > 0:
+			s.is = Readable
+		default:
+			s.is = Gone
+		}
+		return true
+	}
+	s.writeSome = func(fd uintptr) bool {
+		s.out.n, s.out.err = sendParts(fd, s.out.parts)
+		if s.out.err == syscall.EAGAIN { //nolint:errorlint // likewise
+			s.out.err = nil
+		}
+		return true
+	}
+	s.write = func(fd uintptr) bool {
+		for len(s.out.p) > 0 {
+			n, err := send(fd, s.out.p)
+			if err == syscall.EAGAIN { //nolint:errorlint // likewise
+				return false
+			}
+			if s.out.err = err; err != nil {
+				return true
+			}
+			s.out.p = s.out.p[n:]
+			s.out.n += n
+		}
+		return true
+	}
+	return s
+}
+
+// Read is what the Read of a [net.Conn] is: it waits until there is something, and returns io.EOF at the end.
+func (s *Socket) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	s.in = transfer{p: p}
+	err := s.raw.Read(s.read)
+	n, failed := s.in.n, s.in.err
+	s.in = transfer{}
+	switch {
+	case err != nil:
+		return 0, s.fault("read", err)
+	case failed != nil:
+		return 0, s.fault("read", os.NewSyscallError("read", failed))
+	case n == 0:
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// Look reports, without waiting, whether the peer has sent something, has gone, or is quiet.
+func (s *Socket) Look() State {
+	s.is = Gone
+	if s.raw.Read(s.peek) != nil {
+		return Gone
+	}
+	return s.is
+}
+
+// Write is what the Write of a [net.Conn] is: it waits until all was taken.
+func (s *Socket) Write(p []byte) (int, error) { return s.put(transfer{p: p}, s.write) }
+
+// WriteSome writes as much of some parts, of which one is not empty, as the system takes at once, and nothing without an error where it
+// takes nothing. On some systems that is at most the first part.
+func (s *Socket) WriteSome(parts [][]byte) (int, error) {
+	return s.put(transfer{parts: parts}, s.writeSome)
+}
+
+func (s *Socket) put(what transfer, how func(fd uintptr) bool) (int, error) {
+	s.out = what
+	err := s.raw.Write(how)
+	n, failed := s.out.n, s.out.err
+	s.out = transfer{}
+	switch {
+	case err != nil:
+		return n, s.fault("write", err)
+	case failed != nil:
+		return n, s.fault("write", os.NewSyscallError("write", failed))
+	}
+	return n, nil
+}
+
+// fault makes the error that package net makes.
+func (s *Socket) fault(op string, err error) error {
+	if e, ok := errors.AsType[*net.OpError](err); ok {
+		err = e.Err
+	}
+	local := s.nc.LocalAddr()
+	return &net.OpError{Op: op, Net: local.Network(), Source: local, Addr: s.nc.RemoteAddr(), Err: err}
+}
