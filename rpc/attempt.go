@@ -142,16 +142,35 @@ func (t *Try) Saw(m *Message) {
 	if t == nil {
 		return
 	}
-	response := m.IsResponse()
 	t.record.mu.Lock()
-	if t.attempt.Usage != (Usage{}) && t.attempt.Ended == 0 {
-		t.speaks(m, response)
+	t.saw(m)
+}
+
+// Made notes a message of a model's answer, and what the attempt has used by then: Uses and Saw together, for answers of a great many.
+func (t *Try) Made(m *Message, u Usage) {
+	if t == nil {
+		return
 	}
-	if t.attempt.Ended != 0 || t.attempt.First != 0 && !response {
+	t.record.mu.Lock()
+	t.attempt.Usage = u
+	t.saw(m)
+}
+
+// saw notes a message. It gives back the lock, which is held.
+func (t *Try) saw(m *Message) {
+	if t.attempt.Ended != 0 {
+		t.record.mu.Unlock()
+		return
+	}
+	response, answers := m.IsResponse(), t.attempt.Usage != Usage{}
+	if !answers && !response && t.attempt.First != 0 {
 		t.record.mu.Unlock()
 		return
 	}
 	now := t.record.now()
+	if answers {
+		t.speaks(m, response, now)
+	}
 	if t.attempt.First == 0 {
 		t.attempt.First = now
 	}

@@ -1,5 +1,7 @@
 package rpc
 
+import "bytes"
+
 // Notice makes notifications of one method one after the other in the same memory, for streams that have a great many.
 // Each is good until the next one is made. The zero Notice is ready for use by one goroutine at a time.
 type Notice struct {
@@ -12,8 +14,9 @@ type Notice struct {
 // must not be kept.
 func (n *Notice) Make(method string, params []byte) *Message {
 	if n.from > 0 && n.m.Method == method && params != nil {
+		alike := n.alike(params)
 		n.text = append(append(n.text[:n.from], params...), '}')
-		if n.again() {
+		if alike && n.retell() || n.again() {
 			return &n.m
 		}
 	}
@@ -27,6 +30,32 @@ func (n *Notice) Make(method string, params []byte) *Message {
 		n.from = m.objects[top].find("params").value.from
 	}
 	return m
+}
+
+// alike reports whether params differ from what was read before in the value of their only member at most, which is a text.
+func (n *Notice) alike(params []byte) bool {
+	o := &n.m.objects[body]
+	if len(o.members) != 1 || len(n.m.edits) > 0 || o.err != nil {
+		return false
+	}
+	v := o.members[0].value
+	head := n.text[n.from:v.from]
+	return n.text[v.from] == '"' && v.to == o.at.to-1 && bytes.HasPrefix(params, head)
+}
+
+// retell reads the text of params that are alike, and reports whether that is all that is in them.
+func (n *Notice) retell() bool {
+	m := &n.m
+	o, envelope := &m.objects[body], &m.objects[top]
+	s := scanner{data: n.text, pos: o.members[0].value.from}
+	if end := len(n.text) - len("}}"); s.peek() != '"' || s.str() != nil || s.pos != end || n.text[end] != '}' {
+		return false
+	}
+	o.raw, envelope.raw = n.text, n.text
+	o.members[0].value.to, o.at.to, envelope.at.to = s.pos, s.pos+1, len(n.text)
+	envelope.find("params").value.to = o.at.to
+	m.Params = n.text[n.from:o.at.to]
+	return m.checkSubject() == nil
 }
 
 // again reads params behind what was read before, and reports whether that is all of a message.

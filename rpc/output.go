@@ -24,7 +24,7 @@ func GapLimits() (out [gaps]time.Duration) {
 }
 
 // speaks notes a message of a model's answer, which is what has used something. The lock is held.
-func (t *Try) speaks(m *Message, response bool) {
+func (t *Try) speaks(m *Message, response bool, now time.Duration) {
 	o := t.attempt.Output
 	if o == nil {
 		o = &Output{}
@@ -35,7 +35,6 @@ func (t *Try) speaks(m *Message, response bool) {
 		o.Finish = clipped(finish)
 		return
 	}
-	now := t.record.now()
 	if o.Chunks++; o.Chunks > 1 {
 		took := now - o.last
 		i := 0

@@ -27,6 +27,7 @@ type Reply struct {
 	Revision Revision    // what the upstream spoke; empty if the gateway answered in the client's own
 
 	source Source
+	from   Source // who is asked for messages: the source, or who has taken its place; Next's alone
 	closed atomic.Bool
 
 	watcher Watcher // is told how it goes; nil if nobody counts
@@ -37,7 +38,7 @@ type Reply struct {
 }
 
 // NewReply returns a reply that pulls from s.
-func NewReply(s Source) *Reply { return &Reply{source: s} }
+func NewReply(s Source) *Reply { return &Reply{source: s, from: s} }
 
 // Respond returns a reply of one message. With nil it is empty.
 func Respond(m *Message) *Reply { return NewReply(&single{message: m}) }
@@ -51,24 +52,31 @@ func IsEnd(err error) bool { return err == io.EOF } //nolint:errorlint // as it 
 // returns io.EOF. The message is valid until the following Next or Close;
 // [Message.Clone] keeps it longer. One goroutine at a time may call Next.
 func (r *Reply) Next() (*Message, error) {
-	if r.record == nil {
-		return r.pull()
+	if r.record == nil && r.watcher == nil {
+		return r.from.Next()
 	}
 	return r.observed()
 }
 
-func (r *Reply) pull() (*Message, error) {
-	m, err := r.source.Next()
+func (r *Reply) observed() (m *Message, err error) {
+	if r.record != nil {
+		err = errPanicked
+		defer func() { r.record.saw(m, err) }()
+	}
+	m, err = r.from.Next()
 	if r.watcher != nil && !r.begun.Load() {
 		r.began(m, err)
 	}
 	return m, err
 }
 
-func (r *Reply) observed() (m *Message, err error) {
-	err = errPanicked
-	defer func() { r.record.saw(m, err) }()
-	return r.pull()
+// Follow has messages come from another reply directly. A source that has nothing more to do than to pass them on calls it while it is
+// asked for one, of the reply that it is the source of, once the other one has given its first message. It goes on to be the one that
+// is closed, and that gets answers.
+func (r *Reply) Follow(other *Reply) {
+	if r.from = other; other.record == nil {
+		r.from = other.from
+	}
 }
 
 // Answer passes the client's answer to a question on to who asked. It may be called

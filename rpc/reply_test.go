@@ -112,3 +112,39 @@ func TestCodesHaveNames(t *testing.T) {
 		t.Error("the eras have other names")
 	}
 }
+
+// passing is a source that passes the messages of another reply on until it has seen one.
+type passing struct {
+	counter
+	out, in *rpc.Reply
+	asked   int
+}
+
+func (p *passing) Next() (*rpc.Message, error) {
+	p.asked++
+	m, err := p.in.Next()
+	p.out.Follow(p.in)
+	return m, err
+}
+
+func TestFollow(t *testing.T) {
+	t.Parallel()
+	first, second := &passing{in: rpc.Respond(rpc.NewNotification("a", nil))}, &passing{}
+	first.out = rpc.NewReply(first)
+	second.in = first.out
+	second.out = rpc.NewReply(second)
+	if m, err := second.out.Next(); err != nil || m.Method != "a" {
+		t.Errorf("first message: %v, %v", m, err)
+	}
+	for range 2 {
+		if _, err := second.out.Next(); !rpc.IsEnd(err) {
+			t.Errorf("after the last message: %v", err)
+		}
+	}
+	if first.asked != 1 || second.asked != 1 {
+		t.Errorf("asked %d and %d times", first.asked, second.asked)
+	}
+	if err := second.out.Close(); !errors.Is(err, io.ErrClosedPipe) || second.closed != 1 || first.closed != 0 {
+		t.Errorf("close: %v, %d and %d times", err, second.closed, first.closed)
+	}
+}

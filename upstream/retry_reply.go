@@ -15,7 +15,8 @@ var errReplyClosed = errors.New("the call was closed")
 // repeated is the reply to a call that may run twice. Until its first message was seen the call can be made again.
 type repeated struct {
 	*trial
-	begun bool // used by Next only: a message was seen
+	out   *rpc.Reply // that this is the source of
+	begun bool       // used by Next only: a message was seen
 
 	mu     sync.Mutex
 	reply  *rpc.Reply              // of the last attempt
@@ -27,9 +28,10 @@ var _ rpc.Source = (*repeated)(nil)
 
 // wrap returns a reply that outlasts a failed attempt.
 func (t *trial) wrap(reply *rpc.Reply) *rpc.Reply {
-	out := rpc.NewReply(&repeated{trial: t, reply: reply})
-	out.Header, out.Revision = reply.Header, reply.Revision
-	return out
+	r := &repeated{trial: t, reply: reply}
+	r.out = rpc.NewReply(r)
+	r.out.Header, r.out.Revision = reply.Header, reply.Revision
+	return r.out
 }
 
 func (r *repeated) now() *rpc.Reply {
@@ -41,9 +43,12 @@ func (r *repeated) now() *rpc.Reply {
 // Next implements [rpc.Source].
 func (r *repeated) Next() (*rpc.Message, error) {
 	for {
-		m, err := r.now().Next()
+		reply := r.now()
+		m, err := reply.Next()
 		if err == nil || r.begun || errors.Is(err, io.EOF) {
-			r.begun = true
+			if r.begun = true; err == nil {
+				r.out.Follow(reply)
+			}
 			return m, err
 		}
 		if err = r.renew(err); err != nil {

@@ -161,9 +161,8 @@ func (r *run) Next() (*rpc.Message, error) {
 		return nil, err
 	}
 	r.relayed += int64(len(chunk))
-	r.tally.note()
 	m := r.chunk.Make(infer.Chunk, chunk)
-	r.try.Saw(m)
+	r.try.Made(m, r.tally.usage())
 	return m, nil
 }
 
