@@ -16,17 +16,17 @@ type Hop struct {
 // and 0 for what has not happened.
 type Attempt struct {
 	Hop
-	Number  int           // from 1
-	Reason  string        // why the call was made again; empty for the first time
-	Queued  time.Duration // how long it waited for a place before it began
+	Number int           // from 1
+	Reason string        // why the call was made again; empty for the first time
+	Queued time.Duration // how long it waited for a place before it began
+	Span   SpanID        // zero where nobody traces
+	// What follows changes with each message, down to Usage, and so lies together.
 	Began   time.Duration
 	First   time.Duration // when the first message came
 	Ended   time.Duration // when the response was there, or there could be none any more
+	Output  *Output       // how a model's answer came; nil of anything else. It is complete, and may be read, when the attempt has ended
+	Usage   Usage         // what it has used of a model so far
 	Outcome Outcome
-	Span    SpanID // zero where nobody traces
-	Usage   Usage  // what it has used of a model so far
-	// Output is how a model's answer came; nil of anything else. It is complete, and may be read, when the attempt has ended.
-	Output *Output
 }
 
 // Try is an attempt that runs or ran. Its methods may be called by many goroutines at

@@ -4,12 +4,12 @@ import "time"
 
 // Output is how the answer of a model came. It is only there where a model was asked.
 type Output struct {
-	Chunks int             // messages before the response
-	Finish string          // why the model stopped, as its server calls it; bounded
-	Gaps   [gaps + 1]int64 // times between two of the chunks, by [GapLimits]; the last ones are longer than all of them
-	Waited time.Duration   // the sum of those times
+	Chunks int           // messages before the response
+	Waited time.Duration // the sum of the times between the chunks
+	last   time.Duration // when the last chunk came
 
-	last time.Duration // when the last chunk came
+	Gaps   [gaps + 1]int64 // these times, by [GapLimits]; the last ones are longer than all of them
+	Finish string          // why the model stopped, as its server calls it; bounded
 }
 
 // gaps is how many sizes of gaps are told apart.

@@ -23,18 +23,18 @@ type Source interface {
 // response, then io.EOF. The reply to a notification is empty, and a stream's may
 // have no response. Whoever got a Reply must close it.
 type Reply struct {
-	Header   http.Header // HTTP header fields for the answer, such as limits; may be nil
-	Revision Revision    // what the upstream spoke; empty if the gateway answered in the client's own
+	from    Source      // who is asked for messages: the source, or who has taken its place; Next's alone
+	record  *Record     // who is told what the client gets; nil if nobody is
+	watcher Watcher     // is told how it goes; nil if nobody counts
+	begun   atomic.Bool // the watcher has been told of the first message
+	closed  atomic.Bool
+	ticket  uint64
 
 	source Source
-	from   Source // who is asked for messages: the source, or who has taken its place; Next's alone
-	closed atomic.Bool
+	ended  func() // nil if nobody is to be told of the end
 
-	watcher Watcher // is told how it goes; nil if nobody counts
-	ticket  uint64
-	begun   atomic.Bool // the watcher has been told of the first message
-	record  *Record     // who is told what the client gets; nil if nobody is
-	ended   func()      // nil if nobody is to be told of the end
+	Header   http.Header // HTTP header fields for the answer, such as limits; may be nil
+	Revision Revision    // what the upstream spoke; empty if the gateway answered in the client's own
 }
 
 // NewReply returns a reply that pulls from s.

@@ -11,8 +11,9 @@ import (
 )
 
 const (
-	// connBuffer holds a usual header with a small body behind it. Larger bodies go past it, into the caller's buffer.
-	connBuffer = 4 << 10
+	// connBuffer is the size of the buffer of a connection. It holds a usual header with a small body behind it. Larger bodies go past
+	// it, into the caller's buffer.
+	connBuffer = len(socket.Buffer{})
 	// settleReads and settleTimeout bound what may still be read of an answer that was finished early.
 	settleReads   = 4
 	settleTimeout = 20 * time.Millisecond
@@ -36,15 +37,16 @@ type conn struct {
 	socket *socket.Socket // of wire; nil if the system cannot be asked about it
 	abort  func()         // closes the wire at once, made once
 
-	buf      []byte
-	pos, end int // unread bytes of buf
+	buf      []byte         // nil while there is nothing in it
+	room     *socket.Buffer // that buf is; nil where it is none, or has grown
+	pos, end int            // unread bytes of buf
 
 	rest    framing   // what is left of an answer that was finished early
 	expires time.Time // when idle
 }
 
 func newConn(nc, wire net.Conn) *conn {
-	c := &conn{nc: nc, wire: wire, in: nc, socket: socket.Of(wire), buf: make([]byte, connBuffer), rest: framing{done: true}}
+	c := &conn{nc: nc, wire: wire, in: nc, socket: socket.Of(wire), rest: framing{done: true}}
 	c.abort = func() { _ = wire.Close() }
 	if c.plain() {
 		c.in = c.socket
@@ -62,17 +64,15 @@ func (c *conn) plain() bool { return c.nc == c.wire && c.socket != nil }
 
 // fill reads once into the buffer, behind what is unread.
 func (c *conn) fill() error {
-	switch {
-	case c.pos == c.end:
-		c.pos, c.end = 0, 0
-	case c.pos > 0 && c.end == len(c.buf):
-		c.end = copy(c.buf, c.buf[c.pos:c.end])
-		c.pos = 0
+	if c.pos == c.end {
+		c.release()
+		if c.plain() {
+			return c.receive()
+		}
+		c.take()
 	}
 	if c.end == len(c.buf) {
-		grown := make([]byte, 2*len(c.buf))
-		copy(grown, c.buf)
-		c.buf = grown
+		c.slide()
 	}
 	n, err := c.in.Read(c.buf[c.end:])
 	c.end += n
@@ -82,17 +82,56 @@ func (c *conn) fill() error {
 	return err
 }
 
+// receive reads once into a buffer that it does not hold while it waits.
+func (c *conn) receive() error {
+	room, n, err := c.socket.Receive()
+	if err != nil {
+		return err
+	}
+	c.room, c.buf, c.end = room, room[:], n
+	return nil
+}
+
+// take gives the connection a buffer.
+func (c *conn) take() {
+	c.room = socket.NewBuffer()
+	c.buf = c.room[:]
+}
+
+// release takes the buffer away, in which nothing is.
+func (c *conn) release() {
+	if c.room != nil {
+		c.room.Free()
+	}
+	c.room, c.buf, c.pos, c.end = nil, nil, 0, 0
+}
+
+// slide makes room behind what is unread.
+func (c *conn) slide() {
+	unread := c.unread()
+	if c.pos > 0 {
+		c.pos, c.end = 0, copy(c.buf, unread)
+		return
+	}
+	grown := make([]byte, 2*len(c.buf))
+	n := copy(grown, unread)
+	c.release()
+	c.buf, c.end = grown, n
+}
+
 // readPast reads payload into p without passing it through the buffer. Up to want bytes are payload; the reading goes a little
 // further if p has the room, since the end of a chunk usually arrives with it, and puts that into the buffer, which is
 // empty. It returns how many bytes of p are payload.
 func (c *conn) readPast(p []byte, want int64, further bool) (int, error) {
+	c.release()
 	most := want
 	if further {
-		most += int64(len(c.buf))
+		most += int64(connBuffer)
 	}
 	n, err := c.in.Read(p[:min(int64(len(p)), most)])
 	if int64(n) > want {
-		c.pos, c.end = 0, copy(c.buf, p[want:n])
+		c.take()
+		c.end = copy(c.buf, p[want:n])
 		n = int(want)
 	}
 	if n > 0 {
@@ -113,6 +152,7 @@ func (c *conn) settle() readiness {
 			// What nobody asked for would be taken for the answer to the next request (RFC 9112 §9.2).
 			return broken
 		case c.rest.done:
+			c.shrink()
 			return ready
 		case !some:
 			return waiting
@@ -163,9 +203,8 @@ func (c *conn) discard() error {
 
 // shrink makes the connection as small as a new one.
 func (c *conn) shrink() {
-	if len(c.buf) > connBuffer && c.pos == c.end {
-		c.buf = make([]byte, connBuffer)
-		c.pos, c.end = 0, 0
+	if c.pos == c.end {
+		c.release()
 	}
 }
 

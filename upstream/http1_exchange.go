@@ -152,7 +152,7 @@ func (x *exchange) read(p []byte) (n int, err error) {
 			c.pos += took
 		case n > 0:
 			return n, nil
-		case f.left > 0 && len(p) >= len(c.buf):
+		case f.left > 0 && len(p) >= connBuffer:
 			took, err = c.readPast(p, f.left, f.state == chunkData)
 		default:
 			err = c.fill()
@@ -162,6 +162,48 @@ func (x *exchange) read(p []byte) (n int, err error) {
 		}
 		f.took(took)
 		n += took
+	}
+}
+
+// Lend implements [frame.Lender] as Response.Lent describes it.
+func (x *exchange) Lend() ([]byte, error) {
+	switch {
+	case x.err != nil:
+		return nil, x.err
+	case x.ended.Load():
+		return nil, x.fail("read body", errClosed)
+	}
+	p, err := x.lend()
+	switch {
+	case err == io.EOF: //nolint:errorlint // lend returns io.EOF itself
+		x.err = err
+		x.Finish()
+	case err != nil:
+		x.err = x.fail("read body", err)
+	}
+	return p, x.err
+}
+
+// lend returns the payload that has arrived without anything in between, waiting only when there is none, and io.EOF behind the last of it.
+func (x *exchange) lend() ([]byte, error) {
+	c, f := x.conn, &x.framing
+	for {
+		skipped, err := f.skip(c.unread())
+		c.pos += skipped
+		switch {
+		case err != nil:
+			return nil, err
+		case f.done:
+			return nil, io.EOF
+		case c.pos < c.end:
+			from := c.pos
+			c.pos += int(min(f.left, int64(c.end-c.pos)))
+			f.took(c.pos - from)
+			return c.buf[from:c.pos:c.pos], nil
+		}
+		if err := c.fill(); err != nil {
+			return nil, x.cut(err)
+		}
 	}
 }
 

@@ -74,6 +74,10 @@ func NewResponse(status int, header http.Header, length int64, body io.ReadClose
 // which also frees the connection, and an *ExchangeError when the body was cut, was malformed, or the context ended.
 func (r *Response) Read(p []byte) (int, error) { return r.body.Read(p) }
 
+// Lent returns the body as a reader like Read that can also lend what it has read, to a [frame.SSEReader] or a [frame.LineReader]. What is
+// lent is good until the next reading, and no longer than until the response is closed or finished.
+func (r *Response) Lent() io.Reader { return r.body }
+
 // Close ends the response. Unless the body was read to its end, the connection is closed, and that is how the upstream
 // learns of a cancel. It may be called again.
 func (r *Response) Close() error { return r.body.Close() }

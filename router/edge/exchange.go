@@ -25,9 +25,23 @@ const (
 // exchange is one HTTP request and its answer.
 type exchange struct {
 	turn
-	w  http.ResponseWriter
-	r  *http.Request
-	rc *http.ResponseController
+
+	mu      sync.Mutex // guards what follows, and all use of w from waiting on
+	phase   phase
+	named   bool           // the client has an id from which to resume
+	quiet   bool           // the answer must not become a stream by itself
+	naming  bool           // events that are messages say so
+	lines   bool           // the stream is one of lines, not of events
+	track   *session.Track // what was sent, where the client can resume; nil elsewhere
+	lostAt  time.Time      // when the client was found to be gone
+	events  scratch
+	header  http.Header // the reply's, nil before there is one
+	checked int64       // received, when it was last looked at
+
+	w   http.ResponseWriter
+	now immediate // w, if it can write at once; else nil
+	r   *http.Request
+	rc  *http.ResponseController
 
 	endpoint string // the path it stands for
 	name     string // of the gateway's own for the request; empty where requests have none
@@ -47,25 +61,19 @@ type exchange struct {
 	whole    atomic.Bool  // the body has been read to its end
 	timer    *time.Timer
 
-	mu      sync.Mutex // guards what follows, and all use of w from waiting on
-	phase   phase
-	track   *session.Track // what was sent, where the client can resume; nil elsewhere
-	named   bool           // the client has an id from which to resume
-	quiet   bool           // the answer must not become a stream by itself
-	naming  bool           // events that are messages say so
-	lines   bool           // the stream is one of lines, not of events
-	events  scratch
-	header  http.Header // the reply's, nil before there is one
-	checked int64       // received, when it was last looked at
-	lostAt  time.Time   // when the client was found to be gone
-
 	halt   context.CancelCauseFunc // of a call whose context is nobody else's to end; nil elsewhere
 	stop   context.CancelCauseFunc // of a stream that ends with the client's credential; nil elsewhere
 	expiry *time.Timer             // when that is known beforehand
 }
 
+// immediate is a writer that writes a part of an answer at once, as [http1.Server]'s does.
+type immediate interface {
+	WriteNow(p []byte, within time.Duration) error
+}
+
 func newExchange(e *Edge, w http.ResponseWriter, r *http.Request) *exchange {
 	x := &exchange{w: w, r: r, rc: http.NewResponseController(w), accepts: parseAccept(r.Header["Accept"])}
+	x.now, _ = w.(immediate)
 	x.turn = turn{Edge: e, speech: &mcpDialect, ctx: r.Context(), out: x}
 	x.timer = time.AfterFunc(never, x.tick)
 	return x

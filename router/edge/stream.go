@@ -157,14 +157,11 @@ func (x *exchange) line(u utterance) []byte {
 
 // emit writes what must not wait for more.
 func (x *exchange) emit(p []byte) {
-	now, ok := x.w.(interface {
-		WriteNow(p []byte, within time.Duration) error
-	})
 	switch {
-	case !ok || len(p) > writeChunk:
+	case x.now == nil || len(p) > writeChunk:
 		x.write(p)
 		x.flush()
-	case !x.isLost() && now.WriteNow(p, x.cfg().SlowReader) != nil:
+	case !x.isLost() && x.now.WriteNow(p, x.cfg().SlowReader) != nil:
 		x.lose()
 	}
 }

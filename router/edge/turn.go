@@ -14,14 +14,13 @@ import (
 // to the outlet, whatever the transport.
 type turn struct {
 	*Edge
-	speech *dialect
-	ctx    context.Context // the client's, for the log
-	call   *rpc.Call
-	flight *session.Flight // a legacy request's, else nil
-	out    outlet
-	asked  bool // the client was asked something; used by relay only
-	// counted is whether the call is among those in flight.
-	counted bool
+	speech  *dialect
+	ctx     context.Context // the client's, for the log
+	call    *rpc.Call
+	flight  *session.Flight // a legacy request's, else nil
+	out     outlet
+	asked   bool // the client was asked something; used by relay only
+	counted bool // the call is among those in flight
 }
 
 // outlet is where the messages for a client go. An outlet may be used by many

@@ -20,9 +20,20 @@ const (
 	maxEmptyReads = 100
 )
 
+// Lender is a reader that can show what it has read instead of copying it.
+type Lender interface {
+	io.Reader
+	// Lend waits until there is something and returns it. The borrower may write to the bytes, which are good until the next Lend or Read.
+	// There is no error beside them.
+	Lend() ([]byte, error)
+}
+
 // intake is the growing window of bytes that were read and not yet consumed.
 type intake struct {
 	src  io.Reader
+	lend Lender // the source, if it lends
+	own  []byte // the buffer of our own while buf is lent
+	lent bool
 	buf  []byte
 	pos  int // first byte not consumed
 	end  int // end of what was read
@@ -30,7 +41,9 @@ type intake struct {
 }
 
 func (in *intake) reset(src io.Reader) {
+	in.giveBack()
 	in.src, in.pos, in.end, in.seen = src, 0, 0, 0
+	in.lend, _ = src.(Lender)
 }
 
 // slide moves the unconsumed bytes to offset to, which is at or before them.
@@ -47,6 +60,13 @@ func (in *intake) full() bool { return len(in.buf)-in.end < leastRead }
 
 // room makes sure that something can be read, growing the buffer when what the caller keeps fills it.
 func (in *intake) room() {
+	if in.lent {
+		kept := in.buf[:in.end]
+		if in.giveBack(); len(in.buf) < len(kept)+leastRead {
+			in.buf = make([]byte, max(firstBuffer, 2*len(kept)))
+		}
+		copy(in.buf, kept)
+	}
 	if in.end == 0 && len(in.buf) > idleBuffer {
 		in.buf = nil
 	}
@@ -57,8 +77,32 @@ func (in *intake) room() {
 	}
 }
 
+// borrow reads what is lent, where nothing is kept.
+func (in *intake) borrow() error {
+	in.giveBack()
+	p, err := in.lend.Lend()
+	if err != nil {
+		return err
+	}
+	if len(in.buf) <= idleBuffer {
+		in.own = in.buf
+	}
+	in.buf, in.end, in.lent = p, len(p), true
+	return nil
+}
+
+// giveBack takes the buffer of our own again.
+func (in *intake) giveBack() {
+	if in.lent {
+		in.buf, in.own, in.lent = in.own, nil, false
+	}
+}
+
 // read appends what one read returns. Bytes that come together with an error are kept; the error comes again.
 func (in *intake) read() error {
+	if in.lend != nil && in.end == 0 {
+		return in.borrow()
+	}
 	in.room()
 	for range maxEmptyReads {
 		n, err := in.src.Read(in.buf[in.end:])

@@ -24,3 +24,6 @@ func (*Socket) Write([]byte) (int, error) { return 0, errors.ErrUnsupported }
 
 // WriteSome is for where there are sockets.
 func (*Socket) WriteSome([][]byte) (int, error) { return 0, errors.ErrUnsupported }
+
+// Receive is for where there are sockets.
+func (*Socket) Receive() (*Buffer, int, error) { return nil, 0, errors.ErrUnsupported }

@@ -16,10 +16,11 @@ type Socket struct {
 	raw syscall.RawConn
 	in  transfer
 	out transfer
+	got *Buffer // what is received
 	one [1]byte // what is looked at
 	is  State
 	// Made once, since a closure per call is an allocation per call.
-	read, peek, write, writeSome func(fd uintptr) bool
+	read, receive, peek, write, writeSome func(fd uintptr) bool
 }
 
 // transfer is a call that runs.
@@ -44,6 +45,16 @@ func Of(nc net.Conn) *Socket {
 	s.read = func(fd uintptr) bool {
 		s.in.n, s.in.err = receive(fd, s.in.p)
 		return s.in.err != syscall.EAGAIN //nolint:errorlint // system calls return it bare
+	}
+	s.receive = func(fd uintptr) bool {
+		b := NewBuffer()
+		s.in.n, s.in.err = receive(fd, b[:])
+		if s.in.n > 0 {
+			s.got = b
+			return true
+		}
+		b.Free()
+		return s.in.err != syscall.EAGAIN //nolint:errorlint // likewise
 	}
 	s.peek = func(fd uintptr) bool {
 		switch n, err := look(fd, &s.one); {
@@ -86,7 +97,20 @@ func (s *Socket) Read(p []byte) (int, error) {
 		return 0, nil
 	}
 	s.in = transfer{p: p}
-	err := s.raw.Read(s.read)
+	return s.take(s.read)
+}
+
+// Receive is Read into a buffer that nobody needs as long as there is nothing to read. Without an error the buffer is the caller's to
+// free.
+func (s *Socket) Receive() (*Buffer, int, error) {
+	n, err := s.take(s.receive)
+	b := s.got
+	s.got = nil
+	return b, n, err
+}
+
+func (s *Socket) take(how func(fd uintptr) bool) (int, error) {
+	err := s.raw.Read(how)
 	n, failed := s.in.n, s.in.err
 	s.in = transfer{}
 	switch {

@@ -43,21 +43,22 @@ func (m *replica) deadlines(c *rpc.Call, l *load) deadlines {
 // attempt is a call as one backend makes it, and the source of its reply. It ends the call when the backend takes too long: until the first
 // part of the answer, between two parts, or in all. What a client takes to read is not the backend's.
 type attempt struct {
+	// What each part of the answer needs lies together.
+	reply  *rpc.Reply
+	began  time.Time
+	waited time.Duration // for the backend; Next's alone
+	since  atomic.Int64  // when it began to wait for the backend, since began; 0 if it does not
+	begun  atomic.Bool   // a message was seen
+	over   atomic.Bool   // the slot was given back
+
 	replica *replica
 	call    *rpc.Call
 	load    *load
 	ctx     context.Context //nolint:containedctx // of the attempt, ended by cancel
 	cancel  context.CancelCauseFunc
 	parent  context.Context //nolint:containedctx // of the call
-	reply   *rpc.Reply
 	may     deadlines
 	before  rpc.Usage // of earlier attempts
-	began   time.Time
-	waited  time.Duration // for the backend; Next's alone
-
-	since   atomic.Int64 // when it began to wait for the backend, since began; 0 if it does not
-	begun   atomic.Bool  // a message was seen
-	over    atomic.Bool  // the slot was given back
 	expired atomic.Pointer[rpc.Error]
 
 	mu    sync.Mutex // held to set the timer

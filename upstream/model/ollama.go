@@ -61,7 +61,7 @@ func (o *ollama) Handle(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 		if err := o.expect(resp, typeLines); err != nil {
 			return nil, r.fail(err)
 		}
-		return r.stream(&ollamaStream{p: &o.peer, resp: resp, lines: frame.NewLineReader(resp, maxLine)}), nil
+		return r.stream(&ollamaStream{p: &o.peer, resp: resp, lines: frame.NewLineReader(resp.Lent(), maxLine)}), nil
 	}
 	answer, err := o.whole(resp)
 	if err != nil {

@@ -67,7 +67,7 @@ func (o *openAI) Handle(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 		if err := o.expect(resp, typeEvents); err != nil {
 			return nil, r.fail(err)
 		}
-		return r.stream(&openAIStream{p: &o.peer, resp: resp, events: frame.NewSSEReader(resp, maxEvent)}), nil
+		return r.stream(&openAIStream{p: &o.peer, resp: resp, events: frame.NewSSEReader(resp.Lent(), maxEvent)}), nil
 	}
 	answer, err := o.whole(resp)
 	if err != nil {

@@ -2,6 +2,7 @@ package model
 
 import (
 	"bytes"
+	"hash/maphash"
 	"unicode/utf8"
 )
 
@@ -9,13 +10,19 @@ import (
 // the model has said, and need not be read again then: what stands before and behind a JSON string is the same bytes, so
 // that all other members are the same too.
 type likeness struct {
-	head, tail []byte // of the event, around the string; nil where there is nothing to go by
-	rest       []byte // of the chunk that was made of it, behind the string
-	made       int    // what the model has made beside the string, in bytes
+	// Of the event, before and behind the string. That bytes are the same is told by their hashes, since it would take longer to fetch what
+	// was kept for one stream of many.
+	head, tail         int // how many bytes; no head where there is nothing to go by
+	headHash, tailHash uint64
+	made               int    // what the model has made beside the string, in bytes
+	rest               []byte // of the chunk that was made of it, behind the string
 
 	chunk []byte // the last that was made
 	one   [1][]byte
 }
+
+// seed is of the hashes. Nobody else knows it, and so nobody can make two events with one hash.
+var seed = maphash.MakeSeed()
 
 // chunkHead is how each chunk begins that has a text.
 const chunkHead = `{"text":`
@@ -28,22 +35,24 @@ func (l *likeness) learn(event []byte, k *choice, chunk []byte) {
 		return
 	}
 	at := bytes.Index(event, k.text)
-	l.head = append(l.head[:0], event[:at]...)
-	l.tail = append(l.tail[:0], event[at+len(k.text):]...)
+	head, tail := event[:at], event[at+len(k.text):]
+	l.head, l.headHash = len(head), maphash.Bytes(seed, head)
+	l.tail, l.tailHash = len(tail), maphash.Bytes(seed, tail)
 	l.rest = append(l.rest[:0], text[len(k.text):]...)
 	l.made = k.made() - len(k.text)
 }
 
 // forget makes the next event one that is read.
-func (l *likeness) forget() { l.head = l.head[:0] }
+func (l *likeness) forget() { l.head = 0 }
 
 // take makes a chunk of an event that is like the last one, and says how many bytes of it the model has made. The chunk is
 // good until the next one is made.
 func (l *likeness) take(event []byte) (chunk []byte, made int, ok bool) {
-	if len(l.head) == 0 || len(event) < len(l.head)+len(l.tail) || !bytes.HasPrefix(event, l.head) || !bytes.HasSuffix(event, l.tail) {
+	from, to := l.head, len(event)-l.tail
+	if from == 0 || to < from || maphash.Bytes(seed, event[:from]) != l.headHash || maphash.Bytes(seed, event[to:]) != l.tailHash {
 		return nil, 0, false
 	}
-	text := event[len(l.head) : len(event)-len(l.tail)]
+	text := event[from:to]
 	if !isPlainText(text) {
 		return nil, 0, false
 	}

@@ -63,7 +63,7 @@ func (b *relay) Handle(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 		if err := b.expect(resp, typeLines); err != nil {
 			return nil, r.fail(err)
 		}
-		frames := &httpFrames{resp: resp, lines: frame.NewLineReader(resp, maxLine), fault: &b.fault}
+		frames := &httpFrames{resp: resp, lines: frame.NewLineReader(resp.Lent(), maxLine), fault: &b.fault}
 		return r.stream(&relayStream{p: &b.peer, id: id, frames: frames}), nil
 	}
 	p, err := b.answer(resp, id)

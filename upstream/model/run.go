@@ -40,21 +40,22 @@ type parts interface {
 
 // run is an attempt that runs. It is the source of the reply where the answer is streamed.
 type run struct {
-	p      *peer
+	// What each part of the answer needs lies together.
+	mu      sync.Mutex // held while the answer is read
+	over    error      // what Next returns from now on
+	parts   parts
+	relayed int64 // bytes of chunks
+	p       *peer
+	try     *rpc.Try
+	tally   tally
+	chunk   rpc.Notice
+
 	id     rpc.ID
 	name   string          // of the call in logs, here and there; empty for none
 	parent context.Context // of the call
 	ctx    context.Context // of the exchange: it outlasts the call's for as long as it takes to count what has arrived
 	cancel context.CancelCauseFunc
 	stop   func() bool // ends the watch over parent
-	try    *rpc.Try
-
-	mu      sync.Mutex // held while the answer is read
-	tally   tally
-	parts   parts
-	relayed int64 // bytes of chunks
-	chunk   rpc.Notice
-	over    error // what Next returns from now on
 }
 
 var _ rpc.Source = (*run)(nil)

@@ -27,6 +27,14 @@ const (
 
 // conn is one connection. Its requests are served one after another by one goroutine.
 type conn struct {
+	mu        sync.Mutex
+	idle      bool                       // waits for the next request
+	retired   bool                       // ends with the next answer, or if there comes no request
+	own       struct{ read, write bool } // deadlines that the handler has set
+	sendUntil time.Time
+	readUntil time.Time
+
+	out    writer
 	srv    *Server
 	nc     net.Conn
 	in     io.Reader // what is read of nc
@@ -37,15 +45,7 @@ type conn struct {
 	r, w   int
 	head   head
 	header http.Header // of answers, used again
-	out    writer
 	watch  watch
-
-	mu        sync.Mutex
-	idle      bool // waits for the next request
-	retired   bool // ends with the next answer, or if there comes no request
-	readUntil time.Time
-	sendUntil time.Time
-	own       struct{ read, write bool } // deadlines that the handler has set
 }
 
 func newConn(s *Server, nc net.Conn) *conn {

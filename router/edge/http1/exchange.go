@@ -16,21 +16,21 @@ import (
 // exchange is one request and its answer; to its handler it is the [http.ResponseWriter]. As in net/http, one goroutine
 // at a time may use it, but deadlines may be set by any.
 type exchange struct {
-	conn    *conn
-	request *http.Request
-	url     url.URL
-	cancel  context.CancelCauseFunc
-	body    body
-
-	header   http.Header
-	status   int   // 0 until it is said
+	conn     *conn
 	length   int64 // of the answer's content; -1 if that is not known before
 	written  int64 // content so far
-	begun    bool  // the head was sent
+	err      error // writing failed
+	request  *http.Request
+	status   int  // 0 until it is said
+	begun    bool // the head was sent
 	chunked  bool
 	ends     bool // the connection ends with the answer
 	hijacked bool
-	err      error // writing failed
+
+	header http.Header
+	url    url.URL
+	cancel context.CancelCauseFunc
+	body   body
 }
 
 var (
@@ -124,14 +124,14 @@ func (x *exchange) WriteNow(p []byte, within time.Duration) error {
 	if err := x.conn.writeWithin(within); err != nil {
 		return err
 	}
-	if !x.begun || x.bare() || x.length >= 0 || x.err != nil {
+	if !x.begun || !x.chunked || x.err != nil {
 		if _, err := x.write(p, nil); err != nil {
 			return err
 		}
 		return x.FlushError()
 	}
 	x.written += int64(len(p))
-	return x.sent(x.conn.out.send(p, nil, x.chunked, false))
+	return x.sent(x.conn.out.send(p, nil, true, false))
 }
 
 // Write implements [http.ResponseWriter]. It returns [http.ErrContentLength] for more than the header promises. What is

@@ -16,10 +16,10 @@ const (
 
 // writer is the sending side of a connection. What it sends at once is one write.
 type writer struct {
-	nc    net.Conn
 	short io.Writer // to nc what is no more than joined bytes
 	head  []byte    // to be sent before what was kept
 	kept  []byte    // content
+	nc    net.Conn
 	parts [4][]byte
 	vec   net.Buffers
 }
