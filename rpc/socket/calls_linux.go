@@ -19,7 +19,7 @@ func receive(fd uintptr, p []byte) (int, error) {
 	if len(p) > quick {
 		return announced(syscall.Read, fd, p)
 	}
-	return unannounced(syscall.SYS_READ, fd, unsafe.Pointer(unsafe.SliceData(p)), len(p), 0)
+	return unannounced(syscall.SYS_RECVFROM, fd, unsafe.Pointer(unsafe.SliceData(p)), len(p), 0)
 }
 
 // send writes what there is room for.
@@ -27,7 +27,7 @@ func send(fd uintptr, p []byte) (int, error) {
 	if len(p) > quick {
 		return announced(syscall.Write, fd, p)
 	}
-	return unannounced(syscall.SYS_WRITE, fd, unsafe.Pointer(unsafe.SliceData(p)), len(p), 0)
+	return unannounced(syscall.SYS_SENDTO, fd, unsafe.Pointer(unsafe.SliceData(p)), len(p), syscall.MSG_NOSIGNAL)
 }
 
 // sendParts writes what there is room for, of the first few parts that are not empty.
