@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/headgate/headgate/rpc/socket"
@@ -25,13 +26,18 @@ const (
 	oversent  = 256 << 10
 )
 
+// epoch is what deadlines are counted from.
+var epoch = time.Now()
+
 // conn is one connection. Its requests are served one after another by one goroutine.
 type conn struct {
+	sendUntil atomic.Int64 // since epoch: the deadline of writing; changed under mu
+	ownWrite  atomic.Bool  // the handler has set it; likewise
+
 	mu        sync.Mutex
-	idle      bool                       // waits for the next request
-	retired   bool                       // ends with the next answer, or if there comes no request
-	own       struct{ read, write bool } // deadlines that the handler has set
-	sendUntil time.Time
+	idle      bool // waits for the next request
+	retired   bool // ends with the next answer, or if there comes no request
+	ownRead   bool // the handler has set the deadline of reading
 	readUntil time.Time
 
 	out    writer
@@ -168,36 +174,50 @@ func (c *conn) readWithin(d time.Duration) {
 func (c *conn) setWriteDeadline(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.own.write = true
-	return c.armWrite(t, time.Until(t))
+	c.ownWrite.Store(true)
+	if t.IsZero() {
+		c.sendUntil.Store(0)
+		return c.nc.SetWriteDeadline(t)
+	}
+	return c.armWrite(t.Sub(epoch), time.Until(t))
 }
 
 // mayWrite gives a write the time that the server allows, unless the handler has said how long it may take.
 func (c *conn) mayWrite() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.own.write {
+	if c.ownWrite.Load() {
 		return nil
 	}
-	return c.armWrite(time.Now().Add(c.srv.WriteTimeout), c.srv.WriteTimeout)
+	return c.armWrite(time.Since(epoch)+c.srv.WriteTimeout, c.srv.WriteTimeout)
 }
 
-// writeWithin sets the deadline of writing to so long from now, as the handler's.
+// writeWithin sets the deadline of writing to so long from now, as the handler's. Answers that consist of a great many parts take no lock
+// for each of them.
 func (c *conn) writeWithin(d time.Duration) error {
-	want := time.Now().Add(d)
+	want := time.Since(epoch) + d
+	if c.ownWrite.Load() && c.armed(want, d) {
+		return nil
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.own.write = true
+	c.ownWrite.Store(true)
 	return c.armWrite(want, d)
 }
 
 // armWrite sets the deadline of writing, which is so long from now. The lock is held.
-func (c *conn) armWrite(want time.Time, left time.Duration) error {
-	if slack := left / 8; slack > 0 && !c.sendUntil.After(want) && c.sendUntil.After(want.Add(-slack)) {
+func (c *conn) armWrite(want, left time.Duration) error {
+	if c.armed(want, left) {
 		return nil
 	}
-	c.sendUntil = want
-	return c.nc.SetWriteDeadline(want)
+	c.sendUntil.Store(int64(want))
+	return c.nc.SetWriteDeadline(epoch.Add(want))
+}
+
+// armed reports whether a deadline of writing is set that is hardly earlier.
+func (c *conn) armed(want, left time.Duration) bool {
+	until := time.Duration(c.sendUntil.Load())
+	return until <= want && until > want-left/8
 }
 
 // fill reads more into the buffer, which grows to most bytes if need be.
@@ -230,8 +250,8 @@ func (c *conn) fill(most int) error {
 func (c *conn) mayRead() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.own.read {
-		c.own.read = true
+	if !c.ownRead {
+		c.ownRead = true
 		c.setReadDeadline(time.Time{})
 	}
 }
@@ -240,7 +260,7 @@ func (c *conn) mayRead() {
 func (c *conn) mayReadFor(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.own.read = true
+	c.ownRead = true
 	c.setReadDeadline(time.Now().Add(d))
 }
 
@@ -258,7 +278,8 @@ func (c *conn) read(p []byte) (int, error) {
 func (c *conn) handle(x *exchange) bool {
 	defer x.cancel(nil)
 	c.mu.Lock()
-	c.own.read, c.own.write = false, false
+	c.ownRead = false
+	c.ownWrite.Store(false)
 	c.mu.Unlock()
 	c.watch.begin(x)
 	if !c.call(x) {

@@ -231,7 +231,7 @@ func (x *exchange) SetReadDeadline(t time.Time) error {
 	c := x.conn
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.own.read, c.readUntil = true, t
+	c.ownRead, c.readUntil = true, t
 	return c.nc.SetReadDeadline(t)
 }
 

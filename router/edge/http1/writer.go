@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/headgate/headgate/rpc/socket"
 )
 
 const (
@@ -39,10 +41,11 @@ func (w *writer) goOn() error {
 // there is no more.
 func (w *writer) send(p, q []byte, chunked, last bool) error {
 	n := len(w.kept) + len(p) + len(q)
-	tail := ""
+	var room [18]byte // for a length in hexadecimal and a line end
+	size, tail := room[:0], ""
 	switch {
 	case chunked && n > 0:
-		w.head = append(strconv.AppendInt(w.head, int64(n), 16), "\r\n"...)
+		size = append(strconv.AppendInt(size, int64(n), 16), "\r\n"...)
 		tail = "\r\n"
 		if last {
 			tail = "\r\n0\r\n\r\n"
@@ -50,7 +53,7 @@ func (w *writer) send(p, q []byte, chunked, last bool) error {
 	case chunked && last:
 		tail = "0\r\n\r\n"
 	}
-	err := w.write(p, q, tail)
+	err := w.write(size, p, q, tail)
 	w.head, w.kept = w.head[:0], w.kept[:0]
 	if cap(w.head) > 2*joined { // it held an answer that was rather long
 		w.head = nil
@@ -58,22 +61,33 @@ func (w *writer) send(p, q []byte, chunked, last bool) error {
 	return err
 }
 
-func (w *writer) write(p, q []byte, tail string) error {
-	total := len(w.head) + len(w.kept) + len(p) + len(q) + len(tail)
-	if total == 0 {
+func (w *writer) write(size, p, q []byte, tail string) error {
+	total := len(w.head) + len(size) + len(w.kept) + len(p) + len(q) + len(tail)
+	switch {
+	case total == 0:
 		return nil
-	}
-	if total <= joined {
-		w.head = append(append(append(append(w.head, w.kept...), p...), q...), tail...)
+	case total <= len(socket.Buffer{}):
+		room := socket.NewBuffer()
+		defer room.Free()
+		_, err := w.short.Write(w.join(append(room[:0], w.head...), size, p, q, tail))
+		return err
+	case total <= joined:
+		w.head = w.join(w.head, size, p, q, tail)
 		_, err := w.short.Write(w.head)
 		return err
 	}
-	w.head = append(w.head, w.kept...)
+	w.head = append(append(w.head, size...), w.kept...)
 	w.parts = [4][]byte{w.head, p, q, []byte(tail)}
 	w.vec = w.parts[:]
 	_, err := w.vec.WriteTo(w.nc)
 	w.parts = [4][]byte{}
 	return err
+}
+
+// join appends all that follows the head.
+func (w *writer) join(b, size, p, q []byte, tail string) []byte {
+	b = append(append(b, size...), w.kept...)
+	return append(append(append(b, p...), q...), tail...)
 }
 
 // begin writes the head of the answer, whose content so far is n bytes, the last of them if last is set.
