@@ -29,6 +29,7 @@ build: ## Build the static binary into bin/headgate
 .PHONY: test
 test: peers ## Install what the tests need, then run all of them with the race detector
 	$(GO) test -race ./...
+	$(GO) test ./rpc/socket # whose calls are others under the race detector
 
 .PHONY: peers
 peers: ## Install the foreign clients and servers that the tests meet (needs Node.js 20 with npm, and apt-get, or websocketd and g++)

@@ -9,9 +9,11 @@ import (
 func TestNoticesAreLikeNotifications(t *testing.T) {
 	t.Parallel()
 	var n Notice
-	for _, params := range []string{`{"text":"a"}`, `{"text":"b","index":1,"_meta":{"x":1}}`, `{}`, `{"x":{"y":[1]}}`, `{`, `[]`, `{"text":"c"}`, `{"text":"d"}`, `{"text":"e"} `, `{"text":"f"},"x":1`, `{"a":1,"a":2}`, `{"name":"\ud800"}`, ` {"text":"g"}`, `{"_meta":{"x":2}}`, `{"text":"h"}`, ``, `{"text":"i"}`,
+	for _, params := range []string{
+		`{"text":"a"}`, `{"text":"b","index":1,"_meta":{"x":1}}`, `{}`, `{"x":{"y":[1]}}`, `{`, `[]`, `{"text":"c"}`, `{"text":"d"}`, `{"text":"e"} `, `{"text":"f"},"x":1`, `{"a":1,"a":2}`, `{"name":"\ud800"}`, ` {"text":"g"}`, `{"_meta":{"x":2}}`, `{"text":"h"}`, ``, `{"text":"i"}`,
 		`{"text":"j"}`, `{"text":"kk\n\"\\"}`, `{"text":""}`, `{"text":"l"]`, `{"text":"m"`, `{"text":"n}`, `{"text":"o"}}`, `{"text":"p","x":"q"}`, `{"text":"\x01"}`,
-		`{"text":"r"}`, `{"text":7}`, `{"text":"s"}`, `{"text":"\xff"}`, `{"text":"t"}`, `{"text":"u" }`, `{ "text":"v"}`, `{"name":"w"}`, `{"name":"\ud800"}`, `{"name":"x"}`} {
+		`{"text":"r"}`, `{"text":7}`, `{"text":"s"}`, `{"text":"\xff"}`, `{"text":"t"}`, `{"text":"u" }`, `{ "text":"v"}`, `{"name":"w"}`, `{"name":"\ud800"}`, `{"name":"x"}`,
+	} {
 		var text []byte
 		if params != "" {
 			text = []byte(params)

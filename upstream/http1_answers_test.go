@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/headgate/headgate/rpc/frame"
 	"github.com/headgate/headgate/upstream"
 )
 
@@ -161,6 +162,36 @@ func call(tb testing.TB, c *upstream.Client, req *upstream.Request) (o outcome) 
 	return outcome{status: resp.Status, body: string(body), err: err}
 }
 
+// callLent is call that has the body lent.
+func callLent(tb testing.TB, c *upstream.Client, req *upstream.Request) (o outcome) {
+	tb.Helper()
+	resp, err := c.Do(tb.Context(), req)
+	if err != nil {
+		return outcome{err: err}
+	}
+	o.status = resp.Status
+	body := resp.Lent().(frame.Lender)
+	for {
+		p, err := body.Lend()
+		if err != nil && len(p) > 0 {
+			tb.Errorf("lent %d bytes beside %v", len(p), err)
+		}
+		o.body += string(p)
+		if err != nil {
+			if _, again := body.Lend(); again != err { //nolint:errorlint // it is the same one
+				tb.Errorf("%v, then %v", err, again)
+			}
+			if err != io.EOF { //nolint:errorlint // it is returned itself
+				o.err = err
+			}
+			return o
+		}
+		for i := range p {
+			p[i] = '#' // which the borrower may
+		}
+	}
+}
+
 func TestAnswers(t *testing.T) {
 	t.Parallel()
 	for _, tt := range answers {
@@ -184,8 +215,8 @@ func TestAnswers(t *testing.T) {
 			if tt.method != "" {
 				req.Method, req.Body = tt.method, nil
 			}
-			for range 2 {
-				got := call(t, c, req)
+			for _, how := range []func(testing.TB, *upstream.Client, *upstream.Request) outcome{call, callLent} {
+				got := how(t, c, req)
 				if got.status != tt.status || got.body != tt.body || !errors.Is(got.err, tt.err) {
 					t.Errorf("got %d %.80q %v, want %d %.80q %v", got.status, got.body, got.err, tt.status, tt.body, tt.err)
 				}

@@ -111,6 +111,10 @@ func FuzzSSEReader(f *testing.F) {
 			if r.LastEventID() != lastID {
 				t.Fatalf("chunks of %d: last event id %q, want %q", n, r.LastEventID(), lastID)
 			}
+			lent, _ := readEvents(frame.NewSSEReader(&lender{Reader: chunks(in, n)}, len(in)+1))
+			if diff := cmp.Diff(want, lent, exact); diff != "" {
+				t.Fatalf("lent chunks of %d (-want +got):\n%s", n, diff)
+			}
 		}
 		bounded(t, in, int(size))
 	})
@@ -154,6 +158,10 @@ func FuzzLineReader(f *testing.F) {
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Fatalf("chunks of %d (-want +got):\n%s", n, diff)
+			}
+			lent, _ := readLines(frame.NewLineReader(&lender{Reader: chunks(in, n)}, int(limit)))
+			if diff := cmp.Diff(want, lent); diff != "" {
+				t.Fatalf("lent chunks of %d (-want +got):\n%s", n, diff)
 			}
 		}
 	})

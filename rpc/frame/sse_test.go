@@ -31,6 +31,39 @@ func readEvents(r *frame.SSEReader) (events []frame.Event, err error) {
 	}
 }
 
+// lender lends what a reader returns, and spoils what it has lent before.
+type lender struct {
+	io.Reader
+	before []byte
+}
+
+func (l *lender) Read(p []byte) (int, error) {
+	l.spoil()
+	return l.Reader.Read(p)
+}
+
+func (l *lender) Lend() ([]byte, error) {
+	l.spoil()
+	l.before = make([]byte, 700)
+	for {
+		n, err := l.Reader.Read(l.before)
+		if n > 0 {
+			l.before = l.before[:n:n]
+			return l.before, nil
+		}
+		if err != nil {
+			l.before = nil
+			return nil, err
+		}
+	}
+}
+
+func (l *lender) spoil() {
+	for i := range l.before {
+		l.before[i] = '#'
+	}
+}
+
 // exact compares data as a whole, which is faster than byte by byte, and tells no data from empty data.
 var exact = cmp.Comparer(func(a, b []byte) bool { return (a == nil) == (b == nil) && bytes.Equal(a, b) })
 
@@ -94,6 +127,8 @@ func TestCorner5_17_SSEReader(t *testing.T) {
 				"byte by byte": iotest.OneByteReader(strings.NewReader(tt.in)),
 				"halves":       iotest.HalfReader(strings.NewReader(tt.in)),
 				"err with eof": iotest.DataErrReader(strings.NewReader(tt.in)),
+				"lent":         &lender{Reader: strings.NewReader(tt.in)},
+				"lent bytes":   &lender{Reader: iotest.OneByteReader(strings.NewReader(tt.in))},
 			} {
 				s := frame.NewSSEReader(r, testLimit)
 				got, err := readEvents(s)
@@ -127,6 +162,9 @@ func TestSSEReaderChunkBoundaries(t *testing.T) {
 		}
 		for cut := range len(tt.in) {
 			r := io.MultiReader(strings.NewReader(tt.in[:cut]), strings.NewReader(tt.in[cut:]))
+			if cut%2 > 0 {
+				r = &lender{Reader: r}
+			}
 			got, _ := readEvents(frame.NewSSEReader(r, testLimit))
 			if diff := cmp.Diff(tt.want, got, exact); diff != "" {
 				t.Fatalf("%s cut at %d (-want +got):\n%s", tt.name, cut, diff)

@@ -99,6 +99,31 @@ func TestReadWaitsForBytesAndTheEnd(t *testing.T) {
 	}
 }
 
+func TestReceive(t *testing.T) {
+	t.Parallel()
+	near, s, far := pair(t, "tcp")
+	for _, text := range []string{"a", "bc"} {
+		go func() {
+			time.Sleep(5 * time.Millisecond) // long enough for it to wait
+			_, _ = io.WriteString(far, text)
+		}()
+		b, n, err := s.Receive()
+		if err != nil || string(b[:n]) != text {
+			t.Fatalf("got %d bytes, %v", n, err)
+		}
+		b.Free()
+	}
+	_ = near.SetReadDeadline(time.Unix(1, 0))
+	if b, n, err := s.Receive(); b != nil || n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("after the deadline: %d, %v", n, err)
+	}
+	_ = near.SetReadDeadline(time.Time{})
+	far.Close()
+	if b, n, err := s.Receive(); b != nil || n != 0 || err != io.EOF {
+		t.Errorf("at the end: %d, %v", n, err)
+	}
+}
+
 // What ends a read or a write of package net ends ours, with the same error.
 func TestWhatEndsAReadOrAWrite(t *testing.T) {
 	t.Parallel()
