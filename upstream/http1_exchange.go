@@ -112,23 +112,31 @@ func (x *exchange) awaitHead(room int) (int, error) {
 
 // Read implements io.Reader as Response.Read describes it.
 func (x *exchange) Read(p []byte) (int, error) {
-	switch {
-	case x.err != nil:
-		return 0, x.err
-	case x.ended.Load():
-		return 0, x.fail("read body", errClosed)
-	case len(p) == 0:
-		return 0, nil
+	if err := x.readable(); err != nil || len(p) == 0 {
+		return 0, err
 	}
 	n, err := x.read(p)
+	return n, x.note(err)
+}
+
+// readable returns why there is nothing to be read any more; nil if there may be.
+func (x *exchange) readable() error {
+	if x.err == nil && x.ended.Load() {
+		return x.fail("read body", errClosed)
+	}
+	return x.err
+}
+
+// note ends the exchange if reading has come to the end of the body, or to an error, and returns what the reader gets.
+func (x *exchange) note(err error) error {
 	switch {
-	case err == io.EOF: //nolint:errorlint // read returns io.EOF itself
+	case err == io.EOF: //nolint:errorlint // read and lend return io.EOF itself
 		x.err = err
 		x.Finish()
 	case err != nil:
 		x.err = x.fail("read body", err)
 	}
-	return n, x.err
+	return x.err
 }
 
 // read returns the payload that has arrived, waiting only when there is none, and io.EOF with or behind the last of it.
@@ -167,21 +175,11 @@ func (x *exchange) read(p []byte) (n int, err error) {
 
 // Lend implements [frame.Lender] as Response.Lent describes it.
 func (x *exchange) Lend() ([]byte, error) {
-	switch {
-	case x.err != nil:
-		return nil, x.err
-	case x.ended.Load():
-		return nil, x.fail("read body", errClosed)
+	if err := x.readable(); err != nil {
+		return nil, err
 	}
 	p, err := x.lend()
-	switch {
-	case err == io.EOF: //nolint:errorlint // lend returns io.EOF itself
-		x.err = err
-		x.Finish()
-	case err != nil:
-		x.err = x.fail("read body", err)
-	}
-	return p, x.err
+	return p, x.note(err)
 }
 
 // lend returns the payload that has arrived without anything in between, waiting only when there is none, and io.EOF behind the last of it.
