@@ -182,10 +182,10 @@ func (w *counted) Closed(uint64) { w.b.leave() }
 // settle draws the conclusions from how a call went.
 func (b *Backend) settle(t pass, outcome error) {
 	b.breaker.settle(t, outcome)
-	switch {
-	case outcome == nil:
+	switch outcome {
+	case nil:
 		b.record.succeeded()
-	case outcome == errFailed: //nolint:errorlint // it is itself or not there
+	case errFailed: //nolint:errorlint // it is itself or not there
 		b.pool.failed(b)
 	}
 }
