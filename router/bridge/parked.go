@@ -32,6 +32,8 @@ type parked struct {
 	lot     *lot
 	call    *rpc.Call // as it was made
 	reply   *rpc.Reply
+	using   sync.Mutex // held while a message of the reply is used
+	closed  bool       // the reply was, before its end
 	release func(error)
 	stake   rpc.Stake // what the call holds of limits until it ends; nil if nothing
 
@@ -71,11 +73,28 @@ func (p *parked) pump() {
 	defer p.lot.work.Done()
 	for {
 		m, err := p.pull()
-		p.take(m, err)
-		if err != nil || m.IsResponse() {
+		if !p.use(m, err) || err != nil || m.IsResponse() {
 			return
 		}
 	}
+}
+
+// use takes a message unless the reply was closed by who gave the call up: messages are good until then.
+func (p *parked) use(m *rpc.Message, err error) bool {
+	p.using.Lock()
+	defer p.using.Unlock()
+	if !p.closed {
+		p.take(m, err)
+	}
+	return !p.closed
+}
+
+// abandon closes the reply of a call that was given up, when no message of it is in use.
+func (p *parked) abandon() {
+	p.using.Lock()
+	p.closed = true
+	p.using.Unlock()
+	_ = p.reply.Close()
 }
 
 // pull reads the next message. Who pulls recovers from panics.
@@ -256,5 +275,5 @@ func (p *parked) giveUp(round int, cause error) {
 		_ = p.reply.Answer(giveUpOn(q.id, q.method))
 	}
 	p.release(cause)
-	_ = p.reply.Close()
+	p.abandon()
 }
