@@ -51,16 +51,13 @@ func sendParts(fd uintptr, parts [][]byte) (int, error) {
 	if size <= quick {
 		return unannounced(syscall.SYS_WRITEV, fd, unsafe.Pointer(&list), n, 0)
 	}
-	for {
-		done, _, err := syscall.Syscall(syscall.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&list)), uintptr(n))
-		switch err {
-		case 0:
-			return int(done), nil
-		case syscall.EINTR:
-		default:
+	return announced(func(fd int, _ []byte) (int, error) {
+		done, _, err := syscall.Syscall(syscall.SYS_WRITEV, uintptr(fd), uintptr(unsafe.Pointer(&list)), uintptr(n))
+		if err != 0 {
 			return 0, err
 		}
-	}
+		return int(done), nil
+	}, fd, nil)
 }
 
 // look reads a byte that stays.
