@@ -57,6 +57,7 @@ func drink(c *client, addr string) (net.Conn, error) {
 
 // sip reads a byte a second from a stream until ctx ends.
 func sip(ctx context.Context, conn net.Conn) {
+	defer conn.Close() // who sees the end before the function below is called also stops it
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
