@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 	"time"
@@ -121,6 +122,20 @@ func (r *Record) now() time.Duration {
 	return max(time.Since(r.began), 1) // 0 stands for never
 }
 
+// time is how long ago the call was received.
+func (r *Record) time() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.now()
+}
+
+// replied notes that the client answered a question then.
+func (r *Record) replied(at time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.note(Event{Kind: Replied, At: at})
+}
+
 // Waits notes that the call waits in a queue from now on, or no longer if that is empty.
 func (r *Record) Waits(queue string) {
 	if r == nil {
@@ -182,7 +197,7 @@ func (r *Record) Times() (answered, ended time.Duration) {
 	return r.answered, r.ended
 }
 
-// Events appends what has happened so far to dst, and returns the longer slice.
+// Events appends what has happened so far to dst, in the order in which it happened, and returns the longer slice.
 func (r *Record) Events(dst []Event) []Event {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -190,11 +205,13 @@ func (r *Record) Events(dst []Event) []Event {
 }
 
 func (r *Record) appendEvents(dst []Event) []Event {
+	begin := len(dst)
 	dst = append(dst, r.events[:min(int(r.notes), len(r.events))]...)
-	if r.seldom == nil {
-		return dst
+	if r.seldom != nil {
+		dst = append(dst, r.seldom.more...)
 	}
-	return append(dst, r.seldom.more...)
+	slices.SortStableFunc(dst[begin:], func(a, b Event) int { return cmp.Compare(a.At, b.At) })
+	return dst
 }
 
 // Attempts returns how often an upstream was asked.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -198,6 +199,41 @@ func TestRecordTellsWhatHappened(t *testing.T) {
 			t.Error(diff)
 		}
 	})
+}
+
+// prompt goes on with the call before Answer returns.
+type prompt struct {
+	source
+	record *rpc.Record
+}
+
+func (p *prompt) Answer(*rpc.Message) error {
+	p.record.Again("input")
+	return nil
+}
+
+func TestAnAnswerComesBeforeWhatFollowsFromIt(t *testing.T) {
+	t.Parallel()
+	c := toolCall()
+	h := rpc.Observe(&watcher{})(rpc.HandlerFunc(func(context.Context, *rpc.Call) (*rpc.Reply, error) {
+		return rpc.NewReply(&prompt{record: c.Record}), nil
+	}))
+	reply, err := h.Handle(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Record.Note(rpc.Asked, "roots/list", 0)
+	if err := reply.Answer(rpc.NewResult(rpc.NumberID(7), []byte("{}"))); err != nil {
+		t.Fatal(err)
+	}
+	_ = reply.Close()
+	var got []rpc.EventKind
+	for _, e := range c.Record.Events(nil) {
+		got = append(got, e.Kind)
+	}
+	if want := []rpc.EventKind{rpc.Asked, rpc.Replied, rpc.Repeated}; !slices.Equal(got, want) {
+		t.Errorf("events %v, want %v", got, want)
+	}
 }
 
 func TestEventsAreBounded(t *testing.T) {

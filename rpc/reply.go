@@ -82,9 +82,13 @@ func (r *Reply) Follow(other *Reply) {
 // Answer passes the client's answer to a question on to who asked. It may be called
 // while another goroutine waits in Next. The message's id is the question's.
 func (r *Reply) Answer(m *Message) error {
+	if r.record == nil {
+		return r.source.Answer(m)
+	}
+	at := r.record.time() // what follows from the answer may be noted first
 	err := r.source.Answer(m)
-	if r.record != nil && err == nil {
-		r.record.Note(Replied, "", 0)
+	if err == nil {
+		r.record.replied(at)
 	}
 	return err
 }

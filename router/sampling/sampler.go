@@ -107,10 +107,10 @@ func (s *sampled) take(q *rpc.Message) {
 	s.work.Go(func() {
 		defer s.leave(q.ID, cancel)
 		answer := s.reply(ctx, q)
+		s.call.Record.Note(rpc.Replied, "", 0) // before what follows from the answer
 		if ctx.Err() == nil {
 			s.answer(answer)
 		}
-		s.call.Record.Note(rpc.Replied, "", 0)
 	})
 }
 
