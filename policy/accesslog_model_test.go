@@ -27,12 +27,13 @@ func TestAccessLogOfModels(t *testing.T) {
 		c.Target = rpc.Target{Kind: rpc.Model, Exposed: "default", Canonical: "small-1b", Own: "small-1b", Upstream: "small-*"}
 		c.Received, c.Record = time.Now(), &rpc.Record{ID: "k2j5"}
 		h := rpc.Observe(NewAccessLog(t.Context(), config.Logs{Access: "all", Sample: 100}, log))(rpc.HandlerFunc(func(context.Context, *rpc.Call) (*rpc.Reply, error) {
-			attempt := c.Record.Try(rpc.Hop{Upstream: "small-*"})
+			attempt, meter := c.Record.Try(rpc.Hop{Upstream: "small-*"}), &rpc.Meter{}
+			attempt.Metered(meter)
 			time.Sleep(time.Second)
-			attempt.Uses(rpc.Usage{Input: 9, Output: 1, Estimated: true})
+			meter.Part(rpc.Usage{Input: 9, Output: 1, Estimated: true})
 			attempt.Saw(rpc.NewNotification("chunk", []byte(`{"text":"x"}`)))
 			time.Sleep(time.Second)
-			attempt.Uses(rpc.Usage{Input: 9, Output: 4, Cached: 8, Estimated: true})
+			meter.Uses(rpc.Usage{Input: 9, Output: 4, Cached: 8, Estimated: true})
 			answer := rpc.NewResult(rpc.NumberID(1), []byte(`{}`))
 			attempt.Saw(answer)
 			return rpc.Respond(answer), nil

@@ -19,6 +19,7 @@ type part struct {
 // generation is an answer of a model as it comes, and what its adapter notes of it.
 type generation struct {
 	try    *rpc.Try
+	meter  rpc.Meter
 	id     rpc.ID
 	unary  bool
 	parts  []part
@@ -31,8 +32,9 @@ type generation struct {
 func generate(c *rpc.Call, input int64, parts ...part) *generation {
 	stream, _ := c.Message.Get("stream")
 	g := &generation{try: c.Record.Try(rpc.Hop{Upstream: c.Target.Upstream}), id: c.Message.ID, unary: string(stream) != "true", parts: parts}
+	g.try.Metered(&g.meter)
 	g.used = rpc.Usage{Input: input, Estimated: true}
-	g.try.Uses(g.used)
+	g.meter.Uses(g.used)
 	return g
 }
 
@@ -47,7 +49,7 @@ func (g *generation) Next() (*rpc.Message, error) {
 		if g.used.Output += p.tokens; p.usage != nil {
 			g.used = *p.usage
 		}
-		g.try.Uses(g.used)
+		g.meter.Uses(g.used)
 		if !g.unary {
 			return rpc.NewNotification("chunk", []byte(`{"text":"`+strings.Repeat("word", int(p.tokens))+`"}`)), nil
 		}

@@ -396,7 +396,8 @@ func BenchmarkMeteredChunk(b *testing.B) {
 	l := newMetered(b, meter(), tokens(1<<40), config.Limit{Name: "money", Scope: "org", Unit: "usd", Limit: amount(1 << 40), Per: "month"})
 	endless := endlessly{rpc.NewNotification("chunk", []byte(`{"text":"word"}`)), nil, &rpc.Usage{Input: 100}}
 	l.answer = func(c *rpc.Call) (*rpc.Reply, error) {
-		endless.try = c.Record.Try(rpc.Hop{Upstream: c.Target.Upstream})
+		endless.meter = &rpc.Meter{}
+		c.Record.Try(rpc.Hop{Upstream: c.Target.Upstream}).Metered(endless.meter)
 		return rpc.NewReply(endless), nil
 	}
 	reply, err := l.call(b.Context(), invocation("m", `{"tokens":100,"stream":true}`))
@@ -415,13 +416,13 @@ func BenchmarkMeteredChunk(b *testing.B) {
 // endlessly is an answer of a model that never ends.
 type endlessly struct {
 	chunk *rpc.Message
-	try   *rpc.Try
+	meter *rpc.Meter
 	used  *rpc.Usage
 }
 
 func (e endlessly) Next() (*rpc.Message, error) {
 	e.used.Output++
-	e.try.Uses(*e.used)
+	e.meter.Part(*e.used)
 	return e.chunk, nil
 }
 func (endlessly) Answer(*rpc.Message) error { return rpc.ErrNoQuestion }

@@ -16,16 +16,15 @@ type Hop struct {
 // and 0 for what has not happened.
 type Attempt struct {
 	Hop
-	Number int           // from 1
-	Reason string        // why the call was made again; empty for the first time
-	Queued time.Duration // how long it waited for a place before it began
-	Span   SpanID        // zero where nobody traces
-	// What follows changes with each message, down to Usage, and so lies together.
+	Number  int           // from 1
+	Reason  string        // why the call was made again; empty for the first time
+	Queued  time.Duration // how long it waited for a place before it began
+	Span    SpanID        // zero where nobody traces
 	Began   time.Duration
 	First   time.Duration // when the first message came
 	Ended   time.Duration // when the response was there, or there could be none any more
-	Output  *Output       // how a model's answer came; nil of anything else. It is complete, and may be read, when the attempt has ended
 	Usage   Usage         // what it has used of a model so far
+	Output  *Output       // how a model's answer came, when the attempt has ended; nil of anything else
 	Outcome Outcome
 }
 
@@ -36,6 +35,7 @@ type Try struct {
 	record  *Record
 	next    *Try
 	tell    func(Attempt) // is told of the end; nil for nobody
+	meter   *Meter        // says what it uses of a model; nil if that is none, and at the end
 	attempt Attempt
 }
 
@@ -108,7 +108,14 @@ func (t *Try) Next() *Try {
 func (t *Try) Attempt() Attempt {
 	t.record.mu.Lock()
 	defer t.record.mu.Unlock()
-	return t.attempt
+	return t.sofar()
+}
+
+// sofar is the attempt by now. The lock is held.
+func (t *Try) sofar() Attempt {
+	a := t.attempt
+	a.Usage = t.usage()
+	return a
 }
 
 // OnEnd calls f when the attempt ends, by the goroutine that ends it. If it has ended
@@ -137,40 +144,18 @@ func (t *Try) Speak(r Revision) {
 	t.attempt.Revision = r
 }
 
-// Saw notes a message that came for the client. With the response the attempt ends.
+// Saw notes a message that came for the client. With the response the attempt ends. Of the parts of an answer before it the first is enough.
 func (t *Try) Saw(m *Message) {
 	if t == nil {
 		return
 	}
 	t.record.mu.Lock()
-	t.saw(m)
-}
-
-// Made notes a message of a model's answer, and what the attempt has used by then: Uses and Saw together, for answers of a great many.
-func (t *Try) Made(m *Message, u Usage) {
-	if t == nil {
-		return
-	}
-	t.record.mu.Lock()
-	t.attempt.Usage = u
-	t.saw(m)
-}
-
-// saw notes a message. It gives back the lock, which is held.
-func (t *Try) saw(m *Message) {
-	if t.attempt.Ended != 0 {
-		t.record.mu.Unlock()
-		return
-	}
-	response, answers := m.IsResponse(), t.attempt.Usage != Usage{}
-	if !answers && !response && t.attempt.First != 0 {
+	response := m.IsResponse()
+	if t.attempt.Ended != 0 || !response && t.attempt.First != 0 {
 		t.record.mu.Unlock()
 		return
 	}
 	now := t.record.now()
-	if answers {
-		t.speaks(m, response, now)
-	}
 	if t.attempt.First == 0 {
 		t.attempt.First = now
 	}
@@ -179,6 +164,10 @@ func (t *Try) saw(m *Message) {
 		return
 	}
 	t.attempt.Outcome = outcomeOf(m)
+	if t.meter != nil {
+		finish, _ := m.Text("finish_reason")
+		t.meter.ends(clipped(finish))
+	}
 	t.end(now)
 }
 
@@ -205,6 +194,10 @@ func (t *Try) Leave() { t.End(errLeft) }
 // end ends the attempt. It gives back the lock, which is held.
 func (t *Try) end(now time.Duration) {
 	t.attempt.Ended = now
+	if t.meter != nil {
+		t.attempt.Usage, t.attempt.Output = t.meter.all()
+		t.meter = nil
+	}
 	attempt, tell := t.attempt, t.tell
 	t.tell = nil
 	var all func(Attempt)

@@ -71,17 +71,20 @@ func TestMessagesOfTheInferenceDialect(t *testing.T) {
 func TestUsageIsThatOfAllAttempts(t *testing.T) {
 	t.Parallel()
 	var none *rpc.Try
-	none.Uses(rpc.Usage{Input: 1})
+	none.Metered(&rpc.Meter{})
 	r := &rpc.Record{}
 	if got := r.Usage(); got != (rpc.Usage{}) {
 		t.Errorf("nobody was asked, and %+v was used", got)
 	}
+	var meters [2]rpc.Meter
 	first := r.Try(rpc.Hop{Upstream: "a"})
-	first.Uses(rpc.Usage{Input: 10, Output: 1, Estimated: true})
-	first.Uses(rpc.Usage{Input: 10, Output: 4, Estimated: true})
+	first.Metered(&meters[0])
+	meters[0].Uses(rpc.Usage{Input: 10, Output: 1, Estimated: true})
+	meters[0].Uses(rpc.Usage{Input: 10, Output: 4, Estimated: true})
 	first.End(nil)
 	second := r.Try(rpc.Hop{Upstream: "a"})
-	second.Uses(rpc.Usage{Input: 11, Output: 7, Cached: 3})
+	second.Metered(&meters[1])
+	meters[1].Uses(rpc.Usage{Input: 11, Output: 7, Cached: 3})
 	if got, want := r.Usage(), (rpc.Usage{Input: 21, Output: 11, Cached: 3, Estimated: true}); got != want {
 		t.Errorf("used %+v, want %+v", got, want)
 	}

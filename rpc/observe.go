@@ -112,7 +112,7 @@ func (r *Record) Progress() Progress {
 	p.Events = r.appendEvents(nil)
 	if r.attempts > 0 {
 		for t := &r.first; t != nil; t = t.next {
-			p.Attempts = append(p.Attempts, t.attempt)
+			p.Attempts = append(p.Attempts, t.sofar())
 		}
 	}
 	return p

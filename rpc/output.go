@@ -6,7 +6,7 @@ import "time"
 type Output struct {
 	Chunks int           // messages before the response
 	Waited time.Duration // the sum of the times between the chunks
-	last   time.Duration // when the last chunk came
+	last   time.Duration // when the last chunk came, on the meter's clock
 
 	Gaps   [gaps + 1]int64 // these times, by [GapLimits]; the last ones are longer than all of them
 	Finish string          // why the model stopped, as its server calls it; bounded
@@ -23,18 +23,8 @@ func GapLimits() (out [gaps]time.Duration) {
 	return out
 }
 
-// speaks notes a message of a model's answer, which is what has used something. The lock is held.
-func (t *Try) speaks(m *Message, response bool, now time.Duration) {
-	o := t.attempt.Output
-	if o == nil {
-		o = &Output{}
-		t.attempt.Output = o
-	}
-	if response {
-		finish, _ := m.Text("finish_reason")
-		o.Finish = clipped(finish)
-		return
-	}
+// part notes a part of the answer.
+func (o *Output) part(now time.Duration) {
 	if o.Chunks++; o.Chunks > 1 {
 		took := now - o.last
 		i := 0

@@ -19,15 +19,21 @@ func TestOutputOfAModel(t *testing.T) {
 		if plain.Attempt().Output != nil {
 			t.Error("an attempt that used nothing has an output")
 		}
-		model := r.Try(rpc.Hop{})
+		model, meter := r.Try(rpc.Hop{}), &rpc.Meter{}
+		model.Metered(meter)
 		for i, wait := range []time.Duration{time.Hour, 10 * time.Millisecond, 11 * time.Millisecond, 20 * time.Millisecond, 1000 * time.Second} {
 			time.Sleep(wait)
-			model.Uses(rpc.Usage{Output: int64(i + 1)})
-			model.Saw(rpc.NewNotification("chunk", []byte(`{}`)))
+			meter.Part(rpc.Usage{Output: int64(i + 1)})
+			if used := r.Usage().Output; used != int64(i+1) {
+				t.Errorf("%d used of %d", used, i+1)
+			}
 		}
 		model.Saw(rpc.NewResult(rpc.NumberID(1), []byte(`{"finish_reason":"stop"}`)))
-		model.Saw(rpc.NewNotification("chunk", []byte(`{}`)))
+		meter.Part(rpc.Usage{Output: 100})
 		o := model.Attempt().Output
+		if r.Usage().Output != 5 || model.Attempt().Usage.Output != 5 {
+			t.Error("what comes after the end counts")
+		}
 		if o == nil || o.Chunks != 5 || o.Finish != "stop" || o.Waited != 1000*time.Second+41*time.Millisecond {
 			t.Fatalf("%+v", o)
 		}

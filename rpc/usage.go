@@ -1,5 +1,10 @@
 package rpc
 
+import (
+	"sync"
+	"time"
+)
+
 // Usage is what was used of a model, in tokens.
 type Usage struct {
 	Input     int64 // of the prompt, cached ones among them
@@ -13,16 +18,62 @@ func (u Usage) Plus(v Usage) Usage {
 	return Usage{u.Input + v.Input, u.Output + v.Output, u.Cached + v.Cached, u.Estimated || v.Estimated}
 }
 
-// Uses notes what the attempt has used by now, all in all. Whoever reads a model's answer calls it before
-// the part of the answer goes on that the usage is of, with an estimate as long as nobody knows better, and once
-// more at the end, however that came about.
-func (t *Try) Uses(u Usage) {
+// Meter says what an attempt uses of a model, and how the answer comes. It lies with whoever reads that, beside what each part of it
+// needs. The zero Meter is ready for use, once [Try.Metered] was told of it.
+type Meter struct {
+	mu     sync.Mutex
+	used   Usage
+	began  time.Time
+	output Output
+}
+
+// Uses notes what the attempt has used by now, all in all. Whoever reads a model's answer calls it, or Part, before the part of the answer
+// goes on that the usage is of, with an estimate as long as nobody knows better, and once more at the end, however that came about.
+func (m *Meter) Uses(u Usage) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.used = u
+}
+
+// Part notes that a part of the answer has come, and what the attempt has used by now.
+func (m *Meter) Part(u Usage) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.used = u
+	m.output.part(time.Since(m.began))
+}
+
+// usage returns what was used by now.
+func (m *Meter) usage() Usage {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.used
+}
+
+// ends notes why the model stopped.
+func (m *Meter) ends(finish string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.output.Finish = finish
+}
+
+// all returns all that it says.
+func (m *Meter) all() (Usage, *Output) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	output := m.output
+	return m.used, &output
+}
+
+// Metered has a meter say what the attempt uses, until it ends.
+func (t *Try) Metered(m *Meter) {
 	if t == nil {
 		return
 	}
 	t.record.mu.Lock()
 	defer t.record.mu.Unlock()
-	t.attempt.Usage = u
+	m.began = time.Now()
+	t.meter = m
 }
 
 // Usage returns what all attempts together have used by now.
@@ -37,7 +88,15 @@ func (r *Record) Usage() Usage {
 		return sum
 	}
 	for t := &r.first; t != nil; t = t.next {
-		sum = sum.Plus(t.attempt.Usage)
+		sum = sum.Plus(t.usage())
 	}
 	return sum
+}
+
+// usage returns what the attempt has used by now. The lock is held.
+func (t *Try) usage() Usage {
+	if t.meter != nil {
+		return t.meter.usage()
+	}
+	return t.attempt.Usage
 }

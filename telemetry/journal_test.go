@@ -30,7 +30,9 @@ func ends(j *telemetry.Journal, method, id string, p rpc.Principal, err error) {
 			return nil, err
 		}
 		try := c.Record.Try(rpc.Hop{})
-		try.Uses(rpc.Usage{Input: 3, Output: 4})
+		var meter rpc.Meter
+		try.Metered(&meter)
+		meter.Uses(rpc.Usage{Input: 3, Output: 4})
 		m := rpc.NewResult(c.Message.ID, []byte(`{}`))
 		try.Saw(m)
 		return rpc.Respond(m), nil

@@ -44,9 +44,11 @@ func TestSpansOfAModel(t *testing.T) {
 			c.Record.Again("overloaded")
 			attempt := c.Record.Try(rpc.Hop{Upstream: "llama-70b", Backend: "10.0.0.2:8000", Transport: "openai"})
 			time.Sleep(time.Second)
-			attempt.Uses(rpc.Usage{Input: 5, Output: 1, Estimated: true})
+			var meter rpc.Meter
+			attempt.Metered(&meter)
+			meter.Part(rpc.Usage{Input: 5, Output: 1, Estimated: true})
 			attempt.Saw(rpc.NewNotification("chunk", []byte(`{"text":"x"}`)))
-			attempt.Uses(rpc.Usage{Input: 5, Output: 3, Cached: 4})
+			meter.Uses(rpc.Usage{Input: 5, Output: 3, Cached: 4})
 			attempt.Saw(answer)
 			return rpc.Respond(answer), nil
 		})

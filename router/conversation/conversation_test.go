@@ -35,7 +35,9 @@ func (b *backend) Handle(_ context.Context, c *rpc.Call) (*rpc.Reply, error) {
 	b.mu.Lock()
 	b.got = append(b.got, string(c.Message.Params))
 	b.mu.Unlock()
-	c.Record.Try(rpc.Hop{Upstream: c.Target.Upstream}).Uses(rpc.Usage{Input: 3, Output: 2})
+	var meter rpc.Meter
+	c.Record.Try(rpc.Hop{Upstream: c.Target.Upstream}).Metered(&meter)
+	meter.Uses(rpc.Usage{Input: 3, Output: 2})
 	if b.answer == nil {
 		return unary(`{"output":"yes","finish_reason":"stop"}`), nil
 	}

@@ -175,8 +175,10 @@ func (p *plant) operators(id string) job.View {
 
 // answers is a model that answers with its prompt, in chunks.
 func answers(_ context.Context, c *rpc.Call) (*rpc.Reply, error) {
+	var meter rpc.Meter
 	try := c.Record.Try(rpc.Hop{Upstream: "m"})
-	try.Uses(rpc.Usage{Input: 3, Output: 5})
+	try.Metered(&meter)
+	meter.Uses(rpc.Usage{Input: 3, Output: 5})
 	try.End(nil)
 	var out script
 	prompt, _ := c.Message.Text("prompt")

@@ -29,12 +29,14 @@ func stream(tb testing.TB, c *Calls, call *rpc.Call, parts int, used rpc.Usage, 
 		call.Record.Try(rpc.Hop{Upstream: call.Target.Upstream, Backend: "10.0.0.1:80", Transport: "openai"}).End(rpc.Errorf(rpc.UpstreamDown, "gone"))
 		call.Record.Again("upstream_down")
 		t := call.Record.Try(rpc.Hop{Upstream: call.Target.Upstream, Backend: "10.0.0.2:80", Transport: "openai"})
+		var meter rpc.Meter
+		t.Metered(&meter)
 		for i := range parts {
 			time.Sleep(500 * time.Millisecond)
-			t.Uses(rpc.Usage{Input: used.Input, Output: int64(i + 1), Estimated: true})
+			meter.Part(rpc.Usage{Input: used.Input, Output: int64(i + 1), Estimated: true})
 			t.Saw(rpc.NewNotification("chunk", []byte(`{"text":"x"}`)))
 		}
-		t.Uses(used)
+		meter.Uses(used)
 		if failure != nil {
 			t.End(failure)
 			return nil, failure

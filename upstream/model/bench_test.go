@@ -51,7 +51,8 @@ func BenchmarkChunk(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			answer := tt.open(&repeated{text: tt.text})
-			tally := newTally(nil, 8, 0, 1)
+			var tally tally
+			tally.begin(nil, 8, 0, 1)
 			var notice rpc.Notice
 			b.ReportAllocs()
 			for b.Loop() {
@@ -59,7 +60,7 @@ func BenchmarkChunk(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				tally.note()
+				tally.part()
 				if m := notice.Make(infer.Chunk, chunk); m.Method != infer.Chunk {
 					b.Fatal(m)
 				}

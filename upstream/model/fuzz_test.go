@@ -28,7 +28,8 @@ type reading struct {
 func readParts(t *testing.T, p parts) reading {
 	t.Helper()
 	var out reading
-	tally := newTally(nil, 8, 0, 1)
+	var tally tally
+	tally.begin(nil, 8, 0, 1)
 	for {
 		chunk, err := p.next(&tally)
 		if err != nil {
@@ -187,7 +188,8 @@ func FuzzAnswer(f *testing.F) {
 			blamed(t, err)
 		} else {
 			for _, result := range []func(rpc.Object, *invocation, *tally) ([]byte, error){(&openAI{web: w}).result, (&ollama{web: w}).result} {
-				tally := newTally(nil, 8, 0, 1)
+				var tally tally
+				tally.begin(nil, 8, 0, 1)
 				if out, err := result(answer, v, &tally); err != nil {
 					blamed(t, err)
 				} else {
@@ -196,7 +198,8 @@ func FuzzAnswer(f *testing.F) {
 			}
 		}
 		p, err := (&relay{web: w}).answer(answerOf(typeJSON, bytes.NewReader(text)), rpc.NumberID(1))
-		tally := newTally(nil, 8, 0, 1)
+		var tally tally
+		tally.begin(nil, 8, 0, 1)
 		var out []byte
 		if err == nil {
 			out, err = w.result(p, v, &tally)

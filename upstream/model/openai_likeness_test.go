@@ -16,7 +16,8 @@ func takes(t *testing.T, events []string, afresh bool) (all []string, skipped in
 	t.Helper()
 	p := &peer{cfg: config.ModelBackend{}, fault: fault{model: "m"}}
 	s := &openAIStream{p: p}
-	n := newTally((&rpc.Record{}).Try(rpc.Hop{}), 4, 0, 1)
+	var n tally
+	n.begin((&rpc.Record{}).Try(rpc.Hop{}), 4, 0, 1)
 	for _, event := range events {
 		if afresh {
 			s.last.forget()

@@ -66,7 +66,9 @@ func (p *puppet) Handle(ctx context.Context, c *rpc.Call) (*rpc.Reply, error) {
 	for most := p.most.Load(); n > most && !p.most.CompareAndSwap(most, n); most = p.most.Load() {
 	}
 	stream, _ := c.Message.Get("stream")
-	return rpc.NewReply(&puppetRun{ctx: ctx, of: p, plan: what, try: try, unary: string(stream) != "true"}), nil
+	r := &puppetRun{ctx: ctx, of: p, plan: what, try: try, unary: string(stream) != "true"}
+	try.Metered(&r.meter)
+	return rpc.NewReply(r), nil
 }
 
 // puppetRun is a call of a puppet.
@@ -75,6 +77,7 @@ type puppetRun struct {
 	of    *puppet
 	plan  plan
 	try   *rpc.Try
+	meter rpc.Meter
 	unary bool
 	n     int
 	over  atomic.Bool
@@ -104,7 +107,7 @@ func (r *puppetRun) Next() (*rpc.Message, error) {
 		r.end()
 		return nil, r.plan.err
 	}
-	r.try.Uses(rpc.Usage{Input: 4, Output: int64(r.n)})
+	r.meter.Uses(rpc.Usage{Input: 4, Output: int64(r.n)})
 	r.n++
 	if r.n <= r.plan.chunks {
 		return infer.TextChunk(r.of.name), nil

@@ -68,7 +68,7 @@ func (p *peer) begin(ctx context.Context, c *rpc.Call, v *invocation) *run {
 	}
 	r.ctx, r.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	r.stop = context.AfterFunc(ctx, func() { r.cancel(context.Cause(ctx)) })
-	r.tally = newTally(r.try, p.estimate(v), v.limit, v.answers)
+	r.tally.begin(r.try, p.estimate(v), v.limit, v.answers)
 	return r
 }
 
@@ -161,9 +161,12 @@ func (r *run) Next() (*rpc.Message, error) {
 		r.end(err)
 		return nil, err
 	}
-	r.relayed += int64(len(chunk))
+	r.tally.part()
 	m := r.chunk.Make(infer.Chunk, chunk)
-	r.try.Made(m, r.tally.usage())
+	if r.relayed == 0 {
+		r.try.Saw(m)
+	}
+	r.relayed += int64(len(chunk))
 	return m, nil
 }
 

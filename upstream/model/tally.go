@@ -20,25 +20,25 @@ const (
 // tally counts the tokens of one attempt and notes them before anybody gets what they are in. As long as the backend
 // has not said how many there were they are estimated, and never to be fewer than the pieces that they came in.
 type tally struct {
-	try     *rpc.Try
-	began   time.Time
-	limit   int64 // of the answer, as the client set it; 0 for none
-	answers int64 // that the client wants
-
 	pieces int64     // that came since the backend has last said the output
 	bytes  int       // in them
 	before int64     // the output until then
 	used   rpc.Usage // so far; whether it is an estimate is in what follows
 	input  bool      // the backend has said the input
 	output bool      // the backend has said the output, up to now
-	extra  []member  // of the backend's usage, that are no part of ours
+	meter  rpc.Meter
+
+	began   time.Time
+	limit   int64    // of the answer, as the client set it; 0 for none
+	answers int64    // that the client wants
+	extra   []member // of the backend's usage, that are no part of ours
 }
 
-// newTally begins to count. The prompt is taken to have so many tokens.
-func newTally(try *rpc.Try, prompt, limit, answers int64) tally {
-	t := tally{try: try, began: time.Now(), limit: limit, answers: answers}
+// begin begins to count for an attempt. The prompt is taken to have so many tokens.
+func (t *tally) begin(try *rpc.Try, prompt, limit, answers int64) {
+	t.began, t.limit, t.answers = time.Now(), limit, answers
 	t.used.Input = prompt
-	return t
+	try.Metered(&t.meter)
 }
 
 // usage is what was used by now.
@@ -49,7 +49,10 @@ func (t *tally) usage() rpc.Usage {
 }
 
 // note tells how many tokens were used by now.
-func (t *tally) note() { t.try.Uses(t.usage()) }
+func (t *tally) note() { t.meter.Uses(t.usage()) }
+
+// part tells that a part of the answer has come, and how many tokens were used by now.
+func (t *tally) part() { t.meter.Part(t.usage()) }
 
 // piece counts a part of the answer with so many bytes in it.
 func (t *tally) piece(bytes int) {
@@ -102,7 +105,7 @@ func (t *tally) lose() {
 
 // nothing takes back what was noted of a call that the backend has refused.
 func (t *tally) nothing() {
-	t.try.Uses(rpc.Usage{})
+	t.meter.Uses(rpc.Usage{})
 }
 
 // text is the usage as the dialect writes it.

@@ -27,7 +27,8 @@ func TestALostAnswerIsNoLongerThanThereWasTime(t *testing.T) {
 			v := invocation{params: o}
 			v.limit, v.answers = v.most()
 			r := &rpc.Record{}
-			lost := newTally(r.Try(rpc.Hop{}), 1, v.limit, v.answers)
+			var lost tally
+			lost.begin(r.Try(rpc.Hop{}), 1, v.limit, v.answers)
 			time.Sleep(2 * time.Second)
 			lost.lose()
 			if got := r.Usage().Output; got < min(most, 1000) || got > most {
