@@ -43,6 +43,7 @@ func (m *Message) SetMeta(name string, value []byte) { m.set(meta, name, value) 
 func (m *Message) DropMeta(name string) { m.set(meta, name, nil) }
 
 func (m *Message) set(at scope, name string, value []byte) {
+	m.read()
 	if at != top && m.CheckBody() != nil {
 		return
 	}
@@ -81,6 +82,9 @@ func (m *Message) AppendParams(dst []byte) []byte {
 
 // Size returns an upper bound of the bytes that [Message.AppendTo] appends.
 func (m *Message) Size() int {
+	if m.unread {
+		return len(`{"jsonrpc":"2.0","method":"","params":}`) + len(m.Method) + len(m.Params)
+	}
 	n := len(m.objects[top].raw)
 	for _, e := range m.edits {
 		n += len(`"params":{"_meta":{"":,}},`) + len(`\u0000`)*len(e.name) + len(e.value)

@@ -61,6 +61,7 @@ func text(v json.RawMessage, ok bool) (string, bool) {
 // object, or names in it that readers understand differently. A request's params
 // were checked by [Parse].
 func (m *Message) CheckBody() error {
+	m.read()
 	switch body, meta := &m.objects[body], &m.objects[meta]; {
 	case m.Result != nil && body.raw == nil:
 		return &SyntaxError{Offset: m.objects[top].find("result").value.from, Reason: "result is not an object"}

@@ -15,6 +15,7 @@ import (
 // goroutines at once as long as nobody edits it; to edit what others read, [Message.Fork].
 type Message struct {
 	ID     ID              // zero in a notification, and in an error that answers nothing in particular
+	unread bool            // a notification of which there is only what follows
 	Method string          // empty in a response
 	Params json.RawMessage // nil if absent
 	Result json.RawMessage // nil unless this is a successful response
@@ -247,7 +248,7 @@ func built(text []byte) *Message {
 }
 
 // Versioned reports whether the message says that it is JSON-RPC 2.0, which it need not in every dialect.
-func (m *Message) Versioned() bool { return m.objects[top].find("jsonrpc") != nil }
+func (m *Message) Versioned() bool { m.read(); return m.objects[top].find("jsonrpc") != nil }
 
 // IsRequest reports whether the message asks for a response.
 func (m *Message) IsRequest() bool { return m.Method != "" && !m.ID.IsZero() }

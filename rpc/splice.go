@@ -12,6 +12,7 @@ type splice struct {
 // appends the message up to there to dst and returns the longer slice, and then the
 // bytes that come after it, as they were received. Large messages are mostly tail.
 func (m *Message) Split(dst []byte) (head, tail []byte) {
+	m.read()
 	raw := m.objects[top].raw
 	var room [8]splice
 	splices, ok := m.splices(room[:0])
