@@ -22,8 +22,19 @@ func (*Socket) Read([]byte) (int, error) { return 0, errors.ErrUnsupported }
 // Write is for where there are sockets.
 func (*Socket) Write([]byte) (int, error) { return 0, errors.ErrUnsupported }
 
+// WriteNow is for where there are sockets.
+func (*Socket) WriteNow([]byte) (int, error) { return 0, errors.ErrUnsupported }
+
 // WriteSome is for where there are sockets.
 func (*Socket) WriteSome([][]byte) (int, error) { return 0, errors.ErrUnsupported }
+
+// Taker is for where there are sockets.
+type Taker interface {
+	Take(b *Buffer, n int) (more bool)
+}
+
+// Push is for where there are sockets.
+func (*Socket) Push(Taker) error { return errors.ErrUnsupported }
 
 // Receive is for where there are sockets.
 func (*Socket) Receive() (*Buffer, int, error) { return nil, 0, errors.ErrUnsupported }

@@ -281,3 +281,127 @@ func TestReadingAndWritingAllocateNothing(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// heap takes what is pushed, up to a number of bytes.
+type heap struct {
+	text []byte
+	want int
+}
+
+func (h *heap) Take(b *socket.Buffer, n int) bool {
+	h.text = append(h.text, b[:n]...)
+	b.Free()
+	return len(h.text) < h.want
+}
+
+func TestPush(t *testing.T) {
+	t.Parallel()
+	for _, network := range []string{"tcp", "unix"} {
+		t.Run(network, func(t *testing.T) {
+			t.Parallel()
+			_, s, far := pair(t, network)
+			want := make([]byte, 3<<20)
+			for i := range want {
+				want[i] = byte(i * 7 >> 3)
+			}
+			go func() {
+				for left := want; len(left) > 0; {
+					n := min(len(left), 1+len(left)%9973)
+					_, _ = far.Write(left[:n])
+					left = left[n:]
+					if len(left)%64 == 0 {
+						time.Sleep(time.Millisecond) // long enough for Push to wait
+					}
+				}
+			}()
+			var all []byte
+			for len(all) < len(want) {
+				h := &heap{want: min(300_000, len(want)-len(all))}
+				if err := s.Push(h); err != nil || len(h.text) < h.want {
+					t.Fatalf("pushed %d of %d bytes, %v", len(h.text), h.want, err)
+				}
+				one := make([]byte, 1) // what is not pushed is read
+				if n, err := s.Read(one[:min(1, len(want)-len(all)-len(h.text))]); err != nil {
+					t.Fatal(n, err)
+				} else {
+					all = append(append(all, h.text...), one[:n]...)
+				}
+			}
+			if !bytes.Equal(all, want) {
+				t.Error("what arrived differs")
+			}
+			far.Close()
+			if err := s.Push(&heap{want: 1}); err != io.EOF {
+				t.Errorf("at the end: %v", err)
+			}
+		})
+	}
+}
+
+// The end that came together with the last bytes is no news to the poller after them.
+func TestPushSeesAnEndThatWasThereBefore(t *testing.T) {
+	t.Parallel()
+	near, s, far := pair(t, "tcp")
+	_, _ = io.WriteString(far, "abc")
+	far.Close()
+	time.Sleep(20 * time.Millisecond)
+	_ = near.SetReadDeadline(time.Now().Add(10 * time.Second))
+	h := &heap{want: 100}
+	if err := s.Push(h); err != io.EOF || string(h.text) != "abc" {
+		t.Errorf("%q, %v", h.text, err)
+	}
+}
+
+// What ends a read of package net ends a push that waits.
+func TestWhatEndsAPush(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		end  func(near net.Conn)
+		want error
+	}{
+		"deadline": {func(near net.Conn) { _ = near.SetReadDeadline(time.Unix(1, 0)) }, os.ErrDeadlineExceeded},
+		"close":    {func(near net.Conn) { near.Close() }, net.ErrClosed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			near, s, far := pair(t, "tcp")
+			_, _ = io.WriteString(far, "abc")
+			timer := time.AfterFunc(20*time.Millisecond, func() { tt.end(near) })
+			defer timer.Stop()
+			h := &heap{want: 100}
+			if err := s.Push(h); !errors.Is(err, tt.want) || string(h.text) != "abc" {
+				t.Errorf("%q, %v", h.text, err)
+			}
+		})
+	}
+}
+
+func TestWriteNow(t *testing.T) {
+	t.Parallel()
+	near, s, far := pair(t, "tcp")
+	if n, err := s.WriteNow([]byte("abc")); n != 3 || err != nil {
+		t.Fatalf("%d, %v", n, err)
+	}
+	got := make([]byte, 3)
+	if _, err := io.ReadFull(far, got); err != nil || string(got) != "abc" {
+		t.Errorf("%q, %v", got, err)
+	}
+	big := make([]byte, 60_000)
+	full := false
+	for range 10_000 {
+		n, err := s.WriteNow(big)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if full = n < len(big); full {
+			break
+		}
+	}
+	if !full {
+		t.Error("all is taken of a peer that does not read")
+	}
+	_ = near.SetWriteDeadline(time.Unix(1, 0))
+	if n, err := s.WriteNow(big); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("after the deadline: %d, %v", n, err)
+	}
+}

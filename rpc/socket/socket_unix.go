@@ -17,10 +17,18 @@ type Socket struct {
 	in  transfer
 	out transfer
 	got *Buffer // what is received
+	to  Taker   // what is received is given to it
 	one [1]byte // what is looked at
 	is  State
 	// Made once, since a closure per call is an allocation per call.
-	read, receive, peek, write, writeSome func(fd uintptr) bool
+	read, receive, push, peek, write, writeNow, writeSome func(fd uintptr) bool
+}
+
+// Taker takes what a socket receives.
+type Taker interface {
+	// Take takes a buffer, which is its own to free, with so many bytes in it, and reports whether more is wanted. It must not close the
+	// connection nor read from it.
+	Take(b *Buffer, n int) (more bool)
 }
 
 // transfer is a call that runs.
@@ -42,6 +50,12 @@ func Of(nc net.Conn) *Socket {
 		return nil
 	}
 	s := &Socket{nc: nc, raw: raw}
+	s.bindReading()
+	s.bindWriting()
+	return s
+}
+
+func (s *Socket) bindReading() {
 	s.read = func(fd uintptr) bool {
 		s.in.n, s.in.err = receive(fd, s.in.p)
 		return s.in.err != syscall.EAGAIN //nolint:errorlint // system calls return it bare
@@ -56,6 +70,18 @@ func Of(nc net.Conn) *Socket {
 		b.Free()
 		return s.in.err != syscall.EAGAIN //nolint:errorlint // likewise
 	}
+	s.push = func(fd uintptr) bool {
+		for {
+			if ended := s.receive(fd); s.got == nil {
+				return ended
+			}
+			b, n := s.got, s.in.n
+			s.got = nil
+			if !s.to.Take(b, n) {
+				return true
+			}
+		}
+	}
 	s.peek = func(fd uintptr) bool {
 		switch n, err := look(fd, &s.one); {
 		case err == syscall.EAGAIN: //nolint:errorlint // likewise
@@ -64,6 +90,16 @@ func Of(nc net.Conn) *Socket {
 			s.is = Readable
 		default:
 			s.is = Gone
+		}
+		return true
+	}
+}
+
+func (s *Socket) bindWriting() {
+	s.writeNow = func(fd uintptr) bool {
+		s.out.n, s.out.err = send(fd, s.out.p)
+		if s.out.err == syscall.EAGAIN { //nolint:errorlint // likewise
+			s.out.err = nil
 		}
 		return true
 	}
@@ -88,7 +124,6 @@ func Of(nc net.Conn) *Socket {
 		}
 		return true
 	}
-	return s
 }
 
 // Read is what the Read of a [net.Conn] is: it waits until there is something, and returns io.EOF at the end.
@@ -107,6 +142,15 @@ func (s *Socket) Receive() (*Buffer, int, error) {
 	b := s.got
 	s.got = nil
 	return b, n, err
+}
+
+// Push waits for bytes again and again, and gives away what each read returns, until no more is wanted. What waits is small then, and who
+// takes the bytes has them at once. A connection that is closed meanwhile stays open until Take returns.
+func (s *Socket) Push(to Taker) error {
+	s.to = to
+	_, err := s.take(s.push)
+	s.to = nil
+	return err
 }
 
 func (s *Socket) take(how func(fd uintptr) bool) (int, error) {
@@ -135,6 +179,9 @@ func (s *Socket) Look() State {
 
 // Write is what the Write of a [net.Conn] is: it waits until all was taken.
 func (s *Socket) Write(p []byte) (int, error) { return s.put(transfer{p: p}, s.write) }
+
+// WriteNow writes as much of p, which is not empty, as the system takes at once, and nothing without an error where it takes nothing.
+func (s *Socket) WriteNow(p []byte) (int, error) { return s.put(transfer{p: p}, s.writeNow) }
 
 // WriteSome writes as much of some parts, of which one is not empty, as the system takes at once, and nothing without an error where it
 // takes nothing. On some systems that is at most the first part.
