@@ -124,14 +124,56 @@ func TestOutcomeOfAPanic(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, do := range []func(){func() { _, _ = reply.Next() }, func() { _ = reply.Close() }} {
-		func() {
-			defer func() { _ = recover() }()
-			do()
-		}()
+		recovering(do)
 	}
 	if w.ended != 1 || w.outcome.String() != "internal" {
 		t.Errorf("ended %d, outcome %s", w.ended, w.outcome)
 	}
+}
+
+func recovering(do func()) {
+	defer func() { _ = recover() }()
+	do()
+}
+
+func TestOutcomeOfAPanicInWhatIsPushed(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		source rpc.Source
+		want   string
+	}{
+		"a panic":   {&panics{}, "internal"},
+		"none":      {&pushes{}, "cancelled"},
+		"no pusher": {&source{}, "cancelled"},
+	} {
+		w := &watcher{}
+		h := rpc.Observe(w)(rpc.HandlerFunc(func(context.Context, *rpc.Call) (*rpc.Reply, error) {
+			return rpc.NewReply(rpc.NewReply(tt.source)), nil
+		}))
+		reply, err := h.Handle(t.Context(), toolCall())
+		if err != nil {
+			t.Fatal(err)
+		}
+		took := 0
+		recovering(func() { reply.PushTo(taker(func(*rpc.Message) bool { took++; return true })) })
+		recovering(func() { _ = reply.Close() })
+		if _, can := tt.source.(rpc.Pusher); w.ended != 1 || w.outcome.String() != tt.want || can != (took == 1) {
+			t.Errorf("%s: ended %d, outcome %s, took %d", name, w.ended, w.outcome, took)
+		}
+	}
+}
+
+type taker func(*rpc.Message) bool
+
+func (t taker) Take(m *rpc.Message) bool { return t(m) }
+
+type pushes struct{ source }
+
+func (*pushes) Push(to rpc.Taker) { to.Take(rpc.NewNotification("chunk", nil)) }
+
+func (*panics) Push(to rpc.Taker) {
+	to.Take(rpc.NewNotification("chunk", nil))
+	panic("in Push")
 }
 
 type panics struct{ source }

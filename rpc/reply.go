@@ -19,6 +19,22 @@ type Source interface {
 	Close() error
 }
 
+// Pusher is a source that can hand on notifications as they come, instead of being asked for each of them: a stream of a great many then
+// costs less of each.
+type Pusher interface {
+	// Push waits for notifications and gives them away until no more are wanted, or something comes that is left to Next, such as the
+	// response or an error. It stands for as many calls of Next.
+	Push(to Taker)
+}
+
+// Taker takes what is pushed. It is no function because what it would have to be bound to is at hand, and a function is one thing more to
+// fetch for each message.
+type Taker interface {
+	// Take takes a message, which is good until it returns, and reports whether more are wanted now. It must not block: nobody can end the
+	// call while it does.
+	Take(m *Message) (more bool)
+}
+
 // Reply is what comes back for a call: notifications and questions, then one
 // response, then io.EOF. The reply to a notification is empty, and a stream's may
 // have no response. Whoever got a Reply must close it.
@@ -68,6 +84,24 @@ func (r *Reply) observed() (m *Message, err error) {
 		r.began(m, err)
 	}
 	return m, err
+}
+
+// PushTo has the notifications that follow the first one handed on, as [Pusher] says, where the source can do so; else it returns at once.
+// It is for the goroutine that calls Next.
+func (r *Reply) PushTo(to Taker) {
+	returned := false
+	defer func() {
+		if !returned && r.record != nil {
+			r.record.saw(nil, errPanicked)
+		}
+	}()
+	switch from := r.from.(type) {
+	case *Reply:
+		from.PushTo(to)
+	case Pusher:
+		from.Push(to)
+	}
+	returned = true
 }
 
 // Follow has messages come from another reply directly. A source that has nothing more to do than to pass them on calls it while it is

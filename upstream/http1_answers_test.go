@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/headgate/headgate/rpc/frame"
 	"github.com/headgate/headgate/upstream"
@@ -192,6 +193,47 @@ func callLent(tb testing.TB, c *upstream.Client, req *upstream.Request) (o outco
 	}
 }
 
+// choosy takes two pieces of three that are pushed, and wants no more now and then.
+type choosy struct {
+	body string
+	n    int
+}
+
+func (c *choosy) Take(p []byte) (took, more bool) {
+	if c.n++; c.n%3 == 0 {
+		return false, false
+	}
+	c.body += string(p)
+	for i := range p {
+		p[i] = '#' // which it may
+	}
+	return true, c.n%5 > 0
+}
+
+// callPushed is call that has the body pushed as far as that goes, and what is left lent.
+func callPushed(tb testing.TB, c *upstream.Client, req *upstream.Request) (o outcome) {
+	tb.Helper()
+	resp, err := c.Do(tb.Context(), req)
+	if err != nil {
+		return outcome{err: err}
+	}
+	o.status = resp.Status
+	taker := &choosy{}
+	for {
+		resp.Push(taker)
+		p, err := resp.Lent().(frame.Lender).Lend()
+		taker.body += string(p)
+		if err != nil {
+			resp.Push(taker)
+			o.body = taker.body
+			if err != io.EOF { //nolint:errorlint // it is returned itself
+				o.err = err
+			}
+			return o
+		}
+	}
+}
+
 func TestAnswers(t *testing.T) {
 	t.Parallel()
 	for _, tt := range answers {
@@ -215,7 +257,7 @@ func TestAnswers(t *testing.T) {
 			if tt.method != "" {
 				req.Method, req.Body = tt.method, nil
 			}
-			for _, how := range []func(testing.TB, *upstream.Client, *upstream.Request) outcome{call, callLent} {
+			for _, how := range []func(testing.TB, *upstream.Client, *upstream.Request) outcome{call, callLent, callPushed} {
 				got := how(t, c, req)
 				if got.status != tt.status || got.body != tt.body || !errors.Is(got.err, tt.err) {
 					t.Errorf("got %d %.80q %v, want %d %.80q %v", got.status, got.body, got.err, tt.status, tt.body, tt.err)
@@ -225,7 +267,43 @@ func TestAnswers(t *testing.T) {
 				}
 			}
 			if again := len(conns) == 1; again != tt.again {
-				t.Errorf("%d connections for two calls, want reuse: %v", len(conns), tt.again)
+				t.Errorf("%d connections for three calls, want reuse: %v", len(conns), tt.again)
+			}
+		})
+	}
+}
+
+// The same answers, arriving in small pieces and pushed.
+func TestAnswersInPiecesArePushed(t *testing.T) {
+	t.Parallel()
+	for _, tt := range answers {
+		if len(tt.raw) > 500 {
+			continue // it would take long
+		}
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			for _, size := range []int{1, 2, 3, 7} {
+				url := serve(t, func(p *peer) {
+					if _, _, ok := p.request(); !ok {
+						return
+					}
+					for left := tt.raw; left != ""; time.Sleep(50 * time.Microsecond) { // not all of it arrives together
+						n := min(size, len(left))
+						p.send(left[:n])
+						left = left[n:]
+					}
+					if !tt.eof {
+						p.request()
+					}
+				})
+				req := post(t, url, "{}")
+				if tt.method != "" {
+					req.Method, req.Body = tt.method, nil
+				}
+				got := callPushed(t, newClient(t, upstream.ClientConfig{}), req)
+				if got.status != tt.status || got.body != tt.body || !errors.Is(got.err, tt.err) {
+					t.Errorf("pieces of %d: got %d %.80q %v, want %d %.80q %v", size, got.status, got.body, got.err, tt.status, tt.body, tt.err)
+				}
 			}
 		})
 	}

@@ -6,23 +6,27 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/headgate/headgate/rpc/socket"
 )
 
 // exchange is one request and its answer on one connection. It is the body of the response it leads to.
 type exchange struct {
-	ctx  context.Context // of the call; an exchange is as long as it
-	stop func() bool     // ends the watch over ctx; false if the connection was closed by it
-	conn *conn
-	pool *pool
-	host string
+	// What each piece of an answer needs lies together.
+	conn    *conn
+	framing framing
+	to      Taker // of what is pushed; nil while nothing is
+	err     error
+	ended   atomic.Bool
 
+	ctx       context.Context // of the call; an exchange is as long as it
+	stop      func() bool     // ends the watch over ctx; false if the connection was closed by it
+	pool      *pool
+	host      string
 	response  Response
-	framing   framing
 	keepAlive time.Duration
 	reusable  bool // once this answer is over, the connection can serve again
 	sent      bool // the connection accepted at least one byte of the request
-	err       error
-	ended     atomic.Bool
 }
 
 // newExchange begins to watch over ctx: its end closes the connection, which ends any read or write.
@@ -203,6 +207,59 @@ func (x *exchange) lend() ([]byte, error) {
 			return nil, x.cut(err)
 		}
 	}
+}
+
+// push gives away what arrives, as Response.Push describes it.
+func (x *exchange) push(to Taker) {
+	c := x.conn
+	if x.readable() != nil || !c.plain() {
+		return
+	}
+	x.to = to
+	if x.hand() {
+		c.release()
+		if err := c.socket.Push(x); err != nil {
+			_ = x.note(x.cut(err)) // which is what reading returns from now on
+		}
+	}
+	x.to = nil
+}
+
+// Take implements [socket.Taker]: what is not taken of it stays in the connection's buffer.
+func (x *exchange) Take(b *socket.Buffer, n int) (more bool) {
+	c := x.conn
+	c.room, c.buf, c.end = b, b[:], n
+	if more = x.hand(); more {
+		c.release()
+	}
+	return more
+}
+
+// hand gives away the pieces of payload that have arrived, and reports whether it may go on with what is still to come. What is not taken
+// stays, as does what is wrong.
+func (x *exchange) hand() (more bool) {
+	c := x.conn
+	for c.pos < c.end {
+		at := x.framing
+		n, err := at.skip(c.unread())
+		if err != nil || at.done {
+			return false
+		}
+		from := c.pos + n
+		to := from + int(min(at.left, int64(c.end-from)))
+		took, more := true, true
+		if from < to {
+			took, more = x.to.Take(c.buf[from:to:to])
+		}
+		if took {
+			at.took(to - from)
+			x.framing, c.pos = at, to
+		}
+		if !took || !more {
+			return false
+		}
+	}
+	return !x.framing.done
 }
 
 // cut interprets the end of the connection: it completes a body that has no other end, and truncates any other.

@@ -74,6 +74,21 @@ func NewResponse(status int, header http.Header, length int64, body io.ReadClose
 // which also frees the connection, and an *ExchangeError when the body was cut, was malformed, or the context ended.
 func (r *Response) Read(p []byte) (int, error) { return r.body.Read(p) }
 
+// Taker takes what is pushed of a body.
+type Taker interface {
+	// Take takes a piece of the body, or leaves it to be read, and reports whether more is wanted now. It may write to a piece that it takes,
+	// which is good until it returns. It must not block, nor use the response.
+	Take(piece []byte) (took, more bool)
+}
+
+// Push waits for what comes of the body and gives each piece away that has arrived, as long as it is taken and more is wanted. What is not
+// taken stays to be read, as does what follows, errors too. Without a connection that can do so Push returns at once.
+func (r *Response) Push(to Taker) {
+	if x, ok := r.body.(*exchange); ok {
+		x.push(to)
+	}
+}
+
 // Lent returns the body as a reader like Read that can also lend what it has read, to a [frame.SSEReader] or a [frame.LineReader]. What is
 // lent is good until the next reading, and no longer than until the response is closed or finished.
 func (r *Response) Lent() io.Reader { return r.body }

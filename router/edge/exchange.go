@@ -26,17 +26,19 @@ const (
 type exchange struct {
 	turn
 
-	mu      sync.Mutex // guards what follows, and all use of w from waiting on
-	phase   phase
-	named   bool           // the client has an id from which to resume
-	quiet   bool           // the answer must not become a stream by itself
-	naming  bool           // events that are messages say so
-	lines   bool           // the stream is one of lines, not of events
-	track   *session.Track // what was sent, where the client can resume; nil elsewhere
-	lostAt  time.Time      // when the client was found to be gone
-	events  scratch
-	header  http.Header // the reply's, nil before there is one
-	checked int64       // received, when it was last looked at
+	mu       sync.Mutex // guards what follows, and all use of w from waiting on
+	phase    phase
+	named    bool           // the client has an id from which to resume
+	quiet    bool           // the answer must not become a stream by itself
+	naming   bool           // events that are messages say so
+	lines    bool           // the stream is one of lines, not of events
+	track    *session.Track // what was sent, where the client can resume; nil elsewhere
+	lostAt   time.Time      // when the client was found to be gone
+	offering bool           // what is written is offered, see immediate
+	owes     bool           // what was offered was not all taken
+	events   scratch
+	header   http.Header // the reply's, nil before there is one
+	checked  int64       // received, when it was last looked at
 
 	w   http.ResponseWriter
 	now immediate // w, if it can write at once; else nil
@@ -69,6 +71,10 @@ type exchange struct {
 // immediate is a writer that writes a part of an answer at once, as [http1.Server]'s does.
 type immediate interface {
 	WriteNow(p []byte, within time.Duration) error
+	// Offer writes what the client takes without being waited for, and says whether Settle has to write more. Not all answers have that.
+	Offers() bool
+	Offer(p []byte) (owes bool, err error)
+	Settle(within time.Duration) error
 }
 
 func newExchange(e *Edge, w http.ResponseWriter, r *http.Request) *exchange {

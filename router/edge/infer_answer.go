@@ -76,6 +76,8 @@ type inferAnswer struct {
 	begun  bool
 }
 
+var _ ready = (*inferAnswer)(nil)
+
 // next makes the object of a message.
 func (a *inferAnswer) next(m *rpc.Message) *object {
 	a.object = object{&a.form, m}
@@ -93,6 +95,15 @@ func (a *inferAnswer) send(m *rpc.Message) bool {
 	}
 	return a.x.say(a.next(m))
 }
+
+// offers implements ready.
+func (a *inferAnswer) offers() bool { return a.begun && a.x.offers() }
+
+// Take implements [rpc.Taker].
+func (a *inferAnswer) Take(m *rpc.Message) bool { return m.Method != a.part || a.x.offer(a.next(m)) }
+
+// deliver implements ready.
+func (a *inferAnswer) deliver() { a.x.deliver() }
 
 // finish implements outlet. Once a stream has begun its errors are part of it; before, they have a status.
 func (a *inferAnswer) finish(m *rpc.Message, status int) {

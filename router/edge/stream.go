@@ -10,6 +10,7 @@ import (
 
 	"github.com/headgate/headgate/rpc"
 	"github.com/headgate/headgate/rpc/frame"
+	sockets "github.com/headgate/headgate/rpc/socket"
 )
 
 const (
@@ -56,6 +57,39 @@ func (x *exchange) send(m *rpc.Message) bool { return x.say(m) }
 func (x *exchange) say(u utterance) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	return x.utter(u)
+}
+
+// offer is say that does not wait for a client that is slow. It returns false if deliver has to be called, and if the client cannot get what
+// was said.
+func (x *exchange) offer(u utterance) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.offering = true
+	ok := x.utter(u)
+	x.offering = false
+	return ok && !x.owes
+}
+
+// offers reports whether offer waits for nobody.
+func (x *exchange) offers() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.phase == streaming && !x.isLost() && x.now != nil && x.now.Offers()
+}
+
+// deliver waits until the client has taken what was offered.
+func (x *exchange) deliver() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.owes && !x.isLost() && x.now.Settle(x.cfg().SlowReader) != nil {
+		x.lose()
+	}
+	x.owes = false
+}
+
+// utter writes what is written at once, and reports whether the client can get it. The lock is held.
+func (x *exchange) utter(u utterance) bool {
 	switch {
 	case x.phase == streaming && x.track != nil:
 		x.event(u)
@@ -126,7 +160,7 @@ func (x *exchange) commit() {
 // for the stream on another connection, it is that one's.
 func (x *exchange) event(u utterance) {
 	if x.lines {
-		x.emit(x.line(u))
+		x.emitLine(u)
 		return
 	}
 	buf := u.AppendTo(x.events.space(&x.buffers, 2*u.Size()+64))
@@ -150,9 +184,18 @@ func (x *exchange) event(u utterance) {
 
 // line returns a message as a line, good until the next event.
 func (x *exchange) line(u utterance) []byte {
-	buf := u.AppendTo(x.events.space(&x.buffers, 2*u.Size()+1))
-	text := len(buf)
-	return frame.AppendLine(buf, buf[:text])[text:]
+	return frame.EndLine(u.AppendTo(x.events.space(&x.buffers, u.Size()+1)))
+}
+
+// emitLine writes a message as a line. One that is short is put together in room that all streams share.
+func (x *exchange) emitLine(u utterance) {
+	if u.Size() >= len(sockets.Buffer{}) {
+		x.emit(x.line(u))
+		return
+	}
+	room := sockets.NewBuffer()
+	defer room.Free()
+	x.emit(frame.EndLine(u.AppendTo(room[:0])))
 }
 
 // emit writes what must not wait for more.
@@ -161,7 +204,20 @@ func (x *exchange) emit(p []byte) {
 	case x.now == nil || len(p) > writeChunk:
 		x.write(p)
 		x.flush()
+	case x.offering:
+		x.tender(p)
 	case !x.isLost() && x.now.WriteNow(p, x.cfg().SlowReader) != nil:
+		x.lose()
+	}
+}
+
+// tender writes what the client takes at once.
+func (x *exchange) tender(p []byte) {
+	if x.isLost() {
+		return
+	}
+	var err error
+	if x.owes, err = x.now.Offer(p); err != nil {
 		x.lose()
 	}
 }

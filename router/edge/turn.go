@@ -33,6 +33,17 @@ type outlet interface {
 	finish(m *rpc.Message, status int)
 }
 
+// ready is an outlet that can take notifications without waiting for the client, so that they can be pushed to it.
+type ready interface {
+	outlet
+	// Take is send that does not wait for a slow client. If it returns false, deliver must be called before anything else.
+	rpc.Taker
+	// offers reports whether Take may be called.
+	offers() bool
+	// deliver waits until the client has what it was given.
+	deliver()
+}
+
 // serve sends the call through the handler and gives the outlet what comes back, with
 // exactly one response for a request; where that is an error the outlet gets it too.
 func (t *turn) serve(ctx context.Context) {
@@ -81,10 +92,11 @@ func (t *turn) exhaust(reply *rpc.Reply) {
 }
 
 // relay writes the messages of a reply as they come. The first one decides whether
-// the answer is JSON or an event stream.
-func (t *turn) relay(reply *rpc.Reply) error {
+// the answer is JSON or an event stream. It recovers from panics once, and not for each message.
+func (t *turn) relay(reply *rpc.Reply) (err error) {
+	defer t.recover(&err)
 	for {
-		m, err := t.next(reply)
+		m, err := reply.Next()
 		if t.asked && (err != nil || m.IsResponse()) {
 			t.withdraw()
 		}
@@ -102,9 +114,21 @@ func (t *turn) relay(reply *rpc.Reply) error {
 		case m.Method == mcp.Cancelled:
 			t.recall(m)
 		default:
-			t.out.send(m)
+			if t.out.send(m) {
+				t.pass(reply)
+			}
 		}
 	}
+}
+
+// pass lets what follows through without pulling it, where both sides can.
+func (t *turn) pass(reply *rpc.Reply) {
+	out, ok := t.out.(ready)
+	if !ok || !out.offers() {
+		return
+	}
+	reply.PushTo(out)
+	out.deliver()
 }
 
 // response skips to the response of a reply.

@@ -109,6 +109,12 @@ func AppendLine(dst, msg []byte) []byte {
 	return append(dst, '\n')
 }
 
+// EndLine makes a line of a message in its place, as AppendLine does.
+func EndLine(msg []byte) []byte {
+	blankLineEnds(msg)
+	return append(msg, '\n')
+}
+
 func appendOneLine(dst, msg []byte) []byte {
 	from := len(dst)
 	dst = append(dst, msg...)

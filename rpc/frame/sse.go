@@ -6,7 +6,10 @@ import (
 	"time"
 )
 
-const maxRetry = 24 * time.Hour
+const (
+	maxRetry  = 24 * time.Hour
+	dataField = "data: " // how a line of data begins, nearly always
+)
 
 // SSEReader reads an event stream as WHATWG HTML section 9.2.6 says, incrementally: an event is returned as soon as the bytes that
 // end it have arrived. It is not safe for concurrent use.
@@ -31,6 +34,7 @@ type block struct {
 	ev      Event
 	from    int // data is buf[from:to]
 	to      int
+	begun   bool // a line of it was read
 	hasData bool
 }
 
@@ -58,7 +62,6 @@ func (s *SSEReader) Ended() bool { return s.err != nil }
 // Next returns the next event. Its error is io.EOF at the end of the stream, ErrTooLong, or what the underlying reader
 // returned; every later call returns the same.
 func (s *SSEReader) Next() (Event, error) {
-	s.block = block{}
 	if s.err != nil {
 		return Event{}, s.err
 	}
@@ -82,6 +85,21 @@ func (s *SSEReader) Next() (Event, error) {
 			return ev, nil
 		}
 	}
+}
+
+// Between reports whether the reader has nothing of an event that was not returned, so that the next one begins with what is read next.
+func (s *SSEReader) Between() bool {
+	return s.err == nil && s.begun && !s.skipLF && s.in.pos == s.in.end && !s.block.begun
+}
+
+// EventIn returns the data of the event that p is, if p is one event of one line of data, as it is nearly always where each event was
+// written at once. Of anything else it says nothing.
+func EventIn(p []byte) (data []byte, ok bool) {
+	end := len(p) - len("\n\n")
+	if end < len(dataField) || string(p[:len(dataField)]) != dataField || lineEnd(p) != end || p[end] != '\n' || p[end+1] != '\n' {
+		return nil, false
+	}
+	return p[len(dataField):end:end], true
 }
 
 // line takes the next complete line, without its end, and says where in the buffer it begins.
@@ -185,6 +203,7 @@ func (s *SSEReader) field(line []byte, at int) {
 		}
 	}
 	b := &s.block
+	b.begun = true
 	switch string(name) {
 	case "data":
 		b.join(s.in.buf, at+len(line)-len(value), len(value))

@@ -45,6 +45,7 @@ func (m *replica) deadlines(c *rpc.Call, l *load) deadlines {
 type attempt struct {
 	// What each part of the answer needs lies together.
 	reply  *rpc.Reply
+	to     rpc.Taker // of what is pushed; nil while nothing is
 	began  time.Time
 	waited time.Duration // for the backend; Next's alone
 	since  atomic.Int64  // when it began to wait for the backend, since began; 0 if it does not
@@ -138,10 +139,10 @@ func (a *attempt) expire(deadline, format string, d time.Duration) {
 // Next implements [rpc.Source].
 func (a *attempt) Next() (*rpc.Message, error) {
 	if a.begun.Load() {
-		a.since.Store(max(1, int64(time.Since(a.began))))
+		a.waits()
 	}
 	m, err := a.reply.Next()
-	a.waited += time.Since(a.began) - time.Duration(a.since.Swap(0))
+	a.heard()
 	switch {
 	case err == nil && !m.IsResponse():
 		if !a.begun.Load() {
@@ -154,6 +155,32 @@ func (a *attempt) Next() (*rpc.Message, error) {
 		err = a.fails(err)
 	}
 	return m, err
+}
+
+var _ rpc.Pusher = (*attempt)(nil)
+
+// Push implements [rpc.Pusher].
+func (a *attempt) Push(to rpc.Taker) {
+	a.waits()
+	a.to = to
+	a.reply.PushTo(a)
+	a.to = nil
+	a.heard()
+}
+
+// Take implements [rpc.Taker].
+func (a *attempt) Take(m *rpc.Message) bool {
+	now := time.Since(a.began)
+	a.waited += now - time.Duration(a.since.Swap(int64(now))) // whoever takes it does not wait for the client
+	return a.to.Take(m)
+}
+
+// waits notes that the attempt waits for the backend from now on.
+func (a *attempt) waits() { a.since.Store(max(1, int64(time.Since(a.began)))) }
+
+// heard notes that it does not wait any more.
+func (a *attempt) heard() {
+	a.waited += time.Since(a.began) - time.Duration(a.since.Swap(0))
 }
 
 // finish notes that the backend has answered.

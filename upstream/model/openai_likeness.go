@@ -16,9 +16,6 @@ type likeness struct {
 	headHash, tailHash uint64
 	made               int    // what the model has made beside the string, in bytes
 	rest               []byte // of the chunk that was made of it, behind the string
-
-	chunk []byte // the last that was made
-	one   [1][]byte
 }
 
 // seed is of the hashes. Nobody else knows it, and so nobody can make two events with one hash.
@@ -36,17 +33,20 @@ func (l *likeness) learn(event []byte, k *choice, chunk []byte) {
 	}
 	at := bytes.Index(event, k.text)
 	head, tail := event[:at], event[at+len(k.text):]
+	rest := text[len(k.text):]
+	if len(head) < len(chunkHead) || len(tail) < len(rest) {
+		return // there is no room for the chunk
+	}
 	l.head, l.headHash = len(head), maphash.Bytes(seed, head)
 	l.tail, l.tailHash = len(tail), maphash.Bytes(seed, tail)
-	l.rest = append(l.rest[:0], text[len(k.text):]...)
+	l.rest = append(l.rest[:0], rest...)
 	l.made = k.made() - len(k.text)
 }
 
 // forget makes the next event one that is read.
 func (l *likeness) forget() { l.head = 0 }
 
-// take makes a chunk of an event that is like the last one, and says how many bytes of it the model has made. The chunk is
-// good until the next one is made.
+// take makes a chunk of an event that is like the last one, in its place, and says how many bytes of it the model has made.
 func (l *likeness) take(event []byte) (chunk []byte, made int, ok bool) {
 	from, to := l.head, len(event)-l.tail
 	if from == 0 || to < from || maphash.Bytes(seed, event[:from]) != l.headHash || maphash.Bytes(seed, event[to:]) != l.tailHash {
@@ -56,8 +56,9 @@ func (l *likeness) take(event []byte) (chunk []byte, made int, ok bool) {
 	if !isPlainText(text) {
 		return nil, 0, false
 	}
-	l.chunk = append(append(append(l.chunk[:0], chunkHead...), text...), l.rest...)
-	return l.chunk, len(text) + l.made, true
+	from -= copy(event[from-len(chunkHead):], chunkHead)
+	to += copy(event[to:], l.rest)
+	return event[from:to:to], len(text) + l.made, true
 }
 
 // isPlainText reports whether a text is one JSON string that is not empty (RFC 8259 §7). Those with escapes other than that of

@@ -12,6 +12,8 @@ import (
 // openAIStream is an answer that comes as an event stream: one event for each token or a few of them, and the event
 // [DONE] behind the last.
 type openAIStream struct {
+	to     *run // what is pushed goes there; nil while nothing is
+	last   likeness
 	p      *peer
 	resp   *upstream.Response
 	events *frame.SSEReader
@@ -19,10 +21,9 @@ type openAIStream struct {
 	silent int      // bytes in a row that gave nothing
 	ended  []byte   // why the first text ended; nil while it has not
 	kept   []member
-	last   likeness
 }
 
-var _ parts = (*openAIStream)(nil)
+var _ pusher = (*openAIStream)(nil)
 
 // next implements [parts].
 func (s *openAIStream) next(t *tally) ([]byte, error) {
@@ -35,6 +36,11 @@ func (s *openAIStream) next(t *tally) ([]byte, error) {
 			return nil, s.p.fault.failed(err, "sent an event that exceeds the size limit")
 		case err != nil:
 			return nil, err // its end too, which some servers do not announce
+		}
+		if chunk, made, ok := s.last.take(ev.Data); ok {
+			s.silent = 0
+			t.piece(made)
+			return chunk, nil
 		}
 		if string(bytes.TrimSpace(ev.Data)) == "[DONE]" {
 			return nil, io.EOF
@@ -55,14 +61,32 @@ func (s *openAIStream) next(t *tally) ([]byte, error) {
 	return chunk, nil
 }
 
-// take reads an event.
-func (s *openAIStream) take(text []byte, t *tally) error {
-	if chunk, made, ok := s.last.take(text); ok {
-		s.last.one[0] = chunk
-		s.ready = s.last.one[:]
-		t.piece(made)
-		return nil
+// push implements [pusher]: for events that are like the last one.
+func (s *openAIStream) push(to *run) {
+	if len(s.ready) > 0 || !s.events.Between() {
+		return
 	}
+	s.to = to
+	s.resp.Push(s)
+	s.to = nil
+}
+
+// Take implements [upstream.Taker].
+func (s *openAIStream) Take(piece []byte) (took, more bool) {
+	event, whole := frame.EventIn(piece)
+	if !whole {
+		return false, false
+	}
+	chunk, made, like := s.last.take(event)
+	if !like {
+		return false, false
+	}
+	s.to.tally.piece(made)
+	return true, s.to.pass(chunk)
+}
+
+// take reads an event that is not like the last one.
+func (s *openAIStream) take(text []byte, t *tally) error {
 	s.last.forget()
 	o, err := s.p.object(text)
 	if err != nil {

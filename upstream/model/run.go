@@ -38,17 +38,25 @@ type parts interface {
 	close(whole bool)
 }
 
+// pusher is an answer whose parts can be had as they come.
+type pusher interface {
+	parts
+	// push waits for parts and gives them to the run, like next, until it wants no more or something comes that is left to next.
+	push(to *run)
+}
+
 // run is an attempt that runs. It is the source of the reply where the answer is streamed.
 type run struct {
 	// What each part of the answer needs lies together.
 	mu      sync.Mutex // held while the answer is read
 	over    error      // what Next returns from now on
 	parts   parts
-	relayed int64 // bytes of chunks
+	relayed int64     // bytes of chunks
+	to      rpc.Taker // of what is pushed; nil while nothing is
 	p       *peer
-	try     *rpc.Try
 	tally   tally
 	chunk   rpc.Notice
+	try     *rpc.Try
 
 	id     rpc.ID
 	name   string          // of the call in logs, here and there; empty for none
@@ -169,6 +177,29 @@ func (r *run) Next() (*rpc.Message, error) {
 	r.relayed += int64(len(chunk))
 	return m, nil
 }
+
+// Push implements [rpc.Pusher].
+func (r *run) Push(to rpc.Taker) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p, ok := r.parts.(pusher)
+	if !ok || r.over != nil || !r.roomy() {
+		return
+	}
+	r.to = to
+	p.push(r)
+	r.to = nil
+}
+
+// pass passes a chunk on that is pushed, and reports whether more are wanted.
+func (r *run) pass(chunk []byte) bool {
+	r.tally.part()
+	r.relayed += int64(len(chunk))
+	return r.to.Take(r.chunk.Make(infer.Chunk, chunk)) && r.roomy()
+}
+
+// roomy reports whether the next chunk cannot make the answer too long. Chunks that can are left to Next.
+func (r *run) roomy() bool { return r.relayed <= r.p.deps.MaxResult-maxEvent }
 
 // last ends the attempt with the response.
 func (r *run) last() *rpc.Message {

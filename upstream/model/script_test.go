@@ -67,6 +67,16 @@ type answer struct {
 	Result string
 	Err    *rpc.Error
 	Usage  rpc.Usage
+
+	pushed bool // chunks are, where they can be
+	given  int  // chunks that were
+}
+
+// Take implements [rpc.Taker]: it wants no more now and then.
+func (a *answer) Take(m *rpc.Message) bool {
+	a.given++
+	a.Chunks = append(a.Chunks, string(m.Params))
+	return len(a.Chunks)%7 > 0
 }
 
 // text is the text of all chunks.
@@ -101,7 +111,11 @@ func (a *answer) member(tb testing.TB, name string) string {
 // ask makes a call and reads its reply to the end.
 func ask(ctx context.Context, tb testing.TB, b model.Backend, c *rpc.Call) answer {
 	tb.Helper()
-	var out answer
+	return askFor(ctx, tb, answer{}, b, c)
+}
+
+func askFor(ctx context.Context, tb testing.TB, out answer, b model.Backend, c *rpc.Call) answer {
+	tb.Helper()
 	reply, err := b.Handle(ctx, c)
 	if err == nil {
 		defer reply.Close() //nolint:errcheck // it has been read
@@ -133,7 +147,9 @@ func (a *answer) read(tb testing.TB, reply *rpc.Reply) error {
 			}
 			a.Result = string(m.Result)
 		case m.Method == infer.Chunk:
-			a.Chunks = append(a.Chunks, string(m.Params))
+			if a.Chunks = append(a.Chunks, string(m.Params)); a.pushed {
+				reply.PushTo(a)
+			}
 		default:
 			tb.Fatalf("%s in the reply", m.AppendTo(nil))
 		}

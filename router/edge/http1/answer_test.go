@@ -10,6 +10,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -249,6 +251,134 @@ func status(t *testing.T, in *bufio.Reader) (int, bool) {
 	defer resp.Body.Close()
 	_, _ = io.Copy(io.Discard, resp.Body)
 	return resp.StatusCode, resp.Close
+}
+
+// offering is what Offer is of.
+type offering interface {
+	WriteNow(p []byte, within time.Duration) error
+	Offers() bool
+	Offer(p []byte) (owes bool, err error)
+	Settle(within time.Duration) error
+}
+
+// What is offered to a client that does not take it waits, and arrives whole and in its order; nobody waits for the client before Settle.
+func TestOffers(t *testing.T) {
+	t.Parallel()
+	var want strings.Builder
+	for i := range 40_000 {
+		want.WriteString(strconv.Itoa(i) + strings.Repeat("x", i%500) + "\n")
+	}
+	owed := make(chan struct{})
+	var tell sync.Once
+	var some atomic.Bool
+	_, addr := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		defer tell.Do(func() { close(owed) })
+		x := w.(offering)
+		if x.Offers() {
+			t.Error("an answer that has not begun is offered")
+		}
+		parts := strings.SplitAfter(want.String(), "\n")
+		_ = x.WriteNow([]byte(parts[0]), 10*time.Second)
+		for n, part := range parts[1:] {
+			if part == "" {
+				break
+			}
+			if !x.Offers() {
+				t.Error("an answer that has begun is not offered")
+			}
+			owes, err := x.Offer([]byte(part))
+			if err != nil {
+				t.Error(n, err)
+				return
+			}
+			if !owes {
+				continue
+			}
+			some.Store(true)
+			tell.Do(func() { close(owed) })
+			if n%2 == 0 { // else something else is written before it is settled
+				if err = x.Settle(10 * time.Second); err != nil {
+					t.Error(n, err)
+				}
+			}
+		}
+		_, _ = io.WriteString(w, "the end")
+	})
+	c, in := dial(t, addr)
+	_ = c.(*net.TCPConn).SetReadBuffer(128 << 10)
+	say(t, c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	<-owed
+	resp, err := http.ReadResponse(in, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	got, err := io.ReadAll(resp.Body)
+	if err != nil || string(got) != want.String()+"the end" {
+		t.Errorf("%d bytes came of %d, %v", len(got), want.Len(), err)
+	}
+	if !some.Load() {
+		t.Error("all was taken at once")
+	}
+}
+
+// The deadline of what was written before is none of an offer's.
+func TestOffersAfterADeadline(t *testing.T) {
+	t.Parallel()
+	_, addr := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		x := w.(offering)
+		_ = x.WriteNow([]byte("a"), time.Millisecond)
+		time.Sleep(20 * time.Millisecond)
+		owes, err := x.Offer([]byte("b"))
+		if err == nil && owes {
+			err = x.Settle(10 * time.Second)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	c, in := dial(t, addr)
+	say(t, c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	resp, err := http.ReadResponse(in, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if got, err := io.ReadAll(resp.Body); err != nil || string(got) != "ab" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// A client that has gone is noticed, and one that takes nothing is given up.
+func TestOffersThatNobodyTakes(t *testing.T) {
+	t.Parallel()
+	for name, leave := range map[string]bool{"gone": true, "slow": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			failed := make(chan error, 1)
+			_, addr := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				x := w.(offering)
+				err := x.WriteNow([]byte("a"), 10*time.Second)
+				for err == nil {
+					if _, err = x.Offer(make([]byte, 4000)); err == nil {
+						err = x.Settle(50 * time.Millisecond)
+					}
+				}
+				if x.Offers() || r.Context().Err() == nil {
+					t.Error("the answer goes on")
+				}
+				failed <- err
+			})
+			c, _ := dial(t, addr)
+			say(t, c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+			if leave {
+				_ = c.Close()
+			}
+			if err := <-failed; leave == errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Error(err)
+			}
+		})
+	}
 }
 
 // A handler that takes its time learns that its client has gone, also when content came before.

@@ -59,7 +59,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 	c.ctx, c.cancel = context.WithCancel(s.Base)
 	c.out = writer{nc: nc, short: nc}
 	if own := socket.Of(nc); own != nil {
-		c.in, c.out.short = own, own
+		c.in, c.out.short, c.out.socket = own, own, own
 	}
 	c.watch.init(c)
 	return c

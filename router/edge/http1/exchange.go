@@ -134,6 +134,27 @@ func (x *exchange) WriteNow(p []byte, within time.Duration) error {
 	return x.sent(x.conn.out.send(p, nil, true, false))
 }
 
+// Offers reports whether Offer may be called.
+func (x *exchange) Offers() bool {
+	return x.begun && x.chunked && x.err == nil && x.conn.out.socket != nil
+}
+
+// Offer is WriteNow that does not wait for a client that is slow to take it. What the client has not taken is sent by Settle, or before
+// whatever is written next, and Offer reports whether there is such a thing.
+func (x *exchange) Offer(p []byte) (owes bool, err error) {
+	x.written += int64(len(p))
+	err = x.sent(x.conn.out.offer(p))
+	return len(x.conn.out.owed) > 0, err
+}
+
+// Settle sends what was offered and not taken, and gives the client a while to take it.
+func (x *exchange) Settle(within time.Duration) error {
+	if err := x.conn.writeWithin(within); err != nil {
+		return err
+	}
+	return x.sent(x.conn.out.settle())
+}
+
 // Write implements [http.ResponseWriter]. It returns [http.ErrContentLength] for more than the header promises. What is
 // short is sent when the handler has returned, so that a client that has its answer finds nothing of its call left.
 func (x *exchange) Write(p []byte) (int, error) { return x.write(p, nil) }

@@ -1,9 +1,11 @@
 package http1
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -18,12 +20,14 @@ const (
 
 // writer is the sending side of a connection. What it sends at once is one write.
 type writer struct {
-	short io.Writer // to nc what is no more than joined bytes
-	head  []byte    // to be sent before what was kept
-	kept  []byte    // content
-	nc    net.Conn
-	parts [4][]byte
-	vec   net.Buffers
+	socket *socket.Socket // of nc; nil if it is none
+	owed   []byte         // what was offered and is still to be sent, before anything else
+	short  io.Writer      // to nc what is no more than joined bytes
+	head   []byte         // to be sent before what was kept
+	kept   []byte         // content
+	nc     net.Conn
+	parts  [4][]byte
+	vec    net.Buffers
 }
 
 // keeps reports whether n bytes more can wait.
@@ -61,7 +65,37 @@ func (w *writer) send(p, q []byte, chunked, last bool) error {
 	return err
 }
 
+// offer sends as much of a chunk as the connection takes at once, and owes the rest. Nothing must be kept.
+func (w *writer) offer(p []byte) error {
+	room := socket.NewBuffer()
+	defer room.Free()
+	chunk := append(strconv.AppendInt(room[:0], int64(len(p)), 16), "\r\n"...)
+	chunk = append(append(chunk, p...), "\r\n"...)
+	n := 0
+	if len(w.owed) == 0 {
+		var err error
+		if n, err = w.socket.WriteNow(chunk); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) { // that was for what was written before
+			return err
+		}
+	}
+	w.owed = append(w.owed, chunk[n:]...)
+	return nil
+}
+
+// settle sends what is owed.
+func (w *writer) settle() error {
+	if len(w.owed) == 0 {
+		return nil
+	}
+	_, err := w.short.Write(w.owed)
+	w.owed = nil
+	return err
+}
+
 func (w *writer) write(size, p, q []byte, tail string) error {
+	if err := w.settle(); err != nil {
+		return err
+	}
 	total := len(w.head) + len(size) + len(w.kept) + len(p) + len(q) + len(tail)
 	switch {
 	case total == 0:
