@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -213,5 +214,54 @@ func same(t *testing.T, sent, got []byte) {
 	}
 	if !bytes.Equal(a.Bytes(), b.Bytes()) {
 		t.Fatalf("sent value %s, got %s", a.Bytes(), b.Bytes())
+	}
+}
+
+// What EventIn takes for one event is one, and nothing else.
+func FuzzEventIn(f *testing.F) {
+	for _, s := range []string{"data: a\n\n", "data: a\r\n\r\n", "data: a\n\ndata: b\n\n", "data: \n\n", "data:a\n\n", "data: a\nid: 1\n\n", "data: a\r\n\n", "data: a\n", "\n\n", ": a\n\n"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, p []byte) {
+		data, ok := frame.EventIn(p)
+		if !ok {
+			return
+		}
+		r := frame.NewSSEReader(strings.NewReader(": \n"+string(p)), len(p)+1)
+		ev, err := r.Next()
+		if err != nil || !exactly(ev, data) || !r.Between() {
+			t.Errorf("%q holds %+v, %v, not only %q", p, ev, err, data)
+		}
+		if ev, err = r.Next(); err != io.EOF { //nolint:errorlint // it is returned itself
+			t.Errorf("%q holds a second event %+v, %v", p, ev, err)
+		}
+	})
+}
+
+// exactly reports whether an event has data and nothing else.
+func exactly(ev frame.Event, data []byte) bool {
+	return string(ev.Data) == string(data) && ev.Data != nil && ev.Name == "" && !ev.HasID && ev.Retry == 0
+}
+
+func TestBetween(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]bool{
+		"":                     false,
+		"data: a\n\n":          true,
+		"data: a\n\n\n":        false,
+		"data: a\n\nd":         false,
+		"data: a\n\ndata: b\n": false,
+		"data: a\n\n: x\n":     false,
+		"data: a\r\r":          false,
+	} {
+		r := frame.NewSSEReader(io.MultiReader(strings.NewReader(in), iotest.ErrReader(errors.New("more"))), 100)
+		if in != "" {
+			if _, err := r.Next(); err != nil {
+				t.Fatal(in, err)
+			}
+		}
+		if got := r.Between(); got != want {
+			t.Errorf("%q: %v", in, got)
+		}
 	}
 }
