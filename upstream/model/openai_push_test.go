@@ -1,6 +1,7 @@
 package model_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/headgate/headgate/config"
 	"github.com/headgate/headgate/rpc"
+	"github.com/headgate/headgate/upstream/model"
 )
 
 // said is an event with a text, as most are.
@@ -107,5 +109,43 @@ func TestPushedAnswersAreThoseThatArePulled(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A call can be ended by others while its last chunk is in use, and what still comes is read for its usage then.
+func TestAChunkStaysWhileTheRestIsWoundUp(t *testing.T) {
+	t.Parallel()
+	var events []string
+	for i := range 200 {
+		events = append(events, said(fmt.Sprint(" word ", i)))
+	}
+	b := backend(t, config.ModelBackend{Kind: "openai", URL: inPieces(t, events, 0, 1, false)})
+	for range 10 {
+		endWhileInUse(t, b)
+	}
+}
+
+func endWhileInUse(t *testing.T, b model.Backend) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	c := invoke(t, `{"model":"default","prompt":"a","stream":true}`)
+	reply, err := b.Handle(ctx, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reply.Close() //nolint:errcheck // its end is what the test is about
+	var m *rpc.Message
+	for range 5 {
+		if m, err = reply.Next(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text := string(m.Params)
+	cancel()
+	for c.Record.Progress().Attempts[0].Ended == 0 {
+		if string(m.Params) != text {
+			t.Fatalf("%s became %s", text, m.Params)
+		}
 	}
 }

@@ -56,6 +56,7 @@ type run struct {
 	p       *peer
 	tally   tally
 	chunk   rpc.Notice
+	pulled  []byte // the chunk that Next has returned: it is in use while the rest is wound up
 	try     *rpc.Try
 
 	id     rpc.ID
@@ -170,7 +171,8 @@ func (r *run) Next() (*rpc.Message, error) {
 		return nil, err
 	}
 	r.tally.part()
-	m := r.chunk.Make(infer.Chunk, chunk)
+	r.pulled = append(r.pulled[:0], chunk...)
+	m := r.chunk.Make(infer.Chunk, r.pulled)
 	if r.relayed == 0 {
 		r.try.Saw(m)
 	}
