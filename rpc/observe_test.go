@@ -169,9 +169,9 @@ func (t taker) Take(m *rpc.Message) bool { return t(m) }
 
 type pushes struct{ source }
 
-func (*pushes) Push(to rpc.Taker) { to.Take(rpc.NewNotification("chunk", nil)) }
+func (*pushes) Push(to rpc.Taker) bool { return to.Take(rpc.NewNotification("chunk", nil)) }
 
-func (*panics) Push(to rpc.Taker) {
+func (*panics) Push(to rpc.Taker) bool {
 	to.Take(rpc.NewNotification("chunk", nil))
 	panic("in Push")
 }

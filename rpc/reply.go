@@ -23,8 +23,8 @@ type Source interface {
 // costs less of each.
 type Pusher interface {
 	// Push waits for notifications and gives them away until no more are wanted, or something comes that is left to Next, such as the
-	// response or an error. It stands for as many calls of Next.
-	Push(to Taker)
+	// response or an error. It stands for as many calls of Next. It reports whether it is of use to call it again, after a further Next.
+	Push(to Taker) (again bool)
 }
 
 // Taker takes what is pushed. It is no function because what it would have to be bound to is at hand, and a function is one thing more to
@@ -86,9 +86,9 @@ func (r *Reply) observed() (m *Message, err error) {
 	return m, err
 }
 
-// PushTo has the notifications that follow the first one handed on, as [Pusher] says, where the source can do so; else it returns at once.
-// It is for the goroutine that calls Next.
-func (r *Reply) PushTo(to Taker) {
+// PushTo has the notifications that follow the first one handed on, as [Pusher] says, where the source can do so; else it returns false at
+// once. It is for the goroutine that calls Next.
+func (r *Reply) PushTo(to Taker) (again bool) {
 	returned := false
 	defer func() {
 		if !returned && r.record != nil {
@@ -97,11 +97,12 @@ func (r *Reply) PushTo(to Taker) {
 	}()
 	switch from := r.from.(type) {
 	case *Reply:
-		from.PushTo(to)
+		again = from.PushTo(to)
 	case Pusher:
-		from.Push(to)
+		again = from.Push(to)
 	}
 	returned = true
+	return again
 }
 
 // Follow has messages come from another reply directly. A source that has nothing more to do than to pass them on calls it while it is

@@ -210,10 +210,10 @@ func (x *exchange) lend() ([]byte, error) {
 }
 
 // push gives away what arrives, as Response.Push describes it.
-func (x *exchange) push(to Taker) {
+func (x *exchange) push(to Taker) (can bool) {
 	c := x.conn
 	if x.readable() != nil || !c.plain() {
-		return
+		return false
 	}
 	x.to = to
 	if x.hand() {
@@ -223,6 +223,7 @@ func (x *exchange) push(to Taker) {
 		}
 	}
 	x.to = nil
+	return true
 }
 
 // Take implements [socket.Taker]: what is not taken of it stays in the connection's buffer.

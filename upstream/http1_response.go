@@ -82,11 +82,10 @@ type Taker interface {
 }
 
 // Push waits for what comes of the body and gives each piece away that has arrived, as long as it is taken and more is wanted. What is not
-// taken stays to be read, as does what follows, errors too. Without a connection that can do so Push returns at once.
-func (r *Response) Push(to Taker) {
-	if x, ok := r.body.(*exchange); ok {
-		x.push(to)
-	}
+// taken stays to be read, as does what follows, errors too. Without a connection that can do so Push returns false at once.
+func (r *Response) Push(to Taker) (can bool) {
+	x, ok := r.body.(*exchange)
+	return ok && x.push(to)
 }
 
 // Lent returns the body as a reader like Read that can also lend what it has read, to a [frame.SSEReader] or a [frame.LineReader]. What is

@@ -71,7 +71,8 @@ type exchange struct {
 // immediate is a writer that writes a part of an answer at once, as [http1.Server]'s does.
 type immediate interface {
 	WriteNow(p []byte, within time.Duration) error
-	// Offer writes what the client takes without being waited for, and says whether Settle has to write more. Not all answers have that.
+	// Offers reports whether Offer may be called, which writes what the client takes without being waited for, and says whether Settle has
+	// to write more.
 	Offers() bool
 	Offer(p []byte) (owes bool, err error)
 	Settle(within time.Duration) error

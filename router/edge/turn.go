@@ -95,6 +95,7 @@ func (t *turn) exhaust(reply *rpc.Reply) {
 // the answer is JSON or an event stream. It recovers from panics once, and not for each message.
 func (t *turn) relay(reply *rpc.Reply) (err error) {
 	defer t.recover(&err)
+	to, _ := t.out.(ready) // as long as something may be pushed
 	for {
 		m, err := reply.Next()
 		if t.asked && (err != nil || m.IsResponse()) {
@@ -114,21 +115,21 @@ func (t *turn) relay(reply *rpc.Reply) (err error) {
 		case m.Method == mcp.Cancelled:
 			t.recall(m)
 		default:
-			if t.out.send(m) {
-				t.pass(reply)
+			if t.out.send(m) && to != nil && !pass(reply, to) {
+				to = nil
 			}
 		}
 	}
 }
 
-// pass lets what follows through without pulling it, where both sides can.
-func (t *turn) pass(reply *rpc.Reply) {
-	out, ok := t.out.(ready)
-	if !ok || !out.offers() {
-		return
+// pass lets what follows through without pulling it, where both sides can, and reports whether it may do so again.
+func pass(reply *rpc.Reply, to ready) (again bool) {
+	if !to.offers() {
+		return false
 	}
-	reply.PushTo(out)
-	out.deliver()
+	again = reply.PushTo(to)
+	to.deliver()
+	return again
 }
 
 // response skips to the response of a reply.
@@ -208,7 +209,7 @@ func (t *turn) decline(reply *rpc.Reply, q *rpc.Message) {
 }
 
 // handle calls the handler. Who pulls a reply recovers from panics too: here, in
-// next and in close.
+// relay, in next and in close.
 func (t *turn) handle(ctx context.Context, c *rpc.Call) (reply *rpc.Reply, err error) {
 	if err := t.enter(c); err != nil {
 		return nil, err

@@ -28,11 +28,6 @@ func (*Socket) WriteNow([]byte) (int, error) { return 0, errors.ErrUnsupported }
 // WriteSome is for where there are sockets.
 func (*Socket) WriteSome([][]byte) (int, error) { return 0, errors.ErrUnsupported }
 
-// Taker is for where there are sockets.
-type Taker interface {
-	Take(b *Buffer, n int) (more bool)
-}
-
 // Push is for where there are sockets.
 func (*Socket) Push(Taker) error { return errors.ErrUnsupported }
 

@@ -24,13 +24,6 @@ type Socket struct {
 	read, receive, push, peek, write, writeNow, writeSome func(fd uintptr) bool
 }
 
-// Taker takes what a socket receives.
-type Taker interface {
-	// Take takes a buffer, which is its own to free, with so many bytes in it, and reports whether more is wanted. It must not close the
-	// connection nor read from it.
-	Take(b *Buffer, n int) (more bool)
-}
-
 // transfer is a call that runs.
 type transfer struct {
 	p     []byte // what is left of it
@@ -96,20 +89,8 @@ func (s *Socket) bindReading() {
 }
 
 func (s *Socket) bindWriting() {
-	s.writeNow = func(fd uintptr) bool {
-		s.out.n, s.out.err = send(fd, s.out.p)
-		if s.out.err == syscall.EAGAIN { //nolint:errorlint // likewise
-			s.out.err = nil
-		}
-		return true
-	}
-	s.writeSome = func(fd uintptr) bool {
-		s.out.n, s.out.err = sendParts(fd, s.out.parts)
-		if s.out.err == syscall.EAGAIN { //nolint:errorlint // likewise
-			s.out.err = nil
-		}
-		return true
-	}
+	s.writeNow = func(fd uintptr) bool { return s.tried(send(fd, s.out.p)) }
+	s.writeSome = func(fd uintptr) bool { return s.tried(sendParts(fd, s.out.parts)) }
 	s.write = func(fd uintptr) bool {
 		for len(s.out.p) > 0 {
 			n, err := send(fd, s.out.p)
@@ -124,6 +105,15 @@ func (s *Socket) bindWriting() {
 		}
 		return true
 	}
+}
+
+// tried notes what came of a write that does not wait where there is no room.
+func (s *Socket) tried(n int, err error) (done bool) {
+	if err == syscall.EAGAIN { //nolint:errorlint // likewise
+		err = nil
+	}
+	s.out.n, s.out.err = n, err
+	return true
 }
 
 // Read is what the Read of a [net.Conn] is: it waits until there is something, and returns io.EOF at the end.

@@ -47,7 +47,7 @@ type attempt struct {
 	reply  *rpc.Reply
 	to     rpc.Taker // of what is pushed; nil while nothing is
 	began  time.Time
-	waited time.Duration // for the backend; Next's alone
+	waited time.Duration // for the backend; of who pulls alone
 	since  atomic.Int64  // when it began to wait for the backend, since began; 0 if it does not
 	begun  atomic.Bool   // a message was seen
 	over   atomic.Bool   // the slot was given back
@@ -160,12 +160,13 @@ func (a *attempt) Next() (*rpc.Message, error) {
 var _ rpc.Pusher = (*attempt)(nil)
 
 // Push implements [rpc.Pusher].
-func (a *attempt) Push(to rpc.Taker) {
+func (a *attempt) Push(to rpc.Taker) (again bool) {
 	a.waits()
 	a.to = to
-	a.reply.PushTo(a)
+	again = a.reply.PushTo(a)
 	a.to = nil
 	a.heard()
+	return again
 }
 
 // Take implements [rpc.Taker].

@@ -37,9 +37,7 @@ func (s *openAIStream) next(t *tally) ([]byte, error) {
 		case err != nil:
 			return nil, err // its end too, which some servers do not announce
 		}
-		if chunk, made, ok := s.last.take(ev.Data); ok {
-			s.silent = 0
-			t.piece(made)
+		if chunk, ok := s.like(ev.Data, t); ok {
 			return chunk, nil
 		}
 		if string(bytes.TrimSpace(ev.Data)) == "[DONE]" {
@@ -62,13 +60,14 @@ func (s *openAIStream) next(t *tally) ([]byte, error) {
 }
 
 // push implements [pusher]: for events that are like the last one.
-func (s *openAIStream) push(to *run) {
+func (s *openAIStream) push(to *run) (again bool) {
 	if len(s.ready) > 0 || !s.events.Between() {
-		return
+		return true
 	}
 	s.to = to
-	s.resp.Push(s)
+	again = s.resp.Push(s)
 	s.to = nil
+	return again
 }
 
 // Take implements [upstream.Taker].
@@ -77,12 +76,21 @@ func (s *openAIStream) Take(piece []byte) (took, more bool) {
 	if !whole {
 		return false, false
 	}
-	chunk, made, like := s.last.take(event)
-	if !like {
+	chunk, ok := s.like(event, &s.to.tally)
+	if !ok {
 		return false, false
 	}
-	s.to.tally.piece(made)
 	return true, s.to.pass(chunk)
+}
+
+// like makes a chunk of an event that is like the last one.
+func (s *openAIStream) like(event []byte, t *tally) (chunk []byte, ok bool) {
+	chunk, made, ok := s.last.take(event)
+	if ok {
+		s.silent = 0
+		t.piece(made)
+	}
+	return chunk, ok
 }
 
 // take reads an event that is not like the last one.

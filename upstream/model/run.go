@@ -41,8 +41,9 @@ type parts interface {
 // pusher is an answer whose parts can be had as they come.
 type pusher interface {
 	parts
-	// push waits for parts and gives them to the run, like next, until it wants no more or something comes that is left to next.
-	push(to *run)
+	// push waits for parts and gives them to the run, like next, until it wants no more or something comes that is left to next. It reports
+	// whether it is of use to call it again.
+	push(to *run) (again bool)
 }
 
 // run is an attempt that runs. It is the source of the reply where the answer is streamed.
@@ -181,16 +182,17 @@ func (r *run) Next() (*rpc.Message, error) {
 }
 
 // Push implements [rpc.Pusher].
-func (r *run) Push(to rpc.Taker) {
+func (r *run) Push(to rpc.Taker) (again bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	p, ok := r.parts.(pusher)
 	if !ok || r.over != nil || !r.roomy() {
-		return
+		return false
 	}
 	r.to = to
-	p.push(r)
+	again = p.push(r)
 	r.to = nil
+	return again
 }
 
 // pass passes a chunk on that is pushed, and reports whether more are wanted.

@@ -49,7 +49,7 @@ func (w *writer) send(p, q []byte, chunked, last bool) error {
 	size, tail := room[:0], ""
 	switch {
 	case chunked && n > 0:
-		size = append(strconv.AppendInt(size, int64(n), 16), "\r\n"...)
+		size = appendSize(size, n)
 		tail = "\r\n"
 		if last {
 			tail = "\r\n0\r\n\r\n"
@@ -65,12 +65,16 @@ func (w *writer) send(p, q []byte, chunked, last bool) error {
 	return err
 }
 
+// appendSize appends the first line of a chunk (RFC 9112 §7.1).
+func appendSize(dst []byte, n int) []byte {
+	return append(strconv.AppendInt(dst, int64(n), 16), "\r\n"...)
+}
+
 // offer sends as much of a chunk as the connection takes at once, and owes the rest. Nothing must be kept.
 func (w *writer) offer(p []byte) error {
 	room := socket.NewBuffer()
 	defer room.Free()
-	chunk := append(strconv.AppendInt(room[:0], int64(len(p)), 16), "\r\n"...)
-	chunk = append(append(chunk, p...), "\r\n"...)
+	chunk := append(append(appendSize(room[:0], len(p)), p...), "\r\n"...)
 	n := 0
 	if len(w.owed) == 0 {
 		var err error
