@@ -8,6 +8,9 @@ import (
 // kept and compared with the others.
 const maxMembers = 10_000
 
+// usualMembers is how many members most objects do not exceed that are read on their own.
+const usualMembers = 8
+
 // manyMembers is where looking names up in a map gets cheaper than comparing.
 const manyMembers = 32
 
@@ -128,6 +131,9 @@ func (s *scanner) recordMember(objects []object, l *layer, level int, seen *map[
 	}
 	m.value.to = s.pos
 	if o.err == nil {
+		if o.members == nil {
+			o.members = make([]member, 0, usualMembers)
+		}
 		o.members = append(o.members, m)
 	}
 	return err

@@ -28,7 +28,7 @@ type Journal struct {
 	lines *lineHandler
 
 	mu     sync.Mutex
-	kept   []journaled // a ring, by number
+	kept   [][]byte // lines, a ring by number; none is ever changed
 	first  uint64      // the oldest that is kept
 	next   uint64      // the one that comes
 	bytes  int
@@ -36,7 +36,7 @@ type Journal struct {
 	closed bool
 }
 
-// journaled is an entry of a journal.
+// journaled is what a reader sees in a line. Lines are read when somebody asks for them, since hardly anybody does.
 type journaled struct {
 	level   slog.Level
 	tenant  string // empty for the operators
@@ -49,7 +49,7 @@ var _ rpc.Observer = (*Journal)(nil)
 // NewJournal returns a journal without entries. The secrets are those of the configuration, which are left out. Lines of no lower level
 // than the least are kept.
 func NewJournal(level string, secrets ...string) *Journal {
-	j := &Journal{kept: make([]journaled, journalEntries)}
+	j := &Journal{kept: make([][]byte, journalEntries)}
 	min := slog.LevelInfo
 	_ = min.UnmarshalText([]byte(level)) // one that is none was refused where the log is opened
 	out := newLineWriter(j, func(error) {})
@@ -109,8 +109,8 @@ const shortSession = 12
 // Write takes whole lines of the log.
 func (j *Journal) Write(lines []byte) (int, error) {
 	for line := range bytes.Lines(lines) {
-		if e, ok := entryOf(line); ok {
-			j.add(e)
+		if len(line) <= journalEntry {
+			j.add(bytes.Clone(line))
 		}
 	}
 	return len(lines), nil
@@ -150,7 +150,7 @@ func entryOf(line []byte) (journaled, bool) {
 		return true
 	})
 	e.text = append(rpc.AppendString(append(b, `,"message":`...), member(messageField)), '}')
-	return e, len(e.text) <= journalEntry
+	return e, true
 }
 
 // TenantOf names whose an entry is: an organisation's, or a key's or user's without one. What belongs to nobody has none.
@@ -164,20 +164,30 @@ func TenantOf(org, key, user string) string {
 	return ""
 }
 
-// add keeps an entry, in the place of the oldest ones where there is no room.
-func (j *Journal) add(e journaled) {
+// add keeps a line, in the place of the oldest ones where there is no room.
+func (j *Journal) add(line []byte) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	for j.first < j.next && (j.next-j.first >= journalEntries || j.bytes+len(e.text) > journalBytes) {
+	for j.first < j.next && (j.next-j.first >= journalEntries || j.bytes+len(line) > journalBytes) {
 		old := &j.kept[j.first%journalEntries]
-		j.bytes -= len(old.text)
-		*old = journaled{}
+		j.bytes -= len(*old)
+		*old = nil
 		j.first++
 	}
-	j.kept[j.next%journalEntries] = e
-	j.bytes += len(e.text)
+	j.kept[j.next%journalEntries] = line
+	j.bytes += len(line)
 	j.next++
 	j.rouse()
+}
+
+// all returns the lines that are kept, and the number of the first.
+func (j *Journal) all() (lines [][]byte, first uint64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for at := j.first; at < j.next; at++ {
+		lines = append(lines, j.kept[at%journalEntries])
+	}
+	return lines, j.first
 }
 
 // rouse wakes who waits. The lock is held.

@@ -31,33 +31,43 @@ type JournalReader struct {
 
 // Read returns a reader of a number of the last entries that pass a filter and, if it follows, of all that come from now on.
 func (j *Journal) Read(f JournalFilter, tail int, follow bool) *JournalReader {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	r := &JournalReader{journal: j, filter: f, follow: follow, at: j.next, end: j.next}
-	for at := j.next; at > j.first && tail > 0; at-- {
-		if r.wants(&j.kept[(at-1)%journalEntries]) {
-			r.at = at - 1
+	lines, first := j.all()
+	end := first + uint64(len(lines))
+	r := &JournalReader{journal: j, filter: f, follow: follow, at: end, end: end}
+	for i := len(lines) - 1; i >= 0 && tail > 0; i-- {
+		if _, ok := r.wanted(lines[i]); ok {
+			r.at = first + uint64(i)
 			tail--
 		}
 	}
 	return r
 }
 
-func (r *JournalReader) wants(e *journaled) bool {
+// wanted returns the text of the entry of a line, if it passes the filter.
+func (r *JournalReader) wanted(line []byte) (text []byte, ok bool) {
+	e, ok := entryOf(line)
 	switch {
-	case e.level < r.filter.Level, r.filter.Request != "" && e.request != r.filter.Request:
-		return false
+	case !ok, e.level < r.filter.Level, r.filter.Request != "" && e.request != r.filter.Request:
+		return nil, false
 	}
-	return r.filter.All || e.tenant != "" && e.tenant == r.filter.Tenant
+	return e.text, r.filter.All || e.tenant != "" && e.tenant == r.filter.Tenant
 }
 
-// Next returns the next entry, the text of an object which is not the caller's to change. After the last one it returns io.EOF: where the reader
-// does not follow, or the journal is closed. Where entries were dropped before they could be read it returns one that says so.
+// Next returns the next entry, the text of an object. After the last one it returns io.EOF: where the reader does not follow, or the journal is
+// closed. Where entries were dropped before they could be read it returns one that says so.
 func (r *JournalReader) Next(ctx context.Context) ([]byte, error) {
 	for {
-		text, wake, err := r.look()
-		if text != nil || err != nil {
-			return text, err
+		line, missed, wake, err := r.step()
+		switch {
+		case err != nil:
+			return nil, err
+		case missed > 0:
+			return missing(missed), nil
+		case line != nil:
+			if text, ok := r.wanted(line); ok {
+				return text, nil
+			}
+			continue
 		}
 		select {
 		case <-wake:
@@ -67,29 +77,25 @@ func (r *JournalReader) Next(ctx context.Context) ([]byte, error) {
 	}
 }
 
-// look returns the next entry that is there, or what to wait for.
-func (r *JournalReader) look() (text []byte, wake <-chan struct{}, err error) {
+// step returns the next line, or how many were dropped before it, or what to wait for.
+func (r *JournalReader) step() (line []byte, missed uint64, wake <-chan struct{}, err error) {
 	j := r.journal
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if r.at < j.first {
-		missed := j.first - r.at
+	switch {
+	case r.at < j.first:
+		missed = j.first - r.at
 		r.at = j.first
-		return missing(missed), nil, nil
-	}
-	for ; r.at < j.next && (r.follow || r.at < r.end); r.at++ {
-		if e := &j.kept[r.at%journalEntries]; r.wants(e) {
-			r.at++
-			return e.text, nil, nil
-		}
-	}
-	if !r.follow || j.closed {
-		return nil, nil, io.EOF
-	}
-	if j.wake == nil {
+		return nil, missed, nil, nil
+	case r.at < j.next && (r.follow || r.at < r.end):
+		r.at++
+		return j.kept[(r.at-1)%journalEntries], 0, nil, nil
+	case !r.follow || j.closed:
+		return nil, 0, nil, io.EOF
+	case j.wake == nil:
 		j.wake = make(chan struct{})
 	}
-	return nil, j.wake, nil
+	return nil, 0, j.wake, nil
 }
 
 // missing is the entry in the place of those that a reader was too slow for. How many of them were its own is not known.

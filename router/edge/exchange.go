@@ -36,6 +36,7 @@ type exchange struct {
 	lostAt   time.Time      // when the client was found to be gone
 	offering bool           // what is written is offered, see immediate
 	owes     bool           // what was offered was not all taken
+	ending   bool           // what is written is sent when the handler returns
 	events   scratch
 	header   http.Header // the reply's, nil before there is one
 	checked  int64       // received, when it was last looked at
@@ -72,9 +73,9 @@ type exchange struct {
 type immediate interface {
 	WriteNow(p []byte, within time.Duration) error
 	// Offers reports whether Offer may be called, which writes what the client takes without being waited for, and says whether Settle has
-	// to write more.
+	// to write more. What is before the part is room that Offer uses.
 	Offers() bool
-	Offer(p []byte) (owes bool, err error)
+	Offer(b []byte, at int) (owes bool, err error)
 	Settle(within time.Duration) error
 }
 

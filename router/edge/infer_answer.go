@@ -115,14 +115,10 @@ func (a *inferAnswer) finish(m *rpc.Message, status int) {
 	case x.phase == over || x.isLost():
 	case m.Err == nil && a.part != "":
 		x.stream()
-		if x.lines {
-			x.write(x.line(a.next(m))) // which goes out with what follows
-		} else {
-			x.event(a.next(m))
-		}
-		x.event(a.next(nil))
+		x.last(a.next(m))
+		x.last(a.next(nil))
 	case x.phase == streaming:
-		x.event(a.next(m))
+		x.last(a.next(m))
 	default:
 		if session != "" {
 			x.w.Header()[headerSession] = []string{session}
@@ -143,7 +139,7 @@ func (a *inferAnswer) end() bool {
 	defer x.mu.Unlock()
 	if x.phase != over && !x.isLost() {
 		x.stream()
-		x.event(a.next(nil))
+		x.last(a.next(nil))
 	}
 	x.phase = over
 	return true

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/headgate/headgate/router/edge/http1"
 	"github.com/headgate/headgate/rpc"
 	"github.com/headgate/headgate/rpc/frame"
 	sockets "github.com/headgate/headgate/rpc/socket"
@@ -178,46 +179,50 @@ func (x *exchange) event(u utterance) {
 		ev.Name = "message"
 	}
 	buf = frame.AppendEvent(buf, ev)
-	x.emit(buf[len(data):])
+	x.emit(buf, len(data))
 	x.settle()
 }
 
-// line returns a message as a line, good until the next event.
-func (x *exchange) line(u utterance) []byte {
-	return frame.EndLine(u.AppendTo(x.events.space(&x.buffers, u.Size()+1)))
+// last is event for what ends the answer. It goes out with the end of the content, when the handler returns.
+func (x *exchange) last(u utterance) {
+	x.ending = true
+	x.event(u)
 }
 
 // emitLine writes a message as a line. One that is short is put together in room that all streams share.
 func (x *exchange) emitLine(u utterance) {
-	if u.Size() >= len(sockets.Buffer{}) {
-		x.emit(x.line(u))
+	if n := http1.Margin + u.Size() + 1; n > len(sockets.Buffer{})-http1.Margin {
+		x.emit(frame.EndLine(u.AppendTo(x.events.space(&x.buffers, n))), 0)
 		return
 	}
 	room := sockets.NewBuffer()
 	defer room.Free()
-	x.emit(frame.EndLine(u.AppendTo(room[:0])))
+	x.emit(frame.EndLine(u.AppendTo(room[:http1.Margin])), http1.Margin)
 }
 
-// emit writes what must not wait for more.
-func (x *exchange) emit(p []byte) {
+// emit writes what must not wait for more, unless the answer ends: b from a place on. What is before it is room.
+func (x *exchange) emit(b []byte, at int) {
+	p := b[at:]
 	switch {
+	case x.ending:
+		x.write(p)
 	case x.now == nil || len(p) > writeChunk:
 		x.write(p)
 		x.flush()
 	case x.offering:
-		x.tender(p)
+		x.tender(b, at)
 	case !x.isLost() && x.now.WriteNow(p, x.cfg().SlowReader) != nil:
 		x.lose()
 	}
 }
 
 // tender writes what the client takes at once.
-func (x *exchange) tender(p []byte) {
+func (x *exchange) tender(b []byte, at int) {
 	if x.isLost() {
 		return
 	}
 	var err error
-	if x.owes, err = x.now.Offer(p); err != nil {
+	if x.owes, err = x.now.Offer(b, at); err != nil {
 		x.lose()
 	}
 }

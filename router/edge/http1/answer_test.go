@@ -257,7 +257,7 @@ func status(t *testing.T, in *bufio.Reader) (int, bool) {
 type offering interface {
 	WriteNow(p []byte, within time.Duration) error
 	Offers() bool
-	Offer(p []byte) (owes bool, err error)
+	Offer(b []byte, at int) (owes bool, err error)
 	Settle(within time.Duration) error
 }
 
@@ -286,7 +286,8 @@ func TestOffers(t *testing.T) {
 			if !x.Offers() {
 				t.Error("an answer that has begun is not offered")
 			}
-			owes, err := x.Offer([]byte(part))
+			before := []string{"", "abc", "room enough"}[n%3]
+			owes, err := x.Offer([]byte(before+part), len(before))
 			if err != nil {
 				t.Error(n, err)
 				return
@@ -329,7 +330,7 @@ func TestOffersAfterADeadline(t *testing.T) {
 		x := w.(offering)
 		_ = x.WriteNow([]byte("a"), time.Millisecond)
 		time.Sleep(20 * time.Millisecond)
-		owes, err := x.Offer([]byte("b"))
+		owes, err := x.Offer([]byte("b"), 0)
 		if err == nil && owes {
 			err = x.Settle(10 * time.Second)
 		}
@@ -360,7 +361,7 @@ func TestOffersThatNobodyTakes(t *testing.T) {
 				x := w.(offering)
 				err := x.WriteNow([]byte("a"), 10*time.Second)
 				for err == nil {
-					if _, err = x.Offer(make([]byte, 4000)); err == nil {
+					if _, err = x.Offer(make([]byte, 4000), 0); err == nil {
 						err = x.Settle(50 * time.Millisecond)
 					}
 				}

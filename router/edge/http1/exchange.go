@@ -139,11 +139,15 @@ func (x *exchange) Offers() bool {
 	return x.begun && x.chunked && x.err == nil && x.conn.out.socket != nil
 }
 
-// Offer is WriteNow that does not wait for a client that is slow to take it. What the client has not taken is sent by Settle, or before
-// whatever is written next, and Offer reports whether there is such a thing.
-func (x *exchange) Offer(p []byte) (owes bool, err error) {
-	x.written += int64(len(p))
-	err = x.sent(x.conn.out.offer(p))
+// Margin is how much room before and behind a part lets Offer send it without copying it.
+const Margin = 8
+
+// Offer is WriteNow of b from a place on that does not wait for a client that is slow to take it. What is before that place, and in the
+// capacity behind b, is overwritten. What the client has not taken is sent by Settle, or before whatever is written next, and Offer
+// reports whether there is such a thing.
+func (x *exchange) Offer(b []byte, at int) (owes bool, err error) {
+	x.written += int64(len(b) - at)
+	err = x.sent(x.conn.out.offer(b, at))
 	return len(x.conn.out.owed) > 0, err
 }
 

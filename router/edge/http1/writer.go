@@ -70,11 +70,17 @@ func appendSize(dst []byte, n int) []byte {
 	return append(strconv.AppendInt(dst, int64(n), 16), "\r\n"...)
 }
 
-// offer sends as much of a chunk as the connection takes at once, and owes the rest. Nothing must be kept.
-func (w *writer) offer(p []byte) error {
-	room := socket.NewBuffer()
-	defer room.Free()
-	chunk := append(append(appendSize(room[:0], len(p)), p...), "\r\n"...)
+// offer sends as much of a chunk as the connection takes at once, and owes the rest. The chunk is b from a place on, and is put together
+// there if the room before it suffices. Nothing must be kept.
+func (w *writer) offer(b []byte, at int) error {
+	var room [Margin]byte
+	size := appendSize(room[:0], len(b)-at)
+	if at < len(size) {
+		b, at = append(make([]byte, len(size)), b[at:]...), len(size)
+	}
+	at -= len(size)
+	copy(b[at:], size)
+	chunk := append(b, "\r\n"...)[at:]
 	n := 0
 	if len(w.owed) == 0 {
 		var err error
