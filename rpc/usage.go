@@ -50,6 +50,16 @@ func (m *Meter) usage() Usage {
 	return m.used
 }
 
+// lastPart returns when the last part came; the zero time if none has.
+func (m *Meter) lastPart() time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.output.Chunks == 0 {
+		return time.Time{}
+	}
+	return m.began.Add(m.output.last)
+}
+
 // ends notes why the model stopped.
 func (m *Meter) ends(finish string) {
 	m.mu.Lock()
@@ -91,6 +101,19 @@ func (r *Record) Usage() Usage {
 		sum = sum.Plus(t.usage())
 	}
 	return sum
+}
+
+// LastPart returns when the last part of a model's answer came, if it is still coming; else the zero time.
+func (r *Record) LastPart() time.Time {
+	if r == nil {
+		return time.Time{}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.attempts == 0 || r.last().meter == nil {
+		return time.Time{}
+	}
+	return r.last().meter.lastPart()
 }
 
 // usage returns what the attempt has used by now. The lock is held.

@@ -26,20 +26,19 @@ const (
 type exchange struct {
 	turn
 
-	mu       sync.Mutex // guards what follows, and all use of w from waiting on
-	phase    phase
-	named    bool           // the client has an id from which to resume
-	quiet    bool           // the answer must not become a stream by itself
-	naming   bool           // events that are messages say so
-	lines    bool           // the stream is one of lines, not of events
-	track    *session.Track // what was sent, where the client can resume; nil elsewhere
-	lostAt   time.Time      // when the client was found to be gone
-	offering bool           // what is written is offered, see immediate
-	owes     bool           // what was offered was not all taken
-	ending   bool           // what is written is sent when the handler returns
-	events   scratch
-	header   http.Header // the reply's, nil before there is one
-	checked  int64       // received, when it was last looked at
+	mu      sync.Mutex // guards what follows, and all use of w from waiting on
+	phase   phase
+	named   bool           // the client has an id from which to resume
+	quiet   bool           // the answer must not become a stream by itself
+	naming  bool           // events that are messages say so
+	lines   bool           // the stream is one of lines, not of events
+	track   *session.Track // what was sent, where the client can resume; nil elsewhere
+	lostAt  time.Time      // when the client was found to be gone
+	owes    bool           // what was offered was not all taken
+	ending  bool           // what is written is sent when the handler returns
+	events  scratch
+	header  http.Header // the reply's, nil before there is one
+	checked int64       // received, when it was last looked at
 
 	w   http.ResponseWriter
 	now immediate // w, if it can write at once; else nil

@@ -66,17 +66,24 @@ func (x *exchange) say(u utterance) bool {
 func (x *exchange) offer(u utterance) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.offering = true
-	ok := x.utter(u)
-	x.offering = false
-	return ok && !x.owes
+	if x.phase != streaming || x.isLost() {
+		return false
+	}
+	room := sockets.NewBuffer()
+	defer room.Free()
+	b, at, _ := x.form(room[:0], u)
+	owes, err := x.now.Offer(b, at)
+	if x.owes = owes; err != nil {
+		x.lose()
+	}
+	return err == nil && !owes
 }
 
-// offers reports whether offer waits for nobody.
+// offers reports whether offer may be called.
 func (x *exchange) offers() bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return x.phase == streaming && !x.isLost() && x.now != nil && x.now.Offers()
+	return x.phase == streaming && x.track == nil && !x.isLost() && x.now != nil && x.now.Offers()
 }
 
 // deliver waits until the client has taken what was offered.
@@ -157,30 +164,46 @@ func (x *exchange) commit() {
 	}
 }
 
-// event writes one message as one event, or as a line where those make up the stream. Where the client has come back
-// for the stream on another connection, it is that one's.
+// event writes one message. Where the client has come back for the stream on another connection, it is that one's.
 func (x *exchange) event(u utterance) {
-	if x.lines {
-		x.emitLine(u)
+	room := sockets.NewBuffer()
+	defer room.Free()
+	b, at, ours := x.form(room[:0], u)
+	if !ours {
+		x.lose()
 		return
 	}
-	buf := u.AppendTo(x.events.space(&x.buffers, 2*u.Size()+64))
-	data := slices.Clip(buf)
+	x.emit(b[at:])
+	x.settle()
+}
+
+// form puts a message together as one event, or as a line where those make up the stream: b from a place on. It does so in the room that
+// all streams share, unless the message is long.
+func (x *exchange) form(room []byte, u utterance) (b []byte, at int, ours bool) {
+	if x.lines {
+		room = x.roomFor(room, http1.Margin+u.Size()+len("\n")+http1.Margin)
+		return frame.EndLine(u.AppendTo(room[:http1.Margin])), http1.Margin, true
+	}
+	b = u.AppendTo(x.roomFor(room, 2*u.Size()+64))
+	data := slices.Clip(b)
 	ev := frame.Event{Data: data}
 	if x.track != nil {
-		id, ours := x.track.Add(bytes.Clone(data))
-		if !ours {
-			x.lose()
-			return
+		if ev.ID, ours = x.track.Add(bytes.Clone(data)); !ours {
+			return nil, 0, false
 		}
-		ev.ID = id
 	}
 	if x.naming {
 		ev.Name = "message"
 	}
-	buf = frame.AppendEvent(buf, ev)
-	x.emit(buf, len(data))
-	x.settle()
+	return frame.AppendEvent(b, ev), len(data), true
+}
+
+// roomFor returns empty room for n bytes: that which is given, if it suffices.
+func (x *exchange) roomFor(room []byte, n int) []byte {
+	if n <= cap(room) {
+		return room
+	}
+	return x.events.space(&x.buffers, n)
 }
 
 // last is event for what ends the answer. It goes out with the end of the content, when the handler returns.
@@ -189,40 +212,15 @@ func (x *exchange) last(u utterance) {
 	x.event(u)
 }
 
-// emitLine writes a message as a line. One that is short is put together in room that all streams share.
-func (x *exchange) emitLine(u utterance) {
-	if n := http1.Margin + u.Size() + 1; n > len(sockets.Buffer{})-http1.Margin {
-		x.emit(frame.EndLine(u.AppendTo(x.events.space(&x.buffers, n))), 0)
-		return
-	}
-	room := sockets.NewBuffer()
-	defer room.Free()
-	x.emit(frame.EndLine(u.AppendTo(room[:http1.Margin])), http1.Margin)
-}
-
-// emit writes what must not wait for more, unless the answer ends: b from a place on. What is before it is room.
-func (x *exchange) emit(b []byte, at int) {
-	p := b[at:]
+// emit writes what must not wait for more, unless the answer ends.
+func (x *exchange) emit(p []byte) {
 	switch {
 	case x.ending:
 		x.write(p)
 	case x.now == nil || len(p) > writeChunk:
 		x.write(p)
 		x.flush()
-	case x.offering:
-		x.tender(b, at)
 	case !x.isLost() && x.now.WriteNow(p, x.cfg().SlowReader) != nil:
-		x.lose()
-	}
-}
-
-// tender writes what the client takes at once.
-func (x *exchange) tender(b []byte, at int) {
-	if x.isLost() {
-		return
-	}
-	var err error
-	if x.owes, err = x.now.Offer(b, at); err != nil {
 		x.lose()
 	}
 }

@@ -12,24 +12,29 @@ import (
 
 // Socket is a connection. One goroutine at a time may read or look, and one may write at the same time.
 type Socket struct {
-	nc  net.Conn
 	raw syscall.RawConn
-	in  transfer
-	out transfer
-	got *Buffer // what is received
-	to  Taker   // what is received is given to it
-	one [1]byte // what is looked at
-	is  State
-	// Made once, since a closure per call is an allocation per call.
-	read, receive, push, peek, write, writeNow, writeSome func(fd uintptr) bool
+	// Of what is written.
+	out       transfer
+	write     func(fd uintptr) bool // made once, as those below, since a closure per call is an allocation per call
+	writeNow  func(fd uintptr)
+	writeSome func(fd uintptr)
+	parts     [][]byte // that writeSome writes
+	// Of what is read.
+	to                  Taker // of what is received
+	in                  transfer
+	read, receive, push func(fd uintptr) bool
+	got                 *Buffer // what is received
+	peek                func(fd uintptr)
+	one                 [1]byte // what is looked at
+	is                  State
+	nc                  net.Conn
 }
 
 // transfer is a call that runs.
 type transfer struct {
-	p     []byte // what is left of it
-	parts [][]byte
-	n     int
-	err   error
+	p   []byte // what is left of it
+	n   int
+	err error
 }
 
 // Of returns the socket of a connection; nil if the connection is none that the system knows, as one of TLS.
@@ -54,28 +59,21 @@ func (s *Socket) bindReading() {
 		return s.in.err != syscall.EAGAIN //nolint:errorlint // system calls return it bare
 	}
 	s.receive = func(fd uintptr) bool {
-		b := NewBuffer()
-		s.in.n, s.in.err = receive(fd, b[:])
-		if s.in.n > 0 {
-			s.got = b
-			return true
-		}
-		b.Free()
-		return s.in.err != syscall.EAGAIN //nolint:errorlint // likewise
+		s.got = s.buffered(fd)
+		return s.got != nil || s.in.err != syscall.EAGAIN //nolint:errorlint // likewise
 	}
 	s.push = func(fd uintptr) bool {
 		for {
-			if ended := s.receive(fd); s.got == nil {
-				return ended
+			b := s.buffered(fd)
+			if b == nil {
+				return s.in.err != syscall.EAGAIN //nolint:errorlint // likewise
 			}
-			b, n := s.got, s.in.n
-			s.got = nil
-			if !s.to.Take(b, n) {
+			if !s.to.Take(b, s.in.n) {
 				return true
 			}
 		}
 	}
-	s.peek = func(fd uintptr) bool {
+	s.peek = func(fd uintptr) {
 		switch n, err := look(fd, &s.one); {
 		case err == syscall.EAGAIN: //nolint:errorlint // likewise
 			s.is = Quiet
@@ -84,13 +82,22 @@ func (s *Socket) bindReading() {
 		default:
 			s.is = Gone
 		}
-		return true
 	}
 }
 
+// buffered reads once into a buffer, which it returns if there is something in it.
+func (s *Socket) buffered(fd uintptr) *Buffer {
+	b := NewBuffer()
+	if s.in.n, s.in.err = receive(fd, b[:]); s.in.n == 0 {
+		b.Free()
+		return nil
+	}
+	return b
+}
+
 func (s *Socket) bindWriting() {
-	s.writeNow = func(fd uintptr) bool { return s.tried(send(fd, s.out.p)) }
-	s.writeSome = func(fd uintptr) bool { return s.tried(sendParts(fd, s.out.parts)) }
+	s.writeNow = func(fd uintptr) { s.out.n, s.out.err = send(fd, s.out.p) }
+	s.writeSome = func(fd uintptr) { s.out.n, s.out.err = sendParts(fd, s.parts) }
 	s.write = func(fd uintptr) bool {
 		for len(s.out.p) > 0 {
 			n, err := send(fd, s.out.p)
@@ -105,15 +112,6 @@ func (s *Socket) bindWriting() {
 		}
 		return true
 	}
-}
-
-// tried notes what came of a write that does not wait where there is no room.
-func (s *Socket) tried(n int, err error) (done bool) {
-	if err == syscall.EAGAIN { //nolint:errorlint // likewise
-		err = nil
-	}
-	s.out.n, s.out.err = n, err
-	return true
 }
 
 // Read is what the Read of a [net.Conn] is: it waits until there is something, and returns io.EOF at the end.
@@ -161,33 +159,42 @@ func (s *Socket) take(how func(fd uintptr) bool) (int, error) {
 // Look reports, without waiting, whether the peer has sent something, has gone, or is quiet.
 func (s *Socket) Look() State {
 	s.is = Gone
-	if s.raw.Read(s.peek) != nil {
+	if s.raw.Control(s.peek) != nil {
 		return Gone
 	}
 	return s.is
 }
 
 // Write is what the Write of a [net.Conn] is: it waits until all was taken.
-func (s *Socket) Write(p []byte) (int, error) { return s.put(transfer{p: p}, s.write) }
-
-// WriteNow writes as much of p, which is not empty, as the system takes at once, and nothing without an error where it takes nothing.
-func (s *Socket) WriteNow(p []byte) (int, error) { return s.put(transfer{p: p}, s.writeNow) }
-
-// WriteSome writes as much of some parts, of which one is not empty, as the system takes at once, and nothing without an error where it
-// takes nothing. On some systems that is at most the first part.
-func (s *Socket) WriteSome(parts [][]byte) (int, error) {
-	return s.put(transfer{parts: parts}, s.writeSome)
+func (s *Socket) Write(p []byte) (int, error) {
+	s.out.p = p
+	return s.wrote(s.raw.Write(s.write))
 }
 
-func (s *Socket) put(what transfer, how func(fd uintptr) bool) (int, error) {
-	s.out = what
-	err := s.raw.Write(how)
+// WriteNow writes as much of p, which is not empty, as the system takes at once, and nothing without an error where it takes nothing.
+// As it does not wait, no deadline ends it.
+func (s *Socket) WriteNow(p []byte) (int, error) {
+	s.out.p = p
+	return s.wrote(s.raw.Control(s.writeNow))
+}
+
+// WriteSome writes as much of some parts, of which one is not empty, as the system takes at once, in the way of WriteNow. On some systems
+// that is at most the first part.
+func (s *Socket) WriteSome(parts [][]byte) (int, error) {
+	s.parts = parts
+	n, err := s.wrote(s.raw.Control(s.writeSome))
+	s.parts = nil
+	return n, err
+}
+
+// wrote returns what came of a write.
+func (s *Socket) wrote(err error) (int, error) {
 	n, failed := s.out.n, s.out.err
 	s.out = transfer{}
 	switch {
 	case err != nil:
 		return n, s.fault("write", err)
-	case failed != nil:
+	case failed != nil && failed != syscall.EAGAIN: //nolint:errorlint // system calls return it bare
 		return n, s.fault("write", os.NewSyscallError("write", failed))
 	}
 	return n, nil

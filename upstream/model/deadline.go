@@ -45,7 +45,6 @@ func (m *replica) deadlines(c *rpc.Call, l *load) deadlines {
 type attempt struct {
 	// What each part of the answer needs lies together.
 	reply  *rpc.Reply
-	to     rpc.Taker // of what is pushed; nil while nothing is
 	began  time.Time
 	waited time.Duration // for the backend; of who pulls alone
 	since  atomic.Int64  // when it began to wait for the backend, since began; 0 if it does not
@@ -98,6 +97,7 @@ func (a *attempt) left(now time.Duration) time.Duration {
 	case !a.begun.Load():
 		left = min(left, a.may.first-now)
 	case since > 0:
+		since = max(since, a.call.Record.LastPart().Sub(a.began))
 		left = min(left, a.may.between-(now-since))
 	default: // it does not wait
 		left = min(left, a.may.between)
@@ -159,21 +159,16 @@ func (a *attempt) Next() (*rpc.Message, error) {
 
 var _ rpc.Pusher = (*attempt)(nil)
 
-// Push implements [rpc.Pusher].
+// Push implements [rpc.Pusher]. When a part came that was pushed the record says: whoever takes it does not wait for the client, so that
+// all of the time is the backend's.
 func (a *attempt) Push(to rpc.Taker) (again bool) {
+	if a.call.Record == nil {
+		return false
+	}
 	a.waits()
-	a.to = to
-	again = a.reply.PushTo(a)
-	a.to = nil
+	again = a.reply.PushTo(to)
 	a.heard()
 	return again
-}
-
-// Take implements [rpc.Taker].
-func (a *attempt) Take(m *rpc.Message) bool {
-	now := time.Since(a.began)
-	a.waited += now - time.Duration(a.since.Swap(int64(now))) // whoever takes it does not wait for the client
-	return a.to.Take(m)
 }
 
 // waits notes that the attempt waits for the backend from now on.

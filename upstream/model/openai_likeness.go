@@ -14,8 +14,18 @@ type likeness struct {
 	// was kept for one stream of many.
 	head, tail         int // how many bytes; no head where there is nothing to go by
 	headHash, tailHash uint64
-	made               int    // what the model has made beside the string, in bytes
-	rest               []byte // of the chunk that was made of it, behind the string
+	made               int // what the model has made beside the string, in bytes
+	rest               int // how many bytes stand behind the string in the chunk that was made of it
+	room               [24]byte
+	more               []byte // these bytes, where the room is too small
+}
+
+// chunkRest returns what stands behind the string in a chunk.
+func (l *likeness) chunkRest() []byte {
+	if l.rest <= len(l.room) {
+		return l.room[:l.rest]
+	}
+	return l.more
 }
 
 // seed is of the hashes. Nobody else knows it, and so nobody can make two events with one hash.
@@ -39,7 +49,10 @@ func (l *likeness) learn(event []byte, k *choice, chunk []byte) {
 	}
 	l.head, l.headHash = len(head), maphash.Bytes(seed, head)
 	l.tail, l.tailHash = len(tail), maphash.Bytes(seed, tail)
-	l.rest = append(l.rest[:0], rest...)
+	l.rest = len(rest)
+	if copy(l.room[:], rest) < len(rest) {
+		l.more = bytes.Clone(rest)
+	}
 	l.made = k.made() - len(k.text)
 }
 
@@ -57,7 +70,7 @@ func (l *likeness) take(event []byte) (chunk []byte, made int, ok bool) {
 		return nil, 0, false
 	}
 	from -= copy(event[from-len(chunkHead):], chunkHead)
-	to += copy(event[to:], l.rest)
+	to += copy(event[to:], l.chunkRest())
 	return event[from:to:to], len(text) + l.made, true
 }
 

@@ -1,11 +1,9 @@
 package http1
 
 import (
-	"errors"
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -84,7 +82,7 @@ func (w *writer) offer(b []byte, at int) error {
 	n := 0
 	if len(w.owed) == 0 {
 		var err error
-		if n, err = w.socket.WriteNow(chunk); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) { // that was for what was written before
+		if n, err = w.socket.WriteNow(chunk); err != nil {
 			return err
 		}
 	}
