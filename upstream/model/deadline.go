@@ -146,8 +146,7 @@ func (a *attempt) Next() (*rpc.Message, error) {
 	switch {
 	case err == nil && !m.IsResponse():
 		if !a.begun.Load() {
-			a.begun.Store(true)
-			a.replica.answered(a.load)
+			a.begins()
 		}
 	case err == nil:
 		a.finish(m)
@@ -169,6 +168,15 @@ func (a *attempt) Push(to rpc.Taker) (again bool) {
 	again = a.reply.PushTo(to)
 	a.heard()
 	return again
+}
+
+// begins notes that the first part of the answer has come. What is waited for from now on may have less time than that had.
+func (a *attempt) begins() {
+	a.begun.Store(true)
+	a.replica.answered(a.load)
+	if between, first := a.may.between, a.may.first; between > 0 && (first == 0 || between < first) {
+		a.check()
+	}
 }
 
 // waits notes that the attempt waits for the backend from now on.

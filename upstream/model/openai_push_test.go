@@ -149,3 +149,41 @@ func endWhileInUse(t *testing.T, b model.Backend) {
 		}
 	}
 }
+
+// The time between two parts counts anew with each of them, also where they are pushed past who keeps the deadlines.
+func TestTheDeadlineBetweenPartsThatArePushed(t *testing.T) {
+	t.Parallel()
+	const words, every, between = 6, 300 * time.Millisecond, time.Second
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "text/event-stream")
+		for i := range words {
+			_, _ = io.WriteString(w, said(fmt.Sprint(" word ", i)))
+			_ = http.NewResponseController(w).Flush()
+			time.Sleep(every)
+		}
+		<-r.Context().Done()
+	}))
+	t.Cleanup(server.Close)
+	cfg := modelOf(nil, 0, func(m *config.Model) {
+		m.Backends = []config.ModelBackend{{Kind: "openai", URL: server.URL + "/v1", Weight: 1}}
+		m.Deadlines.BetweenTokens, m.WarmUp.At = between, "never"
+	})
+	p := poolOf(t, cfg, func(b config.ModelBackend) (model.Backend, error) { return backend(t, b), nil })
+	defer p.Close() //nolint:errcheck // nothing could fail
+	began := time.Now()
+	reply, err := p.Handle(t.Context(), streamed(t, "x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reply.Close() //nolint:errcheck // its end is what the test is about
+	got := answer{pushed: true}
+	err = got.read(t, reply)
+	data, _ := rpc.AsError(err).Data.(map[string]any)
+	if len(got.Chunks) != words || got.given < words-2 || data["deadline"] != "between_tokens" {
+		t.Errorf("%d chunks, of which %d were pushed, then %v", len(got.Chunks), got.given, err)
+	}
+	if took, least := time.Since(began), (words-1)*every+between; took < least || took > least+5*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
