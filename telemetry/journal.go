@@ -29,8 +29,8 @@ type Journal struct {
 
 	mu     sync.Mutex
 	kept   [][]byte // lines, a ring by number; none is ever changed
-	first  uint64      // the oldest that is kept
-	next   uint64      // the one that comes
+	first  uint64   // the oldest that is kept
+	next   uint64   // the one that comes
 	bytes  int
 	wake   chan struct{} // closed when there is something new; nil while nobody waits
 	closed bool

@@ -164,7 +164,7 @@ func (x *exchange) commit() {
 	}
 }
 
-// event writes one message. Where the client has come back for the stream on another connection, it is that one's.
+// event writes one message.
 func (x *exchange) event(u utterance) {
 	room := sockets.NewBuffer()
 	defer room.Free()
@@ -178,7 +178,7 @@ func (x *exchange) event(u utterance) {
 }
 
 // form puts a message together as one event, or as a line where those make up the stream: b from a place on. It does so in the room that
-// all streams share, unless the message is long.
+// is given, unless the message is long. What is not ours to write is another connection's, on which the client has come back for the stream.
 func (x *exchange) form(room []byte, u utterance) (b []byte, at int, ours bool) {
 	if x.lines {
 		room = x.roomFor(room, http1.Margin+u.Size()+len("\n")+http1.Margin)
