@@ -20,19 +20,20 @@ func TestConditionHolds(t *testing.T) {
 		config.FactArguments: map[string]any{"query": "all", "limit": 20.0, "tags": []any{"a"}},
 	}
 	for source, want := range map[string]string{
-		`args.query.size() > 2`:                                        "true",
-		`args.query.size() > 3`:                                        "false",
-		`args.limit > 10`:                                              "true",
-		`args.limit > 10.5 && "a" in args.tags`:                        "true",
-		`args.absent > 10`:                                             "false",
-		`args.query.absent == 1`:                                       "false",
-		`args.query > 10`:                                              "error",
-		`args.query`:                                                   "error",
-		`principal.org == "acme" && method == "tools/call"`:            "true",
-		`principal.team == "x"`:                                        "false",
-		`name.startsWith("search__")`:                                  "true",
-		`has(args.query) && !has(args.absent)`:                         "true",
-		`"mcp:*" in principal.scopes`:                                  "true",
+		`args.query.size() > 2`:                             "true",
+		`args.query.size() > 3`:                             "false",
+		`args.limit > 10`:                                   "true",
+		`args.limit > 10.5 && "a" in args.tags`:             "true",
+		`args.absent > 10`:                                  "false",
+		`args.query.absent == 1`:                            "false",
+		`args.query > 10`:                                   "error",
+		`args.query`:                                        "error",
+		`principal.org == "acme" && method == "tools/call"`: "true",
+		`principal.team == "x"`:                             "false",
+		`name.startsWith("search__")`:                       "true",
+		`has(args.query) && !has(args.absent)`:              "true",
+		`"mcp:*" in principal.scopes`:                       "true",
+
 		`args.tags.all(a, args.tags.all(b, args.tags.all(c, a == b)))`: "true",
 	} {
 		c, err := config.ParseCondition(source)
