@@ -24,26 +24,28 @@ const (
 
 // exchange is one HTTP request and its answer.
 type exchange struct {
-	turn
+	// What each message needs lies together.
+	mu     sync.Mutex // guards what follows before the turn, and all use of w from waiting on
+	phase  phase
+	named  bool           // the client has an id from which to resume
+	quiet  bool           // the answer must not become a stream by itself
+	naming bool           // events that are messages say so
+	lines  bool           // the stream is one of lines, not of events
+	owes   bool           // what was offered was not all taken
+	ending bool           // what is written is sent when the handler returns
+	now    immediate      // w, if it can write at once; else nil
+	track  *session.Track // what was sent, where the client can resume; nil elsewhere
+	lostAt time.Time      // when the client was found to be gone
 
-	mu      sync.Mutex // guards what follows, and all use of w from waiting on
-	phase   phase
-	named   bool           // the client has an id from which to resume
-	quiet   bool           // the answer must not become a stream by itself
-	naming  bool           // events that are messages say so
-	lines   bool           // the stream is one of lines, not of events
-	track   *session.Track // what was sent, where the client can resume; nil elsewhere
-	lostAt  time.Time      // when the client was found to be gone
-	owes    bool           // what was offered was not all taken
-	ending  bool           // what is written is sent when the handler returns
 	events  scratch
 	header  http.Header // the reply's, nil before there is one
 	checked int64       // received, when it was last looked at
 
-	w   http.ResponseWriter
-	now immediate // w, if it can write at once; else nil
-	r   *http.Request
-	rc  *http.ResponseController
+	turn
+
+	w  http.ResponseWriter
+	r  *http.Request
+	rc *http.ResponseController
 
 	endpoint string // the path it stands for
 	name     string // of the gateway's own for the request; empty where requests have none

@@ -14,9 +14,9 @@ import (
 type Socket struct {
 	raw syscall.RawConn
 	// Of what is written.
+	writeNow  func(fd uintptr) // made once, as those below, since a closure per call is an allocation per call
 	out       transfer
-	write     func(fd uintptr) bool // made once, as those below, since a closure per call is an allocation per call
-	writeNow  func(fd uintptr)
+	write     func(fd uintptr) bool
 	writeSome func(fd uintptr)
 	parts     [][]byte // that writeSome writes
 	// Of what is read.

@@ -12,13 +12,15 @@ import (
 // openAIStream is an answer that comes as an event stream: one event for each token or a few of them, and the event
 // [DONE] behind the last.
 type openAIStream struct {
+	// What each event needs lies together.
 	to     *run // what is pushed goes there; nil while nothing is
+	silent int  // bytes in a row that gave nothing
 	last   likeness
+
 	p      *peer
 	resp   *upstream.Response
 	events *frame.SSEReader
 	ready  [][]byte // chunks of an event that holds several
-	silent int      // bytes in a row that gave nothing
 	ended  []byte   // why the first text ended; nil while it has not
 	kept   []member
 }

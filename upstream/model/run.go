@@ -56,10 +56,10 @@ type run struct {
 	to      rpc.Taker // of what is pushed; nil while nothing is
 	p       *peer
 	tally   tally
-	chunk   rpc.Notice
-	pulled  []byte // the chunk that Next has returned: it is in use while the rest is wound up
 	try     *rpc.Try
+	chunk   rpc.Notice
 
+	pulled []byte // the chunk that Next has returned: it is in use while the rest is wound up
 	id     rpc.ID
 	name   string          // of the call in logs, here and there; empty for none
 	parent context.Context // of the call

@@ -31,6 +31,7 @@ var epoch = time.Now()
 
 // conn is one connection. Its requests are served one after another by one goroutine.
 type conn struct {
+	out       writer
 	sendUntil atomic.Int64 // since epoch: the deadline of writing; changed under mu
 	ownWrite  atomic.Bool  // the handler has set it; likewise
 
@@ -40,7 +41,6 @@ type conn struct {
 	ownRead   bool // the handler has set the deadline of reading
 	readUntil time.Time
 
-	out    writer
 	srv    *Server
 	nc     net.Conn
 	in     io.Reader // what is read of nc
