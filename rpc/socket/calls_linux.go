@@ -1,4 +1,4 @@
-//go:build linux && !race
+//go:build linux && !race && !386
 
 // Where a call writes to or reads from is named by pointers, each of which is used in the call alone, as package unsafe has it (pattern 4).
 

@@ -1,11 +1,11 @@
-//go:build unix && (!linux || race)
+//go:build unix && (!linux || race || 386)
 
 package socket
 
 import "syscall"
 
-// What follows is as elsewhere, announced to the scheduler: where that is the only way, and where the race detector has to know which bytes
-// are written and which call happens before which.
+// What follows is as elsewhere, announced to the scheduler: where that is the only way (Linux on 386 has one call for all that sockets do), and
+// where the race detector has to know which bytes are written and which call happens before which.
 
 // receive reads what is there.
 func receive(fd uintptr, p []byte) (int, error) { return announced(syscall.Read, fd, p) }
