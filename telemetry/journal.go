@@ -17,7 +17,7 @@ import (
 const (
 	journalEntries = 2048
 	journalBytes   = 4 << 20
-	journalEntry   = 16 << 10 // of one entry; a longer one is not kept
+	journalEntry   = 16 << 10 // of one line; a longer one is not kept
 )
 
 // Journal keeps the last lines of the log, and of the calls of models that ended, for those who may read them while the

@@ -71,7 +71,7 @@ func (x *exchange) offer(u utterance) bool {
 	}
 	room := sockets.NewBuffer()
 	defer room.Free()
-	b, at, _ := x.form(room[:0], u)
+	b, at, _ := x.form(room[:0], u) // without a track it is ours
 	owes, err := x.now.Offer(b, at)
 	if x.owes = owes; err != nil {
 		x.lose()

@@ -352,6 +352,20 @@ func TestPushSeesAnEndThatWasThereBefore(t *testing.T) {
 	}
 }
 
+// Nor is a reset that did.
+func TestPushSeesAResetThatWasThereBefore(t *testing.T) {
+	t.Parallel()
+	_, s, far := pair(t, "tcp")
+	_, _ = io.WriteString(far, "abc")
+	_ = far.(*net.TCPConn).SetLinger(0)
+	far.Close()
+	time.Sleep(20 * time.Millisecond)
+	h := &heap{want: 100}
+	if err := s.Push(h); !errors.Is(err, syscall.ECONNRESET) || string(h.text) != "abc" {
+		t.Errorf("%q, %v", h.text, err)
+	}
+}
+
 // What ends a read of package net ends a push that waits.
 func TestWhatEndsAPush(t *testing.T) {
 	t.Parallel()

@@ -14,10 +14,10 @@ type likeness struct {
 	// was kept for one stream of many.
 	head, tail         int // how many bytes; no head where there is nothing to go by
 	headHash, tailHash uint64
-	made               int // what the model has made beside the string, in bytes
-	rest               int // how many bytes stand behind the string in the chunk that was made of it
-	room               [24]byte
-	more               []byte // these bytes, where the room is too small
+	made               int      // what the model has made beside the string, in bytes
+	rest               int      // how many bytes stand behind the string in the chunk that was made of it
+	room               [24]byte // these bytes, so that they are fetched with all else
+	more               []byte   // these bytes instead, where the room is too small
 }
 
 // chunkRest returns what stands behind the string in a chunk.

@@ -63,6 +63,8 @@ func TestLikeEventsAreReadAlike(t *testing.T) {
 		"a text that occurs twice": {[]string{strings.Replace(event(`"f"`), `"x"`, `"f"`, 1), event(`"g"`)}, 0},
 		"further members":          {append(like(`"one"`), strings.Replace(event(`"two"`), `"f"`, `"g"`, 1), event(`"three"`), event(`"four"`)), 1},
 		"thoughts":                 {like(`"one","reasoning":"hm"`, `"two","reasoning":"hm"`, `"three","reasoning":"so"`), 1},
+		"much beside the text": {append(like(`"one","reasoning":"a thought that is rather long"`, `"two","reasoning":"a thought that is rather long"`),
+			like(`"three"`, `"four"`, `"five","reasoning":"another thought that is as long"`, `"six","reasoning":"another thought that is as long"`)...), 3},
 		"usage": {[]string{
 			event(`"one"`), strings.Replace(event(`"two"`), `"usage":null`, `"usage":{"prompt_tokens":3,"completion_tokens":9}`, 1),
 			strings.Replace(event(`"three"`), `"usage":null`, `"usage":{"prompt_tokens":3,"completion_tokens":9}`, 1), event(`"four"`), event(`"five"`),

@@ -31,7 +31,7 @@ var epoch = time.Now()
 
 // conn is one connection. Its requests are served one after another by one goroutine.
 type conn struct {
-	out       writer
+	out       writer       // first what each part of an answer needs
 	sendUntil atomic.Int64 // since epoch: the deadline of writing; changed under mu
 	ownWrite  atomic.Bool  // the handler has set it; likewise
 
